@@ -1,0 +1,100 @@
+import { VirtualClock } from '@otel-resilience/testing';
+import { describe, expect, it } from 'vitest';
+import { exportAttempt } from './export-attempt.js';
+import { ExportError } from './export-error.js';
+import { deliveredOutcome, type ExportOutcome } from './export-outcome.js';
+import type { ReadableSpan } from './sdk-types.js';
+import { SpanBatch } from './span-batch.js';
+import type { SpanBatchExporter } from './span-batch-exporter.js';
+
+const batch = SpanBatch.fromSpans([{}, {}, {}] as ReadableSpan[]);
+
+const exporter = (exportBatch: SpanBatchExporter['exportBatch']): SpanBatchExporter => ({
+  prefers: 'spans',
+  maxConcurrentExports: 1,
+  exportBatch,
+  forceFlush: async () => {},
+  shutdown: async () => {},
+});
+
+function setUp() {
+  const clock = new VirtualClock();
+  const abort = new AbortController();
+  return { clock, abort, context: { signal: abort.signal, deadline: clock.now() + 10_000 } };
+}
+
+describe('exportAttempt', () => {
+  it('returns what the exporter says and leaves no timer', async () => {
+    const { clock, context } = setUp();
+    const outcome = await exportAttempt(
+      exporter(async () => deliveredOutcome(3)),
+      batch,
+      context,
+      { clock },
+    );
+    expect(outcome).toEqual(deliveredOutcome(3));
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('ends a hung export at its timeout as retryable, aborts it, and hands on what it says later', async () => {
+    const { clock, context } = setUp();
+    const late: ExportOutcome[] = [];
+    let answer: (outcome: ExportOutcome) => void = () => {};
+    let seen: AbortSignal | undefined;
+    const hung = exporter((_, { signal }) => {
+      seen = signal;
+      return new Promise((resolve) => {
+        answer = resolve;
+      });
+    });
+    const attempt = exportAttempt(hung, batch, context, {
+      clock,
+      timeoutMillis: 2_000,
+      onLateOutcome: (outcome) => late.push(outcome),
+    });
+    const startedAt = clock.now();
+    const outcome = await clock.run(attempt);
+    expect(clock.now() - startedAt).toBe(2_000);
+    expect(outcome).toMatchObject({ failure: 'retryable', remaining: batch, error: { code: 'DEADLINE_EXCEEDED' } });
+    expect(seen?.aborted).toBe(true);
+    answer(deliveredOutcome(3));
+    await clock.settle();
+    expect(late).toEqual([deliveredOutcome(3)]);
+  });
+
+  it('ends with the reason of an abort from above, and never calls an exporter once that has come', async () => {
+    const { clock, abort, context } = setUp();
+    const attempt = exportAttempt(
+      exporter(() => new Promise(() => {})),
+      batch,
+      context,
+      { clock },
+    );
+    abort.abort(new ExportError('SHUTDOWN', 'stop'));
+    expect(await attempt).toMatchObject({ failure: 'shutdown', remaining: batch });
+    let called = false;
+    const counting = exporter(async () => {
+      called = true;
+      return deliveredOutcome(3);
+    });
+    expect(await exportAttempt(counting, batch, context, { clock })).toMatchObject({ failure: 'shutdown' });
+    expect(called).toBe(false);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('sync');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('async'))],
+    ['accounts for too few spans', async () => deliveredOutcome(2)],
+    ['returns nothing', async () => undefined as never],
+  ])('turns an exporter that %s into a failure', async (_, exportBatch) => {
+    const { clock, context } = setUp();
+    const outcome = await exportAttempt(exporter(exportBatch), batch, context, { clock });
+    expect(outcome).toMatchObject({ failure: 'retryable', remaining: batch, error: expect.any(Error) });
+  });
+});

@@ -1,0 +1,86 @@
+export {
+  type AdapterStats,
+  type AdaptSpanExporterOptions,
+  adaptSpanExporter,
+  SpanExporterAdapter,
+} from './adapt-span-exporter.js';
+export { type ClassifiedFailure, classifyFailure } from './classify-failure.js';
+export { type Clock, settledBy, sleep, systemClock, type Timer } from './clock.js';
+export { estimateSpanBytes } from './estimate-span-bytes.js';
+export { type ExportAttemptOptions, exportAttempt } from './export-attempt.js';
+export { ExportError, type ExportErrorCode, toError } from './export-error.js';
+export {
+  accountedFor,
+  deliveredOutcome,
+  droppedOutcome,
+  type ExportOutcome,
+  type Failure,
+  failedOutcome,
+  followedBy,
+  giveUp,
+  rejectedOutcome,
+  type SettledCounts,
+  storedOutcome,
+  totalDropped,
+  type Unsettled,
+} from './export-outcome.js';
+export { createInstruments, type Instruments, METRIC } from './instruments.js';
+export { LANES, type Lane, laneOf } from './lane.js';
+export {
+  type BatchToken,
+  type DropReason,
+  Ledger,
+  type LedgerSnapshot,
+  type SpoolDropReason,
+  SpoolLedger,
+  type SpoolLedgerSnapshot,
+} from './ledger.js';
+export { LimitedLog } from './limited-log.js';
+export {
+  anyExporter,
+  boolean,
+  ConfigurationError,
+  callback,
+  integer,
+  list,
+  millis,
+  number,
+  type OptionReader,
+  type OptionsOf,
+  oneOf,
+  optional,
+  positiveInteger,
+  ratio,
+  readOptions,
+  shape,
+  text,
+} from './options.js';
+export { type PipelineGauge, type PipelineGauges, PipelineSignals } from './pipeline-signals.js';
+export {
+  type Attributes,
+  EXPORT_FAILED,
+  EXPORT_SUCCESS,
+  type ExportResult,
+  type InstrumentationScope,
+  type Link,
+  type ReadableSpan,
+  type Resource,
+  type SpanExporter,
+  type SpanProcessor,
+  type TimedEvent,
+} from './sdk-types.js';
+export { SpanBatch } from './span-batch.js';
+export {
+  DEFAULT_EXPORT_TIMEOUT_MILLIS,
+  DEFAULT_FLUSH_TIMEOUT_MILLIS,
+  DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
+  type DeadlineOptions,
+  type ExportContext,
+  isSpanBatchExporter,
+  SPAN_BATCH_EXPORTER,
+  type SpanBatchExporter,
+} from './span-batch-exporter.js';
+export { SpanBatchExporterBase, type SpanBatchExporterBaseOptions } from './span-batch-exporter-base.js';
+export type { SpanBatchSummary, SpanHead } from './span-batch-summary.js';
+export { installSpanCodec, type SpanCodec } from './span-codec.js';
+export { SUPPRESSED_CONTEXT, suppressTracing } from './suppress-tracing.js';

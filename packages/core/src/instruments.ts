@@ -1,0 +1,101 @@
+import {
+  type Attributes,
+  type Histogram,
+  type Meter,
+  type MeterProvider,
+  metrics,
+  type Observable,
+} from '@opentelemetry/api';
+
+/** Semantic conventions 1.45 (experimental). */
+export const METRIC = {
+  spanProcessed: 'otel.sdk.processor.span.processed',
+  queueSize: 'otel.sdk.processor.span.queue.size',
+  queueCapacity: 'otel.sdk.processor.span.queue.capacity',
+  spanInflight: 'otel.sdk.exporter.span.inflight',
+  spanExported: 'otel.sdk.exporter.span.exported',
+  operationDuration: 'otel.sdk.exporter.operation.duration',
+} as const;
+
+interface ObservedInstrument {
+  readonly kind: 'counter' | 'upDownCounter' | 'gauge';
+  readonly name: string;
+  readonly unit: string;
+  readonly description: string;
+  /** Reports the current value, once per set of attributes. */
+  readonly read: (report: (value: number, attributes?: Attributes) => void) => void;
+}
+
+export interface Instruments {
+  /** `<type>/<n>`, unique in the process. */
+  readonly componentName: string;
+  /** Registers with the global meter provider in force; cheap when that has not changed. Call it at every export. */
+  refresh(): void;
+  /** Seconds, as the convention has it. */
+  recordDuration(seconds: number, attributes?: Attributes): void;
+  /** Takes every callback away from the meter provider. */
+  shutdown(): void;
+}
+
+/**
+ * The self-observability metrics of one component. Counts are observable instruments that read the ledger when
+ * metrics are collected, so the hot path pays nothing. NodeSDK hands no meter provider to components of the user's,
+ * and the global one may be set after us and is not a proxy: hence `refresh`.
+ */
+export function createInstruments(componentType: string, observed: readonly ObservedInstrument[]): Instruments {
+  const componentName = nextName(componentType);
+  const identity = { 'otel.component.type': componentType, 'otel.component.name': componentName };
+  let provider: MeterProvider | undefined;
+  let duration: Histogram | undefined;
+  let unregister: Array<() => void> = [];
+
+  const release = () => {
+    for (const undo of unregister) undo();
+    unregister = [];
+  };
+
+  return {
+    componentName,
+    refresh() {
+      const current = metrics.getMeterProvider();
+      if (current === provider) return;
+      release();
+      provider = current;
+      const meter = current.getMeter('otel-resilience');
+      duration = meter.createHistogram(METRIC.operationDuration, {
+        unit: 's',
+        description: 'Duration of exporting a batch.',
+        advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] },
+      });
+      unregister = observed.map((instrument) => observe(meter, instrument, identity));
+    },
+    recordDuration: (seconds, attributes) => duration?.record(seconds, { ...identity, ...attributes }),
+    shutdown: release,
+  };
+}
+
+const CREATE = {
+  counter: 'createObservableCounter',
+  upDownCounter: 'createObservableUpDownCounter',
+  gauge: 'createObservableGauge',
+} as const;
+
+function observe(meter: Meter, { kind, name, unit, description, read }: ObservedInstrument, identity: Attributes) {
+  const instrument: Observable = meter[CREATE[kind]](name, { unit, description });
+  const onCollect = (result: { observe(value: number, attributes?: Attributes): void }) =>
+    read((value, attributes) => result.observe(value, { ...identity, ...attributes }));
+  instrument.addCallback(onCollect);
+  return () => instrument.removeCallback(onCollect);
+}
+
+// Shared by the ESM and the CommonJS copy of this module, so that two components never get the same name.
+const SLOT = Symbol.for('otel-resilience.component-numbers');
+const slots = globalThis as { [SLOT]?: Map<string, number> };
+
+function nextName(componentType: string): string {
+  slots[SLOT] ??= new Map();
+  const numbers = slots[SLOT];
+  const number = numbers.get(componentType) ?? 0;
+  numbers.set(componentType, number + 1);
+  return `${componentType}/${number}`;
+}

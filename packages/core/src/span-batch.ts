@@ -1,0 +1,125 @@
+import { estimateSpanBytes } from './estimate-span-bytes.js';
+import { BytesForm } from './otlp/bytes-form.js';
+import type { ReadableSpan } from './sdk-types.js';
+import { type SpanBatchSummary, type SpanHead, spanHead, summarize, summaryCount } from './span-batch-summary.js';
+import { requireSpanCodec } from './span-codec.js';
+
+type Form = { kind: 'spans'; spans: readonly ReadableSpan[] } | { kind: 'bytes'; bytes: BytesForm };
+
+/**
+ * The one currency of the pipeline: an immutable batch of ended spans, held as SDK spans or as OTLP protobuf bytes
+ * (an `ExportTraceServiceRequest`). It converts at most once, when somebody asks for the other form; the form it
+ * came in is given up then.
+ */
+export class SpanBatch {
+  readonly spanCount: number;
+  private form: Form;
+  private knownBytes: number | undefined;
+  private knownSummary: SpanBatchSummary | undefined;
+
+  private constructor(form: Form, spanCount: number, byteLength?: number, summary?: SpanBatchSummary) {
+    this.form = form;
+    this.spanCount = spanCount;
+    this.knownBytes = byteLength;
+    this.knownSummary = summary;
+  }
+
+  /**
+   * A batch of SDK spans; the array is copied. `byteLength` is an estimate of the encoded size when the caller
+   * has one already, otherwise it is made on demand.
+   */
+  static fromSpans(spans: readonly ReadableSpan[], known: { byteLength?: number } = {}): SpanBatch {
+    return new SpanBatch({ kind: 'spans', spans: spans.slice() }, spans.length, known.byteLength);
+  }
+
+  /** A batch of encoded spans. The chunks, joined, are one OTLP request; nobody may write to them afterwards. */
+  static fromBytes(chunks: readonly Uint8Array[], summary: SpanBatchSummary): SpanBatch {
+    const bytes = new BytesForm(chunks);
+    return new SpanBatch({ kind: 'bytes', bytes }, summaryCount(summary), bytes.byteLength, summary);
+  }
+
+  /** Encoded size in bytes: exact for bytes, an estimate within 20 % for spans. */
+  get byteLength(): number {
+    if (this.knownBytes === undefined) {
+      let bytes = 0;
+      if (this.form.kind === 'spans') for (const span of this.form.spans) bytes += estimateSpanBytes(span);
+      else bytes = this.form.bytes.byteLength;
+      this.knownBytes = bytes;
+    }
+    return this.knownBytes;
+  }
+
+  get summary(): SpanBatchSummary {
+    this.knownSummary ??= summarize(this.heads());
+    return this.knownSummary;
+  }
+
+  /** The spans, in order, in an array of the caller's own. Decodes a batch of bytes. */
+  spans(): ReadableSpan[] {
+    if (this.form.kind === 'bytes') {
+      const { decode } = requireSpanCodec();
+      if (!decode) throw new Error('this batch holds bytes, and the installed span codec cannot decode them');
+      this.form = { kind: 'spans', spans: decode(this.form.bytes.chunks) };
+    }
+    return this.form.spans.slice();
+  }
+
+  /**
+   * The chunks of an OTLP `ExportTraceServiceRequest`. Encodes a batch of spans; an encoder may group them anew by
+   * resource and scope, so their order may change. With a codec that cannot decode, the batch stays one of spans,
+   * since somebody may still need them, and every call encodes again.
+   */
+  otlp(): readonly Uint8Array[] {
+    if (this.form.kind === 'bytes') return this.form.bytes.chunks;
+    const codec = requireSpanCodec();
+    const bytes = new BytesForm(codec.encode(this.form.spans));
+    if (codec.decode) {
+      this.knownSummary ??= summarize(this.heads());
+      this.form = { kind: 'bytes', bytes };
+      this.knownBytes = bytes.byteLength;
+    }
+    return bytes.chunks;
+  }
+
+  /** Spans `start` (inclusive) to `end` (exclusive), with the meaning of `Array.prototype.slice`. Never decodes. */
+  slice(start: number, end?: number): SpanBatch {
+    const { form } = this;
+    if (form.kind === 'spans') return SpanBatch.fromSpans(form.spans.slice(start, end));
+    return SpanBatch.fromFrames(form.bytes, range(this.spanCount).slice(start, end));
+  }
+
+  /** One batch for every key that `keyOf` returns, each in the original order. Never decodes. */
+  partition<K>(keyOf: (head: SpanHead, index: number) => K): Map<K, SpanBatch> {
+    const groups = new Map<K, number[]>();
+    let index = 0;
+    for (const head of this.heads()) {
+      const key = keyOf(head, index);
+      const group = groups.get(key);
+      if (group) group.push(index);
+      else groups.set(key, [index]);
+      index++;
+    }
+    const { form } = this;
+    const parts = new Map<K, SpanBatch>();
+    for (const [key, indexes] of groups) {
+      parts.set(
+        key,
+        form.kind === 'spans'
+          ? SpanBatch.fromSpans(indexes.map((i) => form.spans[i]!))
+          : SpanBatch.fromFrames(form.bytes, indexes),
+      );
+    }
+    return parts;
+  }
+
+  private static fromFrames(bytes: BytesForm, indexes: readonly number[]): SpanBatch {
+    const picked = bytes.pick(indexes);
+    return new SpanBatch({ kind: 'bytes', bytes: picked }, indexes.length, picked.byteLength);
+  }
+
+  private heads(): Iterable<SpanHead> {
+    return this.form.kind === 'spans' ? this.form.spans.map(spanHead) : this.form.bytes.heads();
+  }
+}
+
+const range = (length: number): number[] => Array.from({ length }, (_, index) => index);

@@ -1,0 +1,12 @@
+import { type Context, context, createContextKey, ROOT_CONTEXT } from '@opentelemetry/api';
+
+// The key is a registered symbol, so it is the one that instrumentations of both SDK majors look for.
+const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
+
+/** The root context with tracing suppressed: no request of the application is retained, none of our I/O is traced. */
+export const SUPPRESSED_CONTEXT: Context = ROOT_CONTEXT.setValue(SUPPRESS_TRACING, true);
+
+/** Runs `fn` outside any request of the application and with tracing suppressed. */
+export function suppressTracing<T>(fn: () => T): T {
+  return context.with(SUPPRESSED_CONTEXT, fn);
+}
