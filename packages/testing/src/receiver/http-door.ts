@@ -1,0 +1,112 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { closeServer, listen, track } from '../listening.js';
+import type { Door, TakeIn } from './door.js';
+import { RESPONSE } from './otlp-descriptor.js';
+import type { ReceiverAnswer } from './receiver-answer.js';
+
+const TRACES_PATH = '/v1/traces';
+const FORMATS = { 'application/x-protobuf': 'protobuf', 'application/json': 'json' } as const;
+
+/** OTLP/HTTP: POST /v1/traces, protobuf or JSON, plain or gzip. */
+export class HttpDoor implements Door {
+  private readonly takeIn: TakeIn;
+  private readonly maxRequestBytes: number;
+  private readonly sockets = new Set<Socket>();
+  private readonly server: Server;
+
+  constructor(takeIn: TakeIn, maxRequestBytes: number) {
+    this.takeIn = takeIn;
+    this.maxRequestBytes = maxRequestBytes;
+    // Without its own timeouts: a client's fault is the client's to notice.
+    this.server = createServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 });
+    this.server.on('connection', (socket) => track(this.sockets, socket));
+    this.server.on('request', (request, response) => {
+      this.serve(request, response).catch(() => request.socket.destroy());
+    });
+  }
+
+  listen(port: number, host: string): Promise<number> {
+    return listen(this.server, port, host);
+  }
+
+  close(): Promise<void> {
+    const closed = closeServer(this.server);
+    for (const socket of this.sockets) socket.resetAndDestroy();
+    return closed;
+  }
+
+  private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const type = request.headers['content-type']?.split(';')[0]?.trim() as keyof typeof FORMATS;
+    if (request.url !== TRACES_PATH) return end(response, 404);
+    if (request.method !== 'POST') return end(response, 405, { allow: 'POST' });
+    if (!Object.hasOwn(FORMATS, type)) return end(response, 415);
+    const body = await this.read(request);
+    if (body === 'tooLarge') return end(response, 413, { connection: 'close' });
+    if (body === 'undecodable') return end(response, 400);
+    const format = FORMATS[type];
+    const answer = await this.takeIn({ body, format, headers: flatten(request) });
+    if (response.destroyed) return;
+    this.write(answer, response, type);
+  }
+
+  private write(answer: ReceiverAnswer, response: ServerResponse, type: keyof typeof FORMATS): void {
+    if (answer.kind === 'never') return;
+    if (answer.kind === 'reset') {
+      response.socket?.resetAndDestroy();
+      return;
+    }
+    if (answer.thenClose) response.shouldKeepAlive = false;
+    if (answer.kind === 'error') {
+      const headers: Record<string, string> = { 'content-type': 'text/plain', ...answer.headers };
+      if (answer.retryAfterMillis !== undefined)
+        headers['retry-after'] = `${Math.ceil(answer.retryAfterMillis / 1000)}`;
+      end(response, answer.status, headers, Buffer.from(answer.message ?? ''));
+      return;
+    }
+    end(response, 200, { 'content-type': type }, encodeResponse(answer, type));
+  }
+
+  private async read(request: IncomingMessage): Promise<Buffer | 'tooLarge' | 'undecodable'> {
+    const encoding = request.headers['content-encoding'] ?? 'identity';
+    if (encoding !== 'gzip' && encoding !== 'identity') return 'undecodable';
+    let stream: Readable = request;
+    if (encoding === 'gzip') {
+      const gunzip = createGunzip();
+      request.on('error', (error) => gunzip.destroy(error));
+      stream = request.pipe(gunzip);
+    }
+    const chunks: Buffer[] = [];
+    let byteLength = 0;
+    try {
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        byteLength += chunk.byteLength;
+        if (byteLength > this.maxRequestBytes) return 'tooLarge';
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      if (request.destroyed && !request.complete) throw error;
+      return 'undecodable';
+    }
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+  }
+}
+
+function encodeResponse(answer: ReceiverAnswer, type: keyof typeof FORMATS): Uint8Array {
+  const response =
+    answer.kind === 'partialSuccess'
+      ? { partialSuccess: { rejectedSpans: answer.rejectedSpans, errorMessage: answer.errorMessage ?? '' } }
+      : {};
+  return type === 'application/json' ? Buffer.from(JSON.stringify(response)) : RESPONSE.encode(response).finish();
+}
+
+function end(response: ServerResponse, status: number, headers: Record<string, string> = {}, body?: Uint8Array): void {
+  response.writeHead(status, headers);
+  response.end(body);
+}
+
+function flatten({ headers }: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+}
