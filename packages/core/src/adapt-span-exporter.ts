@@ -64,8 +64,7 @@ export class SpanExporterAdapter extends SpanBatchExporterBase {
       const message = `${this.openExports} exports are open, and the exporter bears ${this.maxConcurrentExports}`;
       return failedOutcome(batch, 'refused', new ExportError('REFUSED', message));
     }
-    const thirdParty = { ...CALL, exportBatch: () => this.callBack(batch) };
-    return exportAttempt(thirdParty, batch, context, {
+    return exportAttempt({ exportBatch: () => this.callBack(batch) }, batch, context, {
       clock: this.clock,
       onLateOutcome: ({ delivered }) => {
         this.lateAcknowledged += delivered;
@@ -120,11 +119,3 @@ export class SpanExporterAdapter extends SpanBatchExporterBase {
     });
   }
 }
-
-/** The rest of the interface for the inner call, which only ever exports. */
-const CALL = {
-  prefers: 'spans',
-  maxConcurrentExports: Number.POSITIVE_INFINITY,
-  forceFlush: async () => {},
-  shutdown: async () => {},
-} as const;

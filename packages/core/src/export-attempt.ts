@@ -20,7 +20,7 @@ export interface ExportAttemptOptions {
  * signal abort, and may still answer late.
  */
 export function exportAttempt(
-  exporter: SpanBatchExporter,
+  exporter: Pick<SpanBatchExporter, 'exportBatch'>,
   batch: SpanBatch,
   context: ExportContext,
   options: ExportAttemptOptions,
@@ -65,7 +65,7 @@ function cutOff(batch: SpanBatch, reason: unknown): ExportOutcome {
 
 /** An exporter of a user's own may break the contract: throw, reject, or return what does not add up. */
 async function callExporter(
-  exporter: SpanBatchExporter,
+  exporter: Pick<SpanBatchExporter, 'exportBatch'>,
   batch: SpanBatch,
   context: ExportContext,
 ): Promise<ExportOutcome> {

@@ -20,6 +20,8 @@ export interface LedgerSnapshot {
   readonly beside: {
     /** Spans handed to the exporter so far. */
     readonly dispatched: number;
+    /** Spans dropped before that, by reason. */
+    readonly neverDispatched: Readonly<Record<string, number>>;
     /** Spans of outcomes that came after their batch had been settled. */
     readonly lateOutcomes: number;
     /** Spans acknowledged by such a late outcome: delivered although counted otherwise. */
@@ -46,6 +48,7 @@ export class Ledger {
   private handedToSpool = 0;
   private readonly dropped: Record<string, number> = {};
   private dispatched = 0;
+  private readonly neverDispatched: Record<string, number> = {};
   private lateOutcomes = 0;
   private lateAcknowledged = 0;
 
@@ -66,7 +69,8 @@ export class Ledger {
 
   endDropped(reason: DropReason): void {
     this.ended++;
-    this.addDrop(reason, 1);
+    add(this.dropped, reason, 1);
+    add(this.neverDispatched, reason, 1);
   }
 
   releaseUnsampled(spans: number): void {
@@ -81,7 +85,8 @@ export class Ledger {
 
   dropQueued(spans: number, reason: DropReason): void {
     this.queued -= spans;
-    this.addDrop(reason, spans);
+    add(this.dropped, reason, spans);
+    add(this.neverDispatched, reason, spans);
   }
 
   /** queued → inFlight. The token settles these spans, once. */
@@ -110,7 +115,7 @@ export class Ledger {
     const states = [unsampled, held, queued, inFlight, delivered, rejected, handedToSpool, totalDropped(dropped)];
     const balanced = ended === states.reduce((sum, count) => sum + count, 0) && states.every((count) => count >= 0);
     const { dispatched, lateOutcomes, lateAcknowledged } = this;
-    const beside = { dispatched, lateOutcomes, lateAcknowledged };
+    const beside = { dispatched, neverDispatched: { ...this.neverDispatched }, lateOutcomes, lateAcknowledged };
     return { ended, unsampled, held, queued, inFlight, delivered, rejected, handedToSpool, dropped, balanced, beside };
   }
 
@@ -120,13 +125,13 @@ export class Ledger {
     this.delivered += outcome.delivered;
     this.rejected += outcome.rejected;
     this.handedToSpool += outcome.stored;
-    for (const reason in outcome.dropped) this.addDrop(reason, outcome.dropped[reason]!);
-    if (outcome.remaining) this.addDrop(outcome.failure === 'shutdown' ? 'shutdown' : 'export_failed', remaining);
+    for (const reason in outcome.dropped) add(this.dropped, reason, outcome.dropped[reason]!);
+    if (outcome.remaining) add(this.dropped, outcome.failure === 'shutdown' ? 'shutdown' : 'export_failed', remaining);
   }
+}
 
-  private addDrop(reason: string, spans: number): void {
-    if (spans > 0) this.dropped[reason] = (this.dropped[reason] ?? 0) + spans;
-  }
+function add(counts: Record<string, number>, reason: string, spans: number): void {
+  if (spans > 0) counts[reason] = (counts[reason] ?? 0) + spans;
 }
 
 export interface BatchToken {

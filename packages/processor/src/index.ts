@@ -1,1 +1,3 @@
-export {};
+export { AdaptiveBatchSpanProcessor, type ProcessorStats } from './adaptive-batch-span-processor.js';
+export type { DropPolicy } from './drop-policies.js';
+export type { AdaptiveBatchSpanProcessorOptions } from './options.js';

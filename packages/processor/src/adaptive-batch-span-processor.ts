@@ -1,0 +1,305 @@
+import {
+  adaptSpanExporter,
+  type BatchToken,
+  type Clock,
+  type DeadlineOptions,
+  type ExportContext,
+  ExportError,
+  type ExportOutcome,
+  estimateSpanBytes,
+  exportAttempt,
+  giveUp,
+  type Instruments,
+  Ledger,
+  type LedgerSnapshot,
+  LimitedLog,
+  type ReadableSpan,
+  SpanBatch,
+  type SpanBatchExporter,
+  type SpanProcessor,
+  settledBy,
+  systemClock,
+  type Timer,
+  totalDropped,
+} from '@otel-resilience/core';
+import { BatchSize } from './batch-size.js';
+import { BatchWait } from './batch-wait.js';
+import { admit } from './drop-policies.js';
+import { ExportSlots } from './export-slots.js';
+import { FlushTracker } from './flush-tracker.js';
+import {
+  type AdaptiveBatchSpanProcessorOptions,
+  MAX_BATCH_BYTES,
+  type ProcessorSettings,
+  readProcessorOptions,
+} from './options.js';
+import { processorInstruments } from './processor-instruments.js';
+import { resourcesSettled } from './resources-settled.js';
+import { type QueuedChunk, SpanQueue } from './span-queue.js';
+
+export interface ProcessorStats {
+  readonly ledger: LedgerSnapshot;
+  readonly queue: {
+    readonly spans: number;
+    readonly bytes: number;
+    readonly maxSpans: number;
+    readonly maxBytes: number;
+  };
+  /** In force now. */
+  readonly batchSize: number;
+  readonly batchWaitMillis: number;
+  readonly exports: { readonly open: number; readonly limit: number; readonly max: number };
+  /** Of the last interval that saw an export. */
+  readonly latencyP95Millis: number | undefined;
+}
+
+const SAMPLED = 1;
+// A refused batch means that nobody was asked: the next one would be refused too if it came at once.
+const REFUSAL_PAUSE_MILLIS = 1_000;
+
+/**
+ * A batch span processor that accounts for every span: each one that ends is in exactly one state of the ledger.
+ *
+ * The queue is bounded in spans and in bytes; batches leave when they are full or have waited; batch size, wait and
+ * concurrency adapt (see `BatchSize`, `BatchWait`, `ExportSlots` for the rules). `forceFlush` waits for exports in
+ * flight and rejects at its deadline, `shutdown` always reaches the exporter and resolves at its own.
+ */
+export class AdaptiveBatchSpanProcessor implements SpanProcessor {
+  private readonly settings: ProcessorSettings;
+  private readonly clock: Clock;
+  private readonly exporter: SpanBatchExporter;
+  private readonly ledger = new Ledger();
+  private readonly tracker = new FlushTracker();
+  private readonly queue: SpanQueue;
+  private readonly slots: ExportSlots;
+  private readonly batchSize: BatchSize;
+  private readonly wait: BatchWait;
+  private readonly log: LimitedLog;
+  private readonly instruments: Instruments;
+  private readonly unpublish: Array<() => void>;
+  private readonly abortExports = new AbortController();
+  private phase: 'running' | 'stopping' | 'stopped' = 'running';
+  private timer: Timer | undefined;
+  private pausedUntil = Number.NEGATIVE_INFINITY;
+  private shutdownPromise: Promise<void> | undefined;
+
+  constructor(options: AdaptiveBatchSpanProcessorOptions) {
+    this.settings = readProcessorOptions(options);
+    const { batchSize, wait, adaptive, signals, clock = systemClock } = this.settings;
+    this.clock = clock;
+    this.exporter = adaptSpanExporter(this.settings.exporter, { clock });
+    this.queue = new SpanQueue({
+      chunkSize: batchSize.initial,
+      maxChunkBytes: MAX_BATCH_BYTES,
+      lanes: this.settings.dropPolicy === 'priority',
+      tracker: this.tracker,
+    });
+    this.slots = new ExportSlots(Math.min(this.settings.maxConcurrentExports, this.exporter.maxConcurrentExports));
+    this.batchSize = new BatchSize(
+      {
+        ...(adaptive ? batchSize : { initial: batchSize.initial, min: batchSize.initial, max: batchSize.initial }),
+        targetLatencyMillis: this.settings.targetLatencyMillis,
+        intervalMillis: this.settings.adaptationIntervalMillis,
+      },
+      clock.now(),
+    );
+    this.wait = new BatchWait({ ...wait, min: adaptive ? wait.min : wait.max, worthwhileSpans: batchSize.min });
+    this.log = new LimitedLog('AdaptiveBatchSpanProcessor', { clock });
+    this.instruments = processorInstruments(() => this.stats());
+    this.unpublish = [
+      signals?.publish('queueSize', () => this.queue.spanCount),
+      signals?.publish('queueUtilization', () => this.utilization),
+      signals?.publish('exportLatencyP95Millis', () => this.batchSize.latencyP95Millis ?? Number.NaN),
+    ].filter((undo) => undo !== undefined);
+  }
+
+  onStart(): void {}
+
+  /** Never throws: a span that cannot be read is counted as dropped. */
+  onEnd(span: ReadableSpan): void {
+    try {
+      if ((span.spanContext().traceFlags & SAMPLED) === 0) this.ledger.endUnsampled();
+      else if (this.phase === 'running') this.enqueue(span);
+      else this.ledger.endDropped('shutdown');
+    } catch (error) {
+      this.ledger.endDropped('unreadable');
+      this.log.warn('unreadable', () => `a span could not be read: ${error}`);
+    }
+  }
+
+  stats(): ProcessorStats {
+    return {
+      ledger: this.ledger.snapshot(),
+      queue: { spans: this.queue.spanCount, bytes: this.queue.bytes, ...this.settings.bounds },
+      batchSize: this.queue.chunkSize,
+      batchWaitMillis: this.wait.currentMillis,
+      exports: { open: this.slots.open, limit: this.slots.limit, max: this.slots.max },
+      latencyP95Millis: this.batchSize.latencyP95Millis,
+    };
+  }
+
+  /**
+   * Resolves when every span that ended before is acknowledged or durably stored. Rejects when some could not be
+   * exported, and at the deadline.
+   */
+  async forceFlush({ deadline }: DeadlineOptions = {}): Promise<void> {
+    if (this.shutdownPromise) return this.shutdownPromise;
+    const until = deadline ?? this.clock.now() + this.settings.flushTimeoutMillis;
+    const flushed = this.drain().then(async ({ failedSpans, error }) => {
+      await this.exporter.forceFlush({ deadline: until });
+      if (failedSpans > 0) throw new Error(`forceFlush: ${failedSpans} spans were not exported`, { cause: error });
+    });
+    if (!(await settledBy(this.clock, until, flushed))) {
+      flushed.catch(() => {}); // it may still fail, with nobody waiting
+      throw new ExportError('DEADLINE_EXCEEDED', 'forceFlush: not every span was exported in time');
+    }
+    await flushed;
+  }
+
+  /** Exports what it can within the deadline, then shuts the exporter down, whatever happened. Never rejects. */
+  shutdown({ deadline }: DeadlineOptions = {}): Promise<void> {
+    this.shutdownPromise ??= this.stop(deadline ?? this.clock.now() + this.settings.shutdownTimeoutMillis);
+    return this.shutdownPromise;
+  }
+
+  private enqueue(span: ReadableSpan): void {
+    const { queue } = this;
+    const { admitted, evicted } = admit(
+      queue,
+      this.settings.dropPolicy,
+      this.settings.bounds,
+      span,
+      estimateSpanBytes(span),
+    );
+    if (admitted) this.ledger.endQueued();
+    else this.ledger.endDropped('queue_full');
+    if (evicted > 0) this.ledger.dropQueued(evicted, 'queue_full');
+    if (evicted > 0 || !admitted)
+      this.log.warn(
+        'queue_full',
+        () => `the queue is full (${queue.spanCount} spans, ${queue.bytes} bytes): dropping spans`,
+      );
+    if (queue.hasSealed && this.slots.hasFree) this.pump();
+    else this.timer ??= this.clock.setTimeout(this.onWaitOver, this.wait.currentMillis);
+  }
+
+  private readonly onWaitOver = (): void => {
+    this.timer = undefined;
+    // Without a free slot the open batch may as well go on filling: it leaves with the next slot.
+    if (this.slots.hasFree) this.queue.sealOpen();
+    this.pump();
+  };
+
+  /** Hands sealed batches to the exporter while slots are free; arms the timer for what is still open. */
+  private pump(): void {
+    const now = this.clock.now();
+    while (this.slots.hasFree && now >= this.pausedUntil) {
+      const chunk = this.queue.take();
+      if (!chunk) break;
+      this.dispatch(chunk);
+    }
+    if (this.queue.spanCount > 0 && this.timer === undefined && this.phase !== 'stopped') {
+      const pause = this.queue.hasSealed ? this.pausedUntil - now : Number.NEGATIVE_INFINITY;
+      this.timer = this.clock.setTimeout(this.onWaitOver, pause > 0 ? pause : this.wait.currentMillis);
+    }
+  }
+
+  private dispatch(chunk: QueuedChunk): void {
+    this.slots.acquire();
+    this.instruments.refresh();
+    const startedAt = this.clock.now();
+    this.wait.observe(chunk.spanCount, startedAt);
+    const token = this.ledger.dispatch(chunk.spanCount);
+    this.exportChunk(chunk, token, startedAt).then((outcome) => this.settle(chunk, token, outcome, startedAt));
+  }
+
+  private async exportChunk(chunk: QueuedChunk, token: BatchToken, startedAt: number): Promise<ExportOutcome> {
+    const deadline = startedAt + this.settings.exportTimeoutMillis;
+    const pending = resourcesSettled(chunk.spans);
+    if (pending) await settledBy(this.clock, Math.min(deadline, startedAt + RESOURCE_WAIT_MILLIS), pending);
+    const batch = SpanBatch.fromSpans(chunk.spans, { byteLength: chunk.bytes });
+    const context = { signal: this.abortExports.signal, deadline };
+    let called = false;
+    // The slot is free when the exporter has answered, not when we stop waiting: a hung one gets no further work.
+    const inSlot = async (batch: SpanBatch, context: ExportContext) => {
+      called = true;
+      try {
+        return await this.exporter.exportBatch(batch, context);
+      } finally {
+        this.slots.release();
+      }
+    };
+    const onLateOutcome = (late: ExportOutcome) => {
+      token.settle(late);
+      this.pump();
+    };
+    const outcome = await exportAttempt({ exportBatch: inSlot }, batch, context, { clock: this.clock, onLateOutcome });
+    if (!called) this.slots.release();
+    return outcome;
+  }
+
+  private settle(chunk: QueuedChunk, token: BatchToken, outcome: ExportOutcome, startedAt: number): void {
+    const now = this.clock.now();
+    const { failure, error } = outcome;
+    token.settle(isTimeout(error) ? giveUp(outcome, 'export_timeout') : outcome);
+    if (this.settings.adaptive && (failure === 'retryable' || failure === 'throttled')) this.slots.shrink();
+    if (outcome.stored === 0 && failure !== 'refused') this.batchSize.observe(now - startedAt, chunk.full, now);
+    this.queue.chunkSize = this.batchSize.current;
+    this.instruments.recordDuration((now - startedAt) / 1000, error && { 'error.type': failure });
+    const lost = (outcome.remaining?.spanCount ?? 0) + outcome.rejected + totalDropped(outcome.dropped);
+    if (lost > 0)
+      this.log.warn('export_failed', () => `${lost} spans were not exported: ${error?.message ?? 'rejected'}`);
+    if (failure === 'refused') this.pausedUntil = now + REFUSAL_PAUSE_MILLIS;
+    this.tracker.closed(chunk.generation, lost, error);
+    this.pump();
+  }
+
+  /** Everything that has ended so far leaves as fast as the slots allow. */
+  private drain() {
+    const generation = this.queue.endGeneration();
+    this.pump();
+    return this.tracker.wait(generation);
+  }
+
+  private async stop(deadline: number): Promise<void> {
+    this.phase = 'stopping';
+    const { clock } = this;
+    // The exporter gets the second half: it may have retries to end, a spool to replay, connections to close.
+    await settledBy(clock, (clock.now() + deadline) / 2, this.drain());
+    await settledBy(clock, deadline, shutDown(this.exporter, deadline));
+    this.phase = 'stopped';
+    clock.clearTimeout(this.timer);
+    this.timer = undefined;
+    this.dropQueue();
+    this.abortExports.abort(new ExportError('SHUTDOWN', 'the processor has been shut down'));
+    // Only what has just been aborted is still open, and settles in a few microtasks.
+    await settledBy(clock, deadline, this.tracker.wait(this.queue.endGeneration()));
+    for (const undo of this.unpublish) undo();
+    this.instruments.shutdown();
+  }
+
+  private dropQueue(): void {
+    this.queue.sealOpen();
+    for (let chunk = this.queue.take(); chunk; chunk = this.queue.take()) {
+      this.ledger.dropQueued(chunk.spanCount, 'shutdown');
+      this.tracker.closed(chunk.generation, chunk.spanCount);
+      const { spanCount } = chunk;
+      this.log.warn('shutdown', () => `shut down with spans in the queue: ${spanCount} dropped`);
+    }
+  }
+
+  private get utilization(): number {
+    const { maxSpans, maxBytes } = this.settings.bounds;
+    return Math.max(this.queue.spanCount / maxSpans, this.queue.bytes / maxBytes);
+  }
+}
+
+// Resource detectors give up after 5 s themselves; a batch must not wait for a broken one for ever.
+const RESOURCE_WAIT_MILLIS = 5_000;
+
+const isTimeout = (error: Error | undefined): boolean =>
+  error instanceof ExportError && error.code === 'DEADLINE_EXCEEDED';
+
+async function shutDown(exporter: SpanBatchExporter, deadline: number): Promise<void> {
+  await exporter.shutdown({ deadline });
+}

@@ -1,0 +1,71 @@
+export interface BatchSizeOptions {
+  readonly initial: number;
+  readonly min: number;
+  readonly max: number;
+  /** The 95th percentile of export durations that is still fine. */
+  readonly targetLatencyMillis: number;
+  readonly intervalMillis: number;
+}
+
+const SHRINK = 0.9;
+const GROW = 1.1;
+// Enough for the busiest interval to have a stable p95; further exports of the interval replace older ones.
+const MAX_SAMPLES = 512;
+
+/**
+ * How many spans make a batch. Once per interval:
+ *
+ * - p95 of export durations over the target: × 0.9, for the receiver finds the batches too large;
+ * - otherwise × 1.1, but only if a batch has left because it was full: growth that is not used means nothing;
+ * - no export in the interval: no change.
+ *
+ * A timed-out export counts with the time it took. A batch that went to a spool says nothing about the receiver, and
+ * is not shown to this rule.
+ */
+export class BatchSize {
+  private readonly options: BatchSizeOptions;
+  private exact: number;
+  private readonly durations: number[] = [];
+  private observed = 0;
+  private leftFull = false;
+  private intervalEnd: number;
+  private lastP95: number | undefined;
+
+  constructor(options: BatchSizeOptions, now: number) {
+    this.options = options;
+    this.exact = options.initial;
+    this.intervalEnd = now + options.intervalMillis;
+  }
+
+  get current(): number {
+    return Math.round(this.exact);
+  }
+
+  /** The p95 of the last whole interval that saw an export, in milliseconds. */
+  get latencyP95Millis(): number | undefined {
+    return this.lastP95;
+  }
+
+  /** Called with every export that says something about the receiver. */
+  observe(durationMillis: number, full: boolean, now: number): void {
+    this.durations[this.observed++ % MAX_SAMPLES] = durationMillis;
+    this.leftFull ||= full;
+    if (now >= this.intervalEnd) this.adapt(now);
+  }
+
+  private adapt(now: number): void {
+    const { min, max, targetLatencyMillis, intervalMillis } = this.options;
+    this.lastP95 = percentile95(this.durations);
+    if (this.lastP95 > targetLatencyMillis) this.exact = Math.max(min, this.exact * SHRINK);
+    else if (this.leftFull) this.exact = Math.min(max, this.exact * GROW);
+    this.durations.length = 0;
+    this.observed = 0;
+    this.leftFull = false;
+    this.intervalEnd = now + intervalMillis;
+  }
+}
+
+function percentile95(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.ceil(sorted.length * 0.95) - 1] ?? 0;
+}

@@ -1,0 +1,151 @@
+import { LANES, type Lane, type ReadableSpan } from '@otel-resilience/core';
+
+/** A batch in the making: spans are added at the end, evicted from the front, and taken as a whole. */
+export interface QueuedChunk {
+  readonly spanCount: number;
+  readonly spans: readonly ReadableSpan[];
+  /** Estimated encoded size of `spans`. */
+  readonly bytes: number;
+  /** Rises with every flush; a chunk never holds spans from before and after one. */
+  readonly generation: number;
+  /** Whether it was sealed because it was full. */
+  readonly full: boolean;
+}
+
+export interface SpanQueueOptions {
+  /** Spans in the first chunks; may be changed at any time. */
+  readonly chunkSize: number;
+  /** A chunk is sealed before its estimate exceeds this; a single span may. */
+  readonly maxChunkBytes: number;
+  /** Whether spans are kept apart by lane. */
+  readonly lanes: boolean;
+  /** Told of every chunk that begins, and of every one evicted to its last span. */
+  readonly tracker: { opened(generation: number): void; closed(generation: number): void };
+}
+
+/**
+ * The spans that wait for an export, as a queue of chunks that are batches already: taking one copies nothing, and
+ * adding a span is two array pushes. It has no bound of its own, its owner evicts by policy.
+ */
+export class SpanQueue {
+  chunkSize: number;
+  spanCount = 0;
+  bytes = 0;
+  private generation = 0;
+  private readonly lanes: readonly LaneQueue[];
+  private readonly options: SpanQueueOptions;
+
+  constructor(options: SpanQueueOptions) {
+    this.options = options;
+    this.chunkSize = options.chunkSize;
+    this.lanes = options.lanes ? LANES.map(() => new LaneQueue()) : [new LaneQueue()];
+  }
+
+  /** `lane` is an index into {@link LANES}, 0 without lanes. */
+  push(span: ReadableSpan, bytes: number, lane: number): void {
+    const queue = this.lanes[lane]!;
+    let chunk = queue.open;
+    if (chunk === undefined || chunk.bytes + bytes > this.options.maxChunkBytes) {
+      queue.seal(true);
+      chunk = queue.open = new Chunk(this.generation);
+      this.options.tracker.opened(this.generation);
+    }
+    chunk.queued.push(span);
+    chunk.sizes.push(bytes);
+    chunk.bytes += bytes;
+    this.spanCount++;
+    this.bytes += bytes;
+    if (chunk.spanCount >= this.chunkSize) queue.seal(true);
+  }
+
+  /** Whether a full chunk, or one sealed by a flush, is waiting. */
+  get hasSealed(): boolean {
+    for (const lane of this.lanes) if (lane.sealed.length > 0) return true;
+    return false;
+  }
+
+  /** Seals what is open, so that `take` returns it. */
+  sealOpen(): void {
+    for (const lane of this.lanes) lane.seal(false);
+  }
+
+  /** Starts a new generation and returns the one that has ended: everything queued so far is of it or older. */
+  endGeneration(): number {
+    this.sealOpen();
+    return this.generation++;
+  }
+
+  /** The oldest sealed chunk of the most valuable lane that has one. */
+  take(): QueuedChunk | undefined {
+    for (let lane = this.lanes.length - 1; lane >= 0; lane--) {
+      const chunk = this.lanes[lane]!.sealed.shift();
+      if (!chunk) continue;
+      this.spanCount -= chunk.spanCount;
+      this.bytes -= chunk.bytes;
+      return chunk;
+    }
+    return undefined;
+  }
+
+  /** Removes the oldest span of the least valuable lane not above `highestLane`; `false` when there is none. */
+  evictOldest(highestLane: number): boolean {
+    for (let lane = 0; lane <= highestLane && lane < this.lanes.length; lane++) {
+      const queue = this.lanes[lane]!;
+      const chunk = queue.sealed[0] ?? queue.open;
+      if (!chunk) continue;
+      this.bytes -= chunk.evict();
+      this.spanCount--;
+      if (chunk.spanCount === 0) {
+        if (queue.sealed[0] === chunk) queue.sealed.shift();
+        else queue.open = undefined;
+        this.options.tracker.closed(chunk.generation);
+      }
+      return true;
+    }
+    return false;
+  }
+}
+
+export const laneIndex = (lane: Lane): number => LANES.indexOf(lane);
+
+class LaneQueue {
+  readonly sealed: Chunk[] = [];
+  open: Chunk | undefined;
+
+  seal(full: boolean): void {
+    if (!this.open) return;
+    this.open.full = full;
+    this.sealed.push(this.open);
+    this.open = undefined;
+  }
+}
+
+class Chunk implements QueuedChunk {
+  readonly generation: number;
+  readonly queued: ReadableSpan[] = [];
+  readonly sizes: number[] = [];
+  evicted = 0;
+  bytes = 0;
+  full = false;
+
+  constructor(generation: number) {
+    this.generation = generation;
+  }
+
+  get spans(): readonly ReadableSpan[] {
+    return this.evicted === 0 ? this.queued : this.queued.slice(this.evicted);
+  }
+
+  get spanCount(): number {
+    return this.queued.length - this.evicted;
+  }
+
+  /** Returns the bytes of the span that went. */
+  evict(): number {
+    const bytes = this.sizes[this.evicted]!;
+    this.queued[this.evicted] = undefined as never; // the span's memory is free now, not when the chunk leaves
+    this.evicted++;
+    this.bytes -= bytes;
+    return bytes;
+  }
+}
