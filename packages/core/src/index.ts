@@ -57,6 +57,13 @@ export {
 } from './options.js';
 export { type PipelineGauge, type PipelineGauges, PipelineSignals } from './pipeline-signals.js';
 export {
+  boundRetryAfter,
+  MAX_RETRY_AFTER_MILLIS,
+  MIN_RETRY_AFTER_MILLIS,
+  parseRetryAfter,
+} from './retry-after.js';
+export { readRetryInfo } from './retry-info.js';
+export {
   type Attributes,
   EXPORT_FAILED,
   EXPORT_SUCCESS,
