@@ -1,3 +1,11 @@
+export type { UpstreamAddress } from './proxy/connect-upstream.js';
+export {
+  type CutOptions,
+  FaultProxy,
+  type FaultProxyOptions,
+  type FaultProxySnapshot,
+  type LinkConditions,
+} from './proxy/fault-proxy.js';
 export {
   CountingReceiver,
   type CountingReceiverOptions,

@@ -7,7 +7,7 @@ import {
   type ServiceDefinition,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import { closeServer, listen, track } from '../listening.js';
+import { closeServer, listenOn, track } from '../listening.js';
 import type { Door, TakeIn } from './door.js';
 import { RESPONSE } from './otlp-descriptor.js';
 import type { ErrorAnswer, ReceiverAnswer } from './receiver-answer.js';
@@ -50,7 +50,7 @@ export class GrpcDoor implements Door {
   }
 
   listen(port: number, host: string): Promise<number> {
-    return listen(this.listener, port, host);
+    return listenOn(this.listener, port, host);
   }
 
   close(): Promise<void> {

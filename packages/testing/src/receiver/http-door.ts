@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { closeServer, listen, track } from '../listening.js';
+import { closeServer, listenOn, track } from '../listening.js';
 import type { Door, TakeIn } from './door.js';
 import { RESPONSE } from './otlp-descriptor.js';
 import type { ReceiverAnswer } from './receiver-answer.js';
@@ -29,7 +29,7 @@ export class HttpDoor implements Door {
   }
 
   listen(port: number, host: string): Promise<number> {
-    return listen(this.server, port, host);
+    return listenOn(this.server, port, host);
   }
 
   close(): Promise<void> {

@@ -1,0 +1,286 @@
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { ConfigurationError } from '@otel-resilience/core';
+import { afterEach, describe, expect, it } from 'vitest';
+import { FaultProxy, type FaultProxyOptions } from './fault-proxy.js';
+
+const toClose: (() => Promise<unknown> | void)[] = [];
+afterEach(async () => {
+  for (const close of toClose.splice(0).reverse()) await close();
+});
+
+/** A server that keeps what it receives and echoes it. */
+async function echoServer(onSocket: (socket: Socket) => void = (socket) => socket.pipe(socket)) {
+  const sockets: Socket[] = [];
+  const received: Buffer[] = [];
+  const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    socket.on('data', (bytes: Buffer) => received.push(bytes));
+    onSocket(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = () => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  toClose.push(close);
+  return {
+    host: '127.0.0.1',
+    port: (server.address() as AddressInfo).port,
+    sockets,
+    close,
+    received: () => Buffer.concat(received),
+  };
+}
+
+async function proxyTo(options: FaultProxyOptions) {
+  const proxy = new FaultProxy(options);
+  toClose.push(() => proxy.stop());
+  await proxy.start();
+  return proxy;
+}
+
+class Client {
+  readonly socket: Socket;
+  readonly closed: Promise<string>;
+  private chunks: Buffer[] = [];
+  private code = '';
+
+  constructor(proxy: FaultProxy) {
+    this.socket = connect({ port: proxy.port, host: proxy.host, allowHalfOpen: true, noDelay: true });
+    toClose.push(() => {
+      this.socket.destroy();
+    });
+    this.socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.code = error.code ?? '';
+    });
+    this.socket.on('data', (bytes: Buffer) => this.chunks.push(bytes));
+    this.closed = new Promise((resolve) => this.socket.on('close', () => resolve(this.code)));
+  }
+
+  received(): Buffer {
+    return Buffer.concat(this.chunks);
+  }
+
+  async receives(byteLength: number): Promise<Buffer> {
+    await until(() => this.received().byteLength >= byteLength);
+    return this.received();
+  }
+}
+
+async function until(condition: () => boolean, timeoutMillis = 5_000): Promise<void> {
+  const deadline = performance.now() + timeoutMillis;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMillis} ms: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** For what must NOT happen: long enough for loopback to have done it. */
+const aWhile = () => new Promise((resolve) => setTimeout(resolve, 60));
+
+const body = (byteLength: number) => Buffer.from(Array.from({ length: byteLength }, (_, i) => (i * 31) % 251));
+
+describe('FaultProxy', () => {
+  it('carries bytes both ways unchanged, half-open connections too', async () => {
+    const upstream = await echoServer();
+    const proxy = await proxyTo({ upstream });
+    const client = new Client(proxy);
+    const sent = body(3_000_000);
+    client.socket.end(sent);
+    await new Promise((resolve) => client.socket.on('end', resolve));
+    expect(client.received().equals(sent)).toBe(true);
+    expect(await client.closed).toBe('');
+    await until(() => proxy.snapshot().openConnections === 0);
+    expect(proxy.snapshot()).toMatchObject({
+      acceptedConnections: 1,
+      passedBytes: { toUpstream: 3_000_000, toClient: 3_000_000 },
+    });
+  });
+
+  it('adds its latency in each direction and keeps the order', async () => {
+    const upstream = await echoServer();
+    const proxy = await proxyTo({ upstream });
+    proxy.set({ latencyMillis: 50, jitterMillis: 20 });
+    const client = new Client(proxy);
+    const sent = body(100_000);
+    const startedAt = performance.now();
+    for (let at = 0; at < sent.length; at += 1_000) client.socket.write(sent.subarray(at, at + 1_000));
+    const received = await client.receives(sent.length);
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(99);
+    expect(performance.now() - startedAt).toBeLessThan(1_000); // a delay line, not a delay per chunk
+    expect(received.equals(sent)).toBe(true);
+  });
+
+  it('throttles each direction to its rate', async () => {
+    const upstream = await echoServer((socket) => socket.resume());
+    const proxy = await proxyTo({ upstream });
+    proxy.set({ throttleBytesPerSecond: 100_000 });
+    const startedAt = performance.now();
+    new Client(proxy).socket.write(body(30_000));
+    await until(() => upstream.received().byteLength === 30_000);
+    const millis = performance.now() - startedAt;
+    expect(millis).toBeGreaterThan(250);
+    expect(millis).toBeLessThan(600);
+  });
+
+  it('holds back a bounded amount when the receiver does not read', async () => {
+    const upstream = await echoServer((socket) => socket.pause());
+    const proxy = await proxyTo({ upstream });
+    proxy.set({ throttleBytesPerSecond: 1_000 });
+    const { socket } = new Client(proxy);
+    let accepted = 0;
+    const write = () => {
+      for (let i = 0; i < 16; i++)
+        socket.write(Buffer.alloc(65_536), () => {
+          accepted += 65_536;
+        });
+    };
+    for (let i = 0; i < 16; i++) {
+      write();
+      await new Promise((r) => setTimeout(r, 5));
+    }
+    await aWhile();
+    console.log(accepted, proxy.snapshot());
+    expect(socket.writableNeedDrain).toBe(true);
+  });
+
+  it('refuses connections, resets those it has, and listens on the same port again', async () => {
+    const upstream = await echoServer();
+    const proxy = await proxyTo({ upstream });
+    const { port } = proxy;
+    const before = new Client(proxy);
+    before.socket.write('x');
+    await before.receives(1);
+    await proxy.refuse();
+    expect(await before.closed).toBe('ECONNRESET');
+    expect(await new Client(proxy).closed).toBe('ECONNREFUSED');
+    await proxy.heal();
+    expect(proxy.port).toBe(port);
+    const after = new Client(proxy);
+    after.socket.write('y');
+    expect(String(await after.receives(1))).toBe('y');
+  });
+
+  it('settles on the last of several calls that were not awaited', async () => {
+    const upstream = await echoServer();
+    const proxy = await proxyTo({ upstream });
+    await Promise.all([proxy.refuse(), proxy.heal(), proxy.refuse(), proxy.blackHole(), proxy.heal()]);
+    const client = new Client(proxy);
+    client.socket.write('x');
+    expect(String(await client.receives(1))).toBe('x');
+  });
+
+  it('resets open connections once', async () => {
+    const upstream = await echoServer();
+    const proxy = await proxyTo({ upstream });
+    const client = new Client(proxy);
+    client.socket.write('x');
+    await client.receives(1);
+    proxy.reset();
+    expect(await client.closed).toBe('ECONNRESET');
+    await until(() => upstream.sockets[0]!.destroyed);
+    const next = new Client(proxy);
+    next.socket.write('y');
+    await next.receives(1);
+  });
+
+  it('swallows in a black hole on old and new connections, closes nothing, and resets them afterwards', async () => {
+    const upstream = await echoServer();
+    const proxy = await proxyTo({ upstream });
+    const old = new Client(proxy);
+    old.socket.write('x');
+    await old.receives(1);
+    const quiet = new Client(proxy);
+    quiet.socket.write('q');
+    await quiet.receives(1);
+    await proxy.blackHole();
+    const fresh = new Client(proxy);
+    const gone = new Client(proxy);
+    old.socket.write(Buffer.alloc(10_000_000));
+    fresh.socket.write(Buffer.alloc(1_000));
+    await new Promise((resolve) => gone.socket.write('z', resolve));
+    gone.socket.destroy();
+    await until(() => !old.socket.writableNeedDrain); // it is read, not left in buffers
+    await aWhile();
+    expect(upstream.sockets.length).toBe(2);
+    expect(String(upstream.received())).toBe('xq');
+    expect(old.socket.destroyed || fresh.socket.destroyed).toBe(false);
+    await proxy.heal();
+    expect(await Promise.all([old.closed, fresh.closed])).toEqual(['ECONNRESET', 'ECONNRESET']);
+    quiet.socket.write('r');
+    expect(String(await quiet.receives(2))).toBe('qr');
+  });
+
+  it('leaves the connections of a silent black hole silent', async () => {
+    const upstream = await echoServer();
+    const proxy = await proxyTo({ upstream });
+    const client = new Client(proxy);
+    client.socket.write('x');
+    await client.receives(1);
+    await proxy.blackHole({ afterwards: 'silent' });
+    client.socket.write('y');
+    await aWhile();
+    await proxy.heal();
+    client.socket.write('z');
+    await aWhile();
+    expect(client.socket.destroyed).toBe(false);
+    expect(String(upstream.received())).toBe('x');
+  });
+
+  it('loses nothing in a stall', async () => {
+    const upstream = await echoServer();
+    const proxy = await proxyTo({ upstream });
+    const client = new Client(proxy);
+    await proxy.stall();
+    client.socket.end('abc');
+    await aWhile();
+    expect(upstream.sockets.length).toBe(0);
+    await proxy.heal();
+    expect(String(await client.receives(3))).toBe('abc');
+    expect(await client.closed).toBe('');
+  });
+
+  it.each(['toUpstream', 'toClient'] as const)('cuts in the middle of a body %s', async (direction) => {
+    const upstream = await echoServer();
+    const proxy = await proxyTo({ upstream });
+    proxy.cutAfter(1_000, { direction, times: 1 });
+    const cut = new Client(proxy);
+    cut.socket.write(body(5_000));
+    expect(await cut.closed).toBe('ECONNRESET');
+    expect(upstream.received().byteLength).toBe(direction === 'toUpstream' ? 1_000 : 5_000);
+    expect(proxy.snapshot()).toMatchObject({ cuts: 1 });
+    expect(proxy.snapshot().passedBytes[direction]).toBe(1_000);
+    const next = new Client(proxy);
+    next.socket.write(body(5_000));
+    await next.receives(5_000);
+  });
+
+  it('goes to the next upstream when one refuses, for each connection anew', async () => {
+    const a = await echoServer();
+    const b = await echoServer();
+    const proxy = await proxyTo({ upstreams: [a, b] });
+    const first = new Client(proxy);
+    first.socket.write('1');
+    await first.receives(1);
+    await a.close();
+    await first.closed;
+    const second = new Client(proxy);
+    second.socket.write('2');
+    await second.receives(1);
+    expect([String(a.received()), String(b.received())]).toEqual(['1', '2']);
+    await b.close();
+    const third = new Client(proxy);
+    expect(await third.closed).toBe('ECONNRESET');
+    expect(proxy.snapshot().unconnected).toBe(1);
+  });
+
+  it('names what is wrong with its options', () => {
+    expect(() => new FaultProxy({})).toThrow(ConfigurationError);
+    expect(() => new FaultProxy({ upstream: { host: 'h', port: 0 } })).toThrow(/FaultProxy.upstream: expected a host/);
+    expect(() => new FaultProxy({ upstreams: [] })).toThrow(ConfigurationError);
+    const proxy = new FaultProxy({ upstream: { host: 'h', port: 1 } });
+    expect(() => proxy.set({ latencyMillis: -1 })).toThrow(/FaultProxy.set.latencyMillis/);
+    expect(() => proxy.cutAfter(Number.NaN)).toThrow(ConfigurationError);
+  });
+});
