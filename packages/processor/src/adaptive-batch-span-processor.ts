@@ -198,10 +198,21 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
       if (!chunk) break;
       this.dispatch(chunk);
     }
-    if (this.queue.spanCount > 0 && this.timer === undefined && this.phase !== 'stopped') {
-      const pause = this.queue.hasSealed ? this.pausedUntil - now : Number.NEGATIVE_INFINITY;
-      this.timer = this.clock.setTimeout(this.onWaitOver, pause > 0 ? pause : this.wait.currentMillis);
-    }
+    this.armTimer(now);
+  }
+
+  /** One timer, for the end of a pause or of the wait; none while nothing is queued. */
+  private armTimer(now: number): void {
+    if (this.queue.spanCount === 0 || this.phase === 'stopped') this.clearTimer();
+    else if (this.pausedUntil > now) {
+      this.clearTimer();
+      this.timer = this.clock.setTimeout(this.onWaitOver, this.pausedUntil - now);
+    } else this.timer ??= this.clock.setTimeout(this.onWaitOver, this.wait.currentMillis);
+  }
+
+  private clearTimer(): void {
+    this.clock.clearTimeout(this.timer);
+    this.timer = undefined;
   }
 
   private dispatch(chunk: QueuedChunk): void {
@@ -268,8 +279,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     await settledBy(clock, (clock.now() + deadline) / 2, this.drain());
     await settledBy(clock, deadline, shutDown(this.exporter, deadline));
     this.phase = 'stopped';
-    clock.clearTimeout(this.timer);
-    this.timer = undefined;
+    this.clearTimer();
     this.dropQueue();
     this.abortExports.abort(new ExportError('SHUTDOWN', 'the processor has been shut down'));
     // Only what has just been aborted is still open, and settles in a few microtasks.

@@ -1,0 +1,138 @@
+import {
+  anyExporter,
+  type Clock,
+  ConfigurationError,
+  list,
+  number,
+  oneOf,
+  optional,
+  readOptions,
+  type SpanBatchExporter,
+  type SpanExporter,
+  shape,
+  text,
+} from '@otel-resilience/core';
+import type {
+  CircuitBreakerSpanExporterOptions,
+  FailoverSpanExporterOptions,
+  RetryingSpanExporterOptions,
+} from '@otel-resilience/exporter';
+import type { AdaptiveBatchSpanProcessorOptions } from '@otel-resilience/processor';
+import type { MemorySpoolOptions, TieredSpanExporterOptions } from '@otel-resilience/tiered';
+import { checkEndpointUrl, type OtlpEndpoint } from './otlp-endpoint.js';
+
+type Section<T, Provided extends string> = Omit<T, Provided | 'clock' | 'random' | 'signals'>;
+
+/** An exporter that you have already, as one of the endpoints. */
+export interface NamedExporter {
+  /** Shown in status. Default: `exporter-<place in the list>`. */
+  readonly name?: string;
+  readonly exporter: SpanExporter | SpanBatchExporter;
+  /** Lower is preferred. Default: the place in the list. */
+  readonly priority?: number;
+  /** For `strategy: 'weighted'`. Default 1. */
+  readonly weight?: number;
+}
+
+/**
+ * Options of {@link resilience}. A wrong one throws a `ConfigurationError` that names its path.
+ * Precedence: these options, then the standard `OTEL_*` variables, then our defaults.
+ */
+export interface ResilienceOptions {
+  /**
+   * Collectors, the preferred one first. Default: the one that `OTEL_EXPORTER_OTLP_(TRACES_)ENDPOINT` names, or
+   * `http://localhost:4317`.
+   */
+  readonly endpoints?: readonly (string | OtlpEndpoint)[];
+  /** Exporters to use instead of `endpoints`; any `SpanExporter` or one of ours. */
+  readonly exporters?: readonly (SpanExporter | SpanBatchExporter | NamedExporter)[];
+  /** Options of the `AdaptiveBatchSpanProcessor`. */
+  readonly processor?: Section<AdaptiveBatchSpanProcessorOptions, 'exporter'>;
+  /** Options of the `RetryingSpanExporter` around all endpoints. */
+  readonly retry?: Section<RetryingSpanExporterOptions, 'exporter'>;
+  /** Options of each endpoint's circuit breaker. */
+  readonly circuitBreaker?: Section<CircuitBreakerSpanExporterOptions, 'exporter'>;
+  /** Options of the `FailoverSpanExporter`. */
+  readonly failover?: Section<FailoverSpanExporterOptions, 'endpoints'>;
+  /** Options of the `TieredSpanExporter`: replay of what waits in the spool. */
+  readonly tiered?: Section<TieredSpanExporterOptions, 'hot' | 'spool'>;
+  /** Where spans wait while no endpoint takes them: memory, 64 MiB by default. */
+  readonly spool?: Section<MemorySpoolOptions, never>;
+  readonly clock?: Clock;
+}
+
+export interface EndpointSettings {
+  readonly name?: string;
+  readonly priority: number | undefined;
+  readonly weight: number | undefined;
+  readonly source:
+    | { readonly kind: 'otlp'; readonly endpoint: OtlpEndpoint | undefined }
+    | { readonly kind: 'exporter'; readonly exporter: SpanExporter | SpanBatchExporter };
+}
+
+export function readResilienceOptions(options: ResilienceOptions) {
+  const section = optional<object>();
+  const read = readOptions('resilience', options, {
+    endpoints: optional(list(readEndpoint, { min: 1 })),
+    exporters: optional(list(readExporter, { min: 1 })),
+    processor: section,
+    retry: section,
+    circuitBreaker: section,
+    failover: section,
+    tiered: section,
+    spool: section,
+    clock: optional<Clock>(),
+  });
+  if (read.endpoints && read.exporters) {
+    throw new ConfigurationError('resilience.exporters', 'either endpoints or exporters', 'both');
+  }
+  const fromEnvironment: EndpointSettings = {
+    priority: undefined,
+    weight: undefined,
+    source: { kind: 'otlp', endpoint: undefined },
+  };
+  return { ...read, endpoints: read.exporters ?? read.endpoints ?? [fromEnvironment] };
+}
+
+function readEndpoint(value: unknown, path: string): EndpointSettings {
+  const { name, priority, weight, url, headers, protocol } =
+    typeof value === 'string' ? shape(ENDPOINT)({ url: value }, path) : shape(ENDPOINT)(value, path);
+  return {
+    name: name ?? new URL(url).host,
+    priority,
+    weight,
+    source: { kind: 'otlp', endpoint: { url, headers, protocol } },
+  };
+}
+
+function readExporter(value: unknown, path: string): EndpointSettings {
+  const named = typeof value === 'object' && value !== null && 'exporter' in value;
+  const { exporter, ...rest } = named
+    ? shape(EXPORTER)(value, path)
+    : { exporter: anyExporter()(value, path), ...NOT_NAMED };
+  return { ...rest, source: { kind: 'exporter', exporter } };
+}
+
+const COMMON = {
+  name: optional(text()),
+  priority: optional(number({ default: 0 })),
+  weight: optional(number({ default: 1, min: 0 })),
+};
+const EXPORTER = { ...COMMON, exporter: anyExporter() };
+const NOT_NAMED = { name: undefined, priority: undefined, weight: undefined };
+const ENDPOINT = {
+  ...COMMON,
+  url: checkEndpointUrl,
+  headers: optional(readHeaders),
+  protocol: optional(oneOf(['grpc', 'http/protobuf'], { default: 'grpc' })),
+};
+
+function readHeaders(value: unknown, path: string): Readonly<Record<string, string>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new ConfigurationError(path, 'an object of strings', value);
+  for (const [name, content] of Object.entries(value)) {
+    // The value itself is a secret more often than not.
+    if (typeof content !== 'string') throw new ConfigurationError(`${path}.${name}`, 'a string', typeof content);
+  }
+  return { ...value };
+}

@@ -1,0 +1,141 @@
+import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
+import {
+  installSpanCodec,
+  type LedgerSnapshot,
+  type PipelineGauges,
+  PipelineSignals,
+  type ReadableSpan,
+  type SpanProcessor,
+} from '@otel-resilience/core';
+import {
+  CircuitBreakerSpanExporter,
+  type EndpointStatus,
+  FailoverSpanExporter,
+  RetryingSpanExporter,
+} from '@otel-resilience/exporter';
+import { AdaptiveBatchSpanProcessor, type ProcessorStats } from '@otel-resilience/processor';
+import { MemorySpool, TieredSpanExporter, type TieredStats } from '@otel-resilience/tiered';
+import { type EnvironmentSettings, readEnvironment } from './environment.js';
+import { otlpExporter } from './otlp-endpoint.js';
+import { type EndpointSettings, type ResilienceOptions, readResilienceOptions } from './resilience-options.js';
+
+export interface Resilience {
+  /** For `new NodeSDK({ ...r.sdk })`. `sdk.shutdown()` alone is enough to stop everything. */
+  readonly sdk: { readonly spanProcessors: SpanProcessor[] };
+  status(): ResilienceStatus;
+  /** Exports what it can, within 10 s; for applications without a NodeSDK. Never rejects. */
+  shutdown(): Promise<void>;
+}
+
+export interface ResilienceStatus {
+  /** By `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none`: there is no processor then. */
+  readonly disabled: boolean;
+  /** Whether every span is accounted for: both ledgers add up, and the spool has all that was handed to it. */
+  readonly balanced: boolean;
+  /** Both ledgers together. */
+  readonly totals: SpanTotals;
+  readonly processor: ProcessorStats;
+  readonly tiered: TieredStats;
+  readonly endpoints: readonly EndpointStatus[];
+  readonly signals: Partial<PipelineGauges>;
+}
+
+export interface SpanTotals {
+  readonly ended: number;
+  /** Acknowledged, live or replayed. */
+  readonly delivered: number;
+  readonly rejected: number;
+  /** In the queue, on the way, or in the spool. */
+  readonly waiting: number;
+  readonly unsampled: number;
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+/**
+ * Everything between a NodeSDK and its collectors, in one call:
+ *
+ *     processor ─ Tiered ─ Retry ─ Failover ─┬─ CircuitBreaker ─ collector A
+ *                   └─ spool (memory)        └─ CircuitBreaker ─ collector B
+ *
+ * Nothing starts before the first span ends. Throws a `ConfigurationError` for a wrong option.
+ */
+export function resilience(options: ResilienceOptions = {}): Resilience {
+  const { endpoints, ...sections } = readResilienceOptions(options);
+  const environment = readEnvironment();
+  const { clock } = sections;
+  const signals = new PipelineSignals();
+  installSpanCodec({ encode: encodeWithStockSerializer });
+
+  const failover = new FailoverSpanExporter({
+    ...sections.failover,
+    endpoints: endpoints.map((endpoint, index) =>
+      guarded(endpoint, index, sections.circuitBreaker, environment, clock),
+    ),
+    signals,
+    clock,
+  });
+  const hot = new RetryingSpanExporter({ ...sections.retry, exporter: failover, clock });
+  const spool = new MemorySpool({ ...sections.spool });
+  const tiered = new TieredSpanExporter({ ...sections.tiered, hot, spool, signals, clock });
+  const processor = new AdaptiveBatchSpanProcessor({
+    ...environment.processor,
+    ...sections.processor,
+    exporter: tiered,
+    signals,
+    clock,
+  });
+
+  return {
+    sdk: { spanProcessors: environment.disabled ? [] : [processor] },
+    shutdown: () => processor.shutdown(),
+    status() {
+      const processorStats = processor.stats();
+      const tieredStats = tiered.stats();
+      return {
+        disabled: environment.disabled,
+        balanced: isBalanced(processorStats.ledger, tieredStats),
+        totals: totalsOf(processorStats.ledger, tieredStats),
+        processor: processorStats,
+        tiered: tieredStats,
+        endpoints: failover.endpoints(),
+        signals: signals.snapshot(),
+      };
+    },
+  };
+}
+
+function guarded(
+  settings: EndpointSettings,
+  index: number,
+  circuitBreaker: ResilienceOptions['circuitBreaker'],
+  environment: EnvironmentSettings,
+  clock: ResilienceOptions['clock'],
+) {
+  const { name = `exporter-${index}`, priority = index, weight, source } = settings;
+  const leaf = source.kind === 'otlp' ? otlpExporter(source.endpoint, environment.protocol, clock) : source.exporter;
+  const exporter = new CircuitBreakerSpanExporter({ ...circuitBreaker, exporter: leaf, clock });
+  return { name, exporter, priority, ...(weight !== undefined && { weight }) };
+}
+
+function encodeWithStockSerializer(spans: readonly ReadableSpan[]): Uint8Array[] {
+  const bytes = ProtobufTraceSerializer.serializeRequest(spans as never);
+  if (!bytes) throw new Error('the stock serializer returned nothing');
+  return [bytes];
+}
+
+function isBalanced(ledger: LedgerSnapshot, { spool }: TieredStats): boolean {
+  return ledger.balanced && spool.balanced && ledger.handedToSpool <= spool.accepted;
+}
+
+function totalsOf(ledger: LedgerSnapshot, { spool }: TieredStats): SpanTotals {
+  const dropped: Record<string, number> = { ...ledger.dropped };
+  for (const [reason, spans] of Object.entries(spool.dropped)) dropped[`spool_${reason}`] = spans;
+  return {
+    ended: ledger.ended,
+    delivered: ledger.delivered + spool.delivered,
+    rejected: ledger.rejected + spool.rejected,
+    waiting: ledger.held + ledger.queued + ledger.inFlight + spool.waiting,
+    unsampled: ledger.unsampled,
+    dropped,
+  };
+}
