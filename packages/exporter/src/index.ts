@@ -1,1 +1,21 @@
-export {};
+export {
+  type AcquireOptions,
+  BreakerOpenError,
+  type BreakerPermit,
+  type BreakerState,
+  type CallResult,
+  CircuitBreaker,
+  type CircuitBreakerEventName,
+  type CircuitBreakerEvents,
+  type CircuitBreakerMetrics,
+  type CircuitBreakerOptions,
+  type CircuitBreakerPreset,
+  CircuitBreakerSpanExporter,
+  type CircuitBreakerSpanExporterOptions,
+  type CircuitBreakerStrategy,
+  isCircuitBreaker,
+  isCircuitBreakerSpanExporter,
+  type OpenReason,
+  type RejectionRateEvent,
+  type StateChangeEvent,
+} from './circuit-breaker/index.js';
