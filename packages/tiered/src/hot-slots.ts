@@ -1,0 +1,68 @@
+import type { Clock, Timer } from '@otel-resilience/core';
+
+interface Waiter {
+  grant(granted: boolean): void;
+}
+
+/**
+ * The exports that the hot tier bears at a time, shared by live traffic and replay. Live exports wait for a slot in
+ * turn; a replay takes one only when it is free and nobody waits.
+ */
+export class HotSlots {
+  private readonly total: number;
+  private readonly clock: Clock;
+  private readonly onFree: () => void;
+  private taken = 0;
+  // In the order they came; a set, so that one that gives up leaves at once.
+  private readonly waiters = new Set<Waiter>();
+
+  constructor(total: number, clock: Clock, onFree: () => void) {
+    this.total = total;
+    this.clock = clock;
+    this.onFree = onFree;
+  }
+
+  get open(): number {
+    return this.taken;
+  }
+
+  tryAcquire(): boolean {
+    if (this.taken >= this.total || this.waiters.size > 0) return false;
+    this.taken++;
+    return true;
+  }
+
+  /** Whether a slot was taken before the deadline, the abort, or {@link turnAway} came. */
+  acquire(deadline: number, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      let timer: Timer | undefined;
+      const waiter: Waiter = {
+        grant: (granted) => {
+          this.waiters.delete(waiter);
+          this.clock.clearTimeout(timer);
+          signal.removeEventListener('abort', giveUp);
+          resolve(granted);
+        },
+      };
+      const giveUp = () => waiter.grant(false);
+      timer = this.clock.setTimeout(giveUp, deadline - this.clock.now());
+      signal.addEventListener('abort', giveUp, { once: true });
+      this.waiters.add(waiter);
+    });
+  }
+
+  release(): void {
+    const [first] = this.waiters;
+    if (first) {
+      first.grant(true);
+    } else {
+      this.taken--;
+      this.onFree();
+    }
+  }
+
+  /** Nobody needs to wait any more: there is nothing to wait for. */
+  turnAway(): void {
+    for (const waiter of this.waiters) waiter.grant(false);
+  }
+}

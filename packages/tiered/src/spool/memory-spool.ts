@@ -1,0 +1,159 @@
+import {
+  accountedFor,
+  type ExportOutcome,
+  positiveInteger,
+  readOptions,
+  type SpanBatch,
+  SpoolLedger,
+  type SpoolLedgerSnapshot,
+} from '@otel-resilience/core';
+import type { SpanSpool, SpoolAppend, SpoolLease } from './spool.js';
+
+export interface MemorySpoolOptions {
+  /**
+   * Bytes it may hold, leased batches included, by the batches' encoded size; default 67,108,864 (64 MiB, DESIGN),
+   * at least 1. A batch that is held as SDK spans takes about 2.4 times its encoded size on the heap.
+   */
+  readonly maxBytes?: number;
+}
+
+const SCHEMA = { maxBytes: positiveInteger({ default: 64 * 1024 * 1024 }) };
+
+interface Entry {
+  batch: SpanBatch;
+  /** As counted when it came: a batch's own `byteLength` changes when it is encoded. */
+  bytes: number;
+  readonly sequence: number;
+  next: Entry | undefined;
+}
+
+/**
+ * A spool that lives and dies with the process. Full, it evicts the oldest batches that are not leased
+ * (`dropped.full`); it refuses a batch that would not fit even then. Every operation takes constant time, whatever
+ * waits; putting a batch back takes a step per batch that is older and waits again.
+ *
+ * @throws ConfigurationError when `maxBytes` is not a positive integer.
+ */
+export class MemorySpool implements SpanSpool {
+  readonly maxBytes: number;
+  readonly durable: boolean = false;
+  private readonly ledger = new SpoolLedger();
+  // The batches that are not leased, oldest first.
+  private head: Entry | undefined;
+  private tail: Entry | undefined;
+  private waitingBytes = 0;
+  private leasedBytes = 0;
+  private sequence = 0;
+  private closed = false;
+
+  constructor(options: MemorySpoolOptions = {}) {
+    this.maxBytes = readOptions('MemorySpool', options, SCHEMA).maxBytes;
+  }
+
+  get size(): number {
+    return this.ledger.snapshot().waiting;
+  }
+
+  get bytes(): number {
+    return this.waitingBytes + this.leasedBytes;
+  }
+
+  async append(batch: SpanBatch): Promise<SpoolAppend> {
+    const { spanCount, byteLength: bytes } = batch;
+    if (this.closed || this.leasedBytes + bytes > this.maxBytes) return { stored: 0, dropped: spanCount };
+    this.ledger.accept(spanCount);
+    const entry: Entry = { batch, bytes, sequence: this.sequence++, next: undefined };
+    if (this.tail) this.tail.next = entry;
+    else this.head = entry;
+    this.tail = entry;
+    this.waitingBytes += bytes;
+    this.makeRoom();
+    return { stored: spanCount, dropped: 0 };
+  }
+
+  async lease(): Promise<SpoolLease | undefined> {
+    if (this.closed) return undefined;
+    const entry = this.takeOldest();
+    if (!entry) return undefined;
+    this.leasedBytes += entry.bytes;
+    let open = true;
+    return {
+      batch: entry.batch,
+      settle: (outcome) => {
+        if (!open) return;
+        open = false;
+        this.settle(entry, outcome);
+      },
+    };
+  }
+
+  stats(): SpoolLedgerSnapshot {
+    return this.ledger.snapshot();
+  }
+
+  async shutdown(): Promise<void> {
+    this.closed = true;
+    for (let entry = this.takeOldest(); entry; entry = this.takeOldest()) {
+      this.ledger.drop(entry.batch.spanCount, 'shutdown');
+    }
+  }
+
+  private settle(entry: Entry, outcome: ExportOutcome): void {
+    this.leasedBytes -= entry.bytes;
+    // An outcome that does not add up says nothing: the whole batch waits on.
+    if (accountedFor(outcome) !== entry.batch.spanCount) {
+      this.putBack(entry);
+      return;
+    }
+    this.ledger.deliver(outcome.delivered + outcome.stored);
+    this.ledger.reject(outcome.rejected);
+    for (const reason in outcome.dropped) {
+      const spans = outcome.dropped[reason]!;
+      if (reason === 'poison' || reason === 'shutdown') this.ledger.drop(spans, reason);
+      else this.ledger.reject(spans);
+    }
+    const { remaining } = outcome;
+    if (!remaining) return;
+    if (outcome.failure === 'permanent') this.ledger.reject(remaining.spanCount);
+    else if (remaining.spanCount === entry.batch.spanCount) this.putBack(entry);
+    else if (remaining.spanCount > 0) this.putBack({ ...entry, batch: remaining, bytes: remaining.byteLength });
+  }
+
+  private putBack(entry: Entry): void {
+    if (this.closed) {
+      this.ledger.drop(entry.batch.spanCount, 'shutdown');
+      return;
+    }
+    let before: Entry | undefined;
+    let after = this.head;
+    while (after && after.sequence < entry.sequence) {
+      before = after;
+      after = after.next;
+    }
+    entry.next = after;
+    if (before) before.next = entry;
+    else this.head = entry;
+    if (!after) this.tail = entry;
+    this.waitingBytes += entry.bytes;
+    // Only an estimate that grew can have made it too much.
+    this.makeRoom();
+  }
+
+  private makeRoom(): void {
+    while (this.bytes > this.maxBytes) {
+      const oldest = this.takeOldest();
+      if (!oldest) return;
+      this.ledger.drop(oldest.batch.spanCount, 'full');
+    }
+  }
+
+  private takeOldest(): Entry | undefined {
+    const entry = this.head;
+    if (!entry) return undefined;
+    this.head = entry.next;
+    if (!this.head) this.tail = undefined;
+    entry.next = undefined;
+    this.waitingBytes -= entry.bytes;
+    return entry;
+  }
+}

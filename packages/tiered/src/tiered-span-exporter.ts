@@ -1,0 +1,271 @@
+import {
+  adaptSpanExporter,
+  anyExporter,
+  type Clock,
+  ConfigurationError,
+  deliveredOutcome,
+  droppedOutcome,
+  type ExportContext,
+  ExportError,
+  type ExportOutcome,
+  failedOutcome,
+  followedBy,
+  LimitedLog,
+  millis,
+  number,
+  optional,
+  type PipelineSignals,
+  readOptions,
+  rejectedOutcome,
+  type SpanBatch,
+  type SpanBatchExporter,
+  SpanBatchExporterBase,
+  type SpanExporter,
+  type SpoolLedgerSnapshot,
+  settledBy,
+  storedOutcome,
+  systemClock,
+  toError,
+} from '@otel-resilience/core';
+import { HotSlots } from './hot-slots.js';
+import { type HotState, HotTier } from './hot-tier.js';
+import { Replayer } from './replay.js';
+import { MemorySpool } from './spool/memory-spool.js';
+import { anySpool, type SpanSpool } from './spool/spool.js';
+
+export interface TieredSpanExporterOptions {
+  /** Where spans go live. A stock exporter is adapted and then gets one export at a time. */
+  readonly hot: SpanExporter | SpanBatchExporter;
+  /** Where they wait when `hot` cannot take them. This exporter owns it. Default: `new MemorySpool()`, 64 MiB. */
+  readonly spool?: SpanSpool;
+  /**
+   * How long the hot tier may keep a live batch before it goes to the spool, in milliseconds; default 5,000, at least
+   * 1. Bounds how long an outage can hold up the processor: two endpoints that swallow what is sent, 2,000 each, and
+   * a second to spare. An attempt given up so may have been received: the batch is then sent twice.
+   */
+  readonly hotTimeoutMillis?: number;
+  /** While the hot tier is down, a probe is sent this often, in milliseconds; default 500 (DESIGN), at least 10. */
+  readonly probeIntervalMillis?: number;
+  /** How long a replay or a probe may take, in milliseconds; default 10,000, at least `probeIntervalMillis`. */
+  readonly replayTimeoutMillis?: number;
+  /**
+   * How fast the spool is emptied once the hot tier is back, in spans per second; default 10,000 (the rate of
+   * FEATURES D8), more than 0. Not applied during shutdown.
+   */
+  readonly replaySpansPerSecond?: number;
+  /** Where the gauges `spoolUtilization` and `spoolSize` are published. */
+  readonly signals?: PipelineSignals;
+  readonly clock?: Clock;
+}
+
+export interface TieredSpanExporterStats {
+  readonly hot: HotState;
+  /** Live exports that have not been answered. */
+  readonly openExports: number;
+  /** Replays and probes that have not been answered. */
+  readonly openReplays: number;
+  /** Spans of live batches that went to the spool, as `handedToSpool`. */
+  readonly spilledSpans: number;
+  /** Spans acknowledged out of the spool. */
+  readonly replayedSpans: number;
+  readonly probes: number;
+  /** Spans acknowledged after their attempt had been given up: they are sent twice. */
+  readonly lateAcknowledged: number;
+  /** Spans a slow spool stored after their export had been answered: counted there and as dropped. */
+  readonly lateStored: number;
+  readonly spool: SpoolLedgerSnapshot & { readonly bytes: number; readonly maxBytes: number };
+}
+
+const OWNER = 'TieredSpanExporter';
+const SCHEMA = {
+  hot: anyExporter(),
+  spool: anySpool(() => new MemorySpool()),
+  hotTimeoutMillis: millis({ default: 5_000, min: 1 }),
+  probeIntervalMillis: millis({ default: 500, min: 10 }),
+  replayTimeoutMillis: millis({ default: 10_000, min: 1 }),
+  replaySpansPerSecond: number({ default: 10_000, min: 0.001 }),
+  signals: optional<PipelineSignals>(),
+  clock: optional<Clock>(),
+};
+
+/** Left of the caller's deadline for the spool, or half of it if that is less. */
+const SPOOL_MARGIN_MILLIS = 1_000;
+/** Left of a shutdown's deadline for the children, or a tenth of it if that is less. */
+const SHUTDOWN_MARGIN_MILLIS = 1_000;
+
+/**
+ * Sends live batches to `hot`; what it cannot take waits in `spool` and is replayed, oldest first, when it is back.
+ *
+ *     new TieredSpanExporter({ hot: new OTLPTraceExporter(), spool: new MemorySpool({ maxBytes: 16 * 1024 * 1024 }) })
+ *
+ * @throws ConfigurationError naming the option, what was expected and what came.
+ */
+export class TieredSpanExporter extends SpanBatchExporterBase {
+  private readonly spool: SpanSpool;
+  private readonly hotTimeoutMillis: number;
+  private readonly hot: HotTier;
+  private readonly slots: HotSlots;
+  private readonly replayer: Replayer;
+  private readonly log: LimitedLog;
+  private readonly unpublish: ReadonlyArray<() => void>;
+  private readonly open = new Set<Promise<ExportOutcome>>();
+  private spilledSpans = 0;
+  private lateStored = 0;
+
+  constructor(options: TieredSpanExporterOptions) {
+    const read = readOptions(OWNER, options, SCHEMA);
+    const { spool, probeIntervalMillis, replaySpansPerSecond, replayTimeoutMillis, signals } = read;
+    const { clock = systemClock } = read;
+    if (replayTimeoutMillis < probeIntervalMillis) {
+      const expected = `at least probeIntervalMillis (${probeIntervalMillis})`;
+      throw new ConfigurationError(`${OWNER}.replayTimeoutMillis`, expected, replayTimeoutMillis);
+    }
+    const exporter = adaptSpanExporter(read.hot, { clock });
+    super({ children: [exporter], clock });
+    this.spool = spool;
+    this.hotTimeoutMillis = read.hotTimeoutMillis;
+    this.log = new LimitedLog(OWNER, { clock });
+    this.hot = new HotTier(exporter, clock, (state) => this.onHotChange(state));
+    this.slots = new HotSlots(exporter.maxConcurrentExports, clock, () => this.replayer.pump());
+    this.replayer = new Replayer({
+      hot: this.hot,
+      slots: this.slots,
+      totalSlots: exporter.maxConcurrentExports,
+      spool,
+      clock,
+      log: this.log,
+      probeIntervalMillis,
+      replaySpansPerSecond,
+      replayTimeoutMillis,
+    });
+    this.unpublish = signals
+      ? [
+          signals.publish('spoolUtilization', () => spool.bytes / spool.maxBytes),
+          signals.publish('spoolSize', () => spool.size),
+        ]
+      : [];
+  }
+
+  exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    if (this.shutdownSignal.aborted) {
+      return Promise.resolve(failedOutcome(batch, 'shutdown', this.shutdownSignal.reason));
+    }
+    const outcome = this.exportOrSpill(batch, context);
+    this.open.add(outcome);
+    return outcome.finally(() => this.open.delete(outcome));
+  }
+
+  stats(): TieredSpanExporterStats {
+    const { hot, replayer, spool, spilledSpans, lateStored } = this;
+    return {
+      hot: hot.state,
+      openExports: this.open.size,
+      openReplays: replayer.openAttempts,
+      spilledSpans,
+      replayedSpans: replayer.replayedSpans,
+      probes: replayer.probes,
+      lateAcknowledged: hot.lateAcknowledged,
+      lateStored,
+      spool: { ...spool.stats(), bytes: spool.bytes, maxBytes: spool.maxBytes },
+    };
+  }
+
+  /** Every live export open now is answered and nothing waits: the spool is empty, unless it is durable. */
+  protected override async onFlush(deadline: number): Promise<void> {
+    await Promise.allSettled([...this.open]);
+    if (this.spool.durable) return;
+    const emptied = this.replayer.idle();
+    if (await settledBy(this.clock, deadline, emptied)) return emptied;
+    throw new ExportError('DEADLINE_EXCEEDED', `${this.spool.size} spans were still waiting in the spool`);
+  }
+
+  protected override async onShutdown(deadline: number): Promise<void> {
+    const left = Math.max(0, deadline - this.clock.now());
+    const endBy = deadline - Math.min(SHUTDOWN_MARGIN_MILLIS, left / 10);
+    this.replayer.hurry();
+    const emptied = Promise.allSettled([...this.open]).then(() =>
+      this.spool.durable ? undefined : this.replayer.idle(),
+    );
+    await settledBy(this.clock, endBy, emptied);
+    // Whatever is open ends now, and goes to the spool before that is closed.
+    this.hot.abort(this.shutdownSignal.reason);
+    this.slots.turnAway();
+    this.replayer.halt(this.shutdownSignal.reason);
+    await settledBy(this.clock, deadline, Promise.allSettled([...this.open, this.replayer.stopped()]));
+    await settledBy(this.clock, deadline, this.closeSpool());
+    for (const takeAway of this.unpublish) takeAway();
+  }
+
+  private async exportOrSpill(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    const outcome = await this.exportToHot(batch, context);
+    return outcome.remaining ? this.spill(outcome, outcome.remaining, context) : outcome;
+  }
+
+  /** Asks the hot tier, unless it is down and replay is finding out when it is back. */
+  private async exportToHot(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    if (batch.spanCount === 0) return deliveredOutcome(0);
+    const now = this.clock.now();
+    const left = context.deadline - now;
+    const deadline = Math.min(context.deadline - Math.min(SPOOL_MARGIN_MILLIS, left / 2), now + this.hotTimeoutMillis);
+    if (deadline <= now) return failedOutcome(batch, 'refused', new ExportError('REFUSED', 'no time left to export'));
+    const { state } = this.hot;
+    if (state.kind === 'down' && this.spool.size > 0) return failedOutcome(batch, 'refused', state.error);
+    if (!this.slots.tryAcquire()) {
+      this.replayer.yieldSlot();
+      if (!(await this.slots.acquire(deadline, context.signal))) {
+        return failedOutcome(batch, 'refused', new ExportError('REFUSED', 'the hot tier had no slot free in time'));
+      }
+    }
+    // With an empty spool there is nothing to probe with but this.
+    const lastResort = context.lastResort || this.hot.state.kind === 'down';
+    const outcome = await this.hot.export(batch, { signal: context.signal, deadline, lastResort });
+    this.slots.release();
+    return outcome;
+  }
+
+  private async spill(first: ExportOutcome, remaining: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    const { spanCount } = remaining;
+    if (first.failure === 'permanent') return followedBy(first, rejectedOutcome(spanCount));
+    // The caller has counted these spans already, with the outcome it gave itself. Stored, they would count twice.
+    if (context.signal.aborted) return first;
+    const appended = this.append(remaining);
+    if (!(await settledBy(this.clock, context.deadline, appended))) {
+      appended.then(({ stored }) => {
+        this.lateStored += stored;
+      });
+      return followedBy(first, droppedOutcome(spanCount, 'spool_failed'));
+    }
+    const { stored, reason } = await appended;
+    this.spilledSpans += stored;
+    const dropped = first.failure === 'shutdown' ? 'shutdown' : reason;
+    return followedBy(first, followedBy(storedOutcome(stored), droppedOutcome(spanCount - stored, dropped)));
+  }
+
+  /** Never rejects. */
+  private async append(batch: SpanBatch): Promise<{ stored: number; reason: string }> {
+    try {
+      const { stored } = await this.spool.append(batch);
+      this.replayer.appended();
+      return { stored: Math.max(0, Math.min(stored, batch.spanCount)), reason: 'spool_full' };
+    } catch (thrown) {
+      this.log.warn('append', () => `the spool failed to take ${batch.spanCount} spans: ${toError(thrown).message}`);
+      return { stored: 0, reason: 'spool_failed' };
+    }
+  }
+
+  private onHotChange(state: HotState): void {
+    if (state.kind === 'down') {
+      this.slots.turnAway();
+      this.log.warn('down', () => `the hot tier is down, spans go to the spool: ${state.error.message}`);
+    } else {
+      this.log.warn('up', () => `the hot tier is back; ${this.spool.size} spans wait to be replayed`);
+    }
+    this.replayer.stateChanged();
+  }
+
+  private async closeSpool(): Promise<void> {
+    const { size, durable } = this.spool;
+    if (size > 0 && !durable) this.log.warn('shutdown', () => `shut down with ${size} spans in the spool: dropped`);
+    await this.spool.shutdown();
+  }
+}
