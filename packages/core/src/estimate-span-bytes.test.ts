@@ -1,0 +1,170 @@
+import { createTraceState } from '@opentelemetry/api';
+import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
+import { resourceFromAttributes } from '@opentelemetry/resources';
+import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { arbitrarySpan, arbitrarySpans } from '../../../test/support/arbitrary-spans.js';
+import { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
+import type { ReadableSpan } from './sdk-types.js';
+
+const encodedLength = (spans: readonly ReadableSpan[]): number =>
+  ProtobufTraceSerializer.serializeRequest(spans as never)!.byteLength;
+
+/** What one more such span adds to a request: up to 2 bytes more where an outer length gains a digit. */
+const marginalLength = (span: ReadableSpan): number =>
+  encodedLength([span, span, span, span]) - encodedLength([span, span, span]);
+
+const relativeError = (estimate: number, actual: number): number => Math.abs(estimate - actual) / actual;
+
+const ordinarySpan: ReadableSpan = {
+  name: 'GET /orders',
+  kind: 1,
+  spanContext: () => ({ traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 }),
+  startTime: [1_700_000_000, 1],
+  endTime: [1_700_000_000, 2],
+  duration: [0, 1],
+  ended: true,
+  status: { code: 0 },
+  attributes: {},
+  links: [],
+  events: [],
+  resource: { attributes: { 'service.name': 'shop' } },
+  instrumentationScope: { name: 'scope' },
+  droppedAttributesCount: 0,
+  droppedEventsCount: 0,
+  droppedLinksCount: 0,
+};
+
+describe('estimateSpanBytes', () => {
+  it('is within 20 % of what the stock serializer writes, for a span of any shape', () => {
+    fc.assert(
+      fc.property(arbitrarySpan(), (span) => {
+        expect(relativeError(estimateSpanBytes(span), marginalLength(span))).toBeLessThanOrEqual(0.2);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is what the stock serializer writes, but for the outer lengths', () => {
+    fc.assert(
+      fc.property(arbitrarySpan(), (span) => {
+        expect(Math.abs(estimateSpanBytes(span) - marginalLength(span))).toBeLessThanOrEqual(4);
+      }),
+    );
+  });
+
+  it('is within 20 % for spans that a real tracer provider made', () => {
+    const exporter = new InMemorySpanExporter();
+    const provider = new BasicTracerProvider({
+      resource: resourceFromAttributes({ 'service.name': 'shop' }),
+      spanProcessors: [new SimpleSpanProcessor(exporter)],
+    });
+    const span = provider.getTracer('scope').startSpan('café', {
+      attributes: { 'url.path': '/straße/日本', 'server.port': 443, ratio: 0.5, list: ['a', 'ü'] },
+      links: [{ context: ordinarySpan.spanContext(), attributes: { why: 'batch' } }],
+    });
+    span.addEvent('retry', { attempt: 2 });
+    span.recordException(new Error('boom'));
+    span.end();
+    const [ended] = exporter.getFinishedSpans();
+    expect(relativeError(estimateSpanBytes(ended!), marginalLength(ended!))).toBeLessThanOrEqual(0.2);
+  });
+
+  it('counts each trace state, however they alternate', () => {
+    const states = ['ot=th:c', 'ot=th:fd70a;rv:123456789abcde,vendor=abc'].map((state) => createTraceState(state));
+    const spans = [0, 1, 1, 0].map((i) => ({
+      ...ordinarySpan,
+      spanContext: () => ({ ...ordinarySpan.spanContext(), traceState: states[i]! }),
+    }));
+    expect(spans.map(estimateSpanBytes)).toEqual(spans.map(marginalLength));
+  });
+
+  it('stays right when there are more keys than it remembers', () => {
+    for (let i = 0; i < 5_000; i++) estimateSpanBytes({ ...ordinarySpan, attributes: { [`key ${i}`]: i } });
+    const span = { ...ordinarySpan, attributes: { 'ключ, never seen': 'значение' } };
+    expect(estimateSpanBytes(span)).toBe(marginalLength(span));
+  });
+
+  it('does not count what attributes inherit', () => {
+    const attributes = Object.assign(Object.create({ inherited: 'x'.repeat(100) }), { own: 1 });
+    const span = { ...ordinarySpan, attributes };
+    expect(estimateSpanBytes(span)).toBe(marginalLength(span));
+  });
+
+  describe('with a span that cannot be encoded', () => {
+    const cyclic: Record<string, unknown> = { name: 'loop' };
+    for (let i = 0; i < 20; i++) cyclic[`again ${i}`] = cyclic;
+    let deep: unknown = 'bottom';
+    for (let i = 0; i < 100_000; i++) deep = [deep];
+    const hostile: ReadonlyArray<readonly [string, object]> = [
+      [
+        'a getter that throws',
+        {
+          attributes: {
+            get key(): never {
+              throw new Error('no');
+            },
+          },
+        },
+      ],
+      ['a cyclic map', { attributes: { cyclic } }],
+      ['very deep nesting', { attributes: { deep } }],
+      ['a revoked proxy', { attributes: revoked() }],
+      ['a name that is no string', { name: 42 }],
+      ['no context', { spanContext: () => undefined }],
+      [
+        'a context that throws',
+        {
+          spanContext: () => {
+            throw new Error('no');
+          },
+        },
+      ],
+      [
+        'counts that are no counts',
+        {
+          droppedAttributesCount: Number.NaN,
+          droppedEventsCount: Number.POSITIVE_INFINITY,
+          droppedLinksCount: undefined,
+        },
+      ],
+      ['null everywhere', { attributes: null, events: null, links: null, status: null }],
+    ];
+
+    it.each(hostile)('answers with a bounded, positive size: %s', (_, part) => {
+      const bytes = estimateSpanBytes({ ...ordinarySpan, ...part } as ReadableSpan);
+      expect(bytes).toBeGreaterThan(0);
+      expect(bytes).toBeLessThan(2 ** 31);
+    });
+  });
+});
+
+describe('estimateEnvelopeBytes', () => {
+  it('completes the estimate of a whole request', () => {
+    fc.assert(
+      fc.property(arbitrarySpans, (spans) => {
+        const sum = spans.reduce((bytes, span) => bytes + estimateSpanBytes(span), estimateEnvelopeBytes(spans));
+        const actual = encodedLength(spans);
+        if (actual === 0) expect(sum).toBe(0);
+        else expect(relativeError(sum, actual)).toBeLessThanOrEqual(0.2);
+      }),
+    );
+  });
+
+  it('does not read the attributes of a resource while they are pending', () => {
+    const resource = {
+      asyncAttributesPending: true,
+      get attributes(): never {
+        throw new Error('read too early');
+      },
+    };
+    expect(estimateEnvelopeBytes([{ ...ordinarySpan, resource }])).toBeGreaterThan(0);
+  });
+});
+
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
