@@ -17,7 +17,7 @@ import {
   type SpanExporter,
 } from '@otel-resilience/core';
 import { CircuitBreaker, isCircuitBreaker } from './circuit-breaker.js';
-import { CIRCUIT_BREAKER_SCHEMA, type CircuitBreakerOptions } from './options.js';
+import { CIRCUIT_BREAKER_SCHEMA, type CircuitBreakerOptions, readCircuitBreakerOptions } from './options.js';
 import type { BreakerPermit } from './permit.js';
 
 /** The options of the breaker, or a breaker made elsewhere. */
@@ -55,7 +55,7 @@ export class CircuitBreakerSpanExporter extends SpanBatchExporterBase {
     super({ children: [exporter], clock });
     Object.defineProperty(this, BRAND, { value: true });
     this.exporter = exporter;
-    this.breaker = read.breaker ? alone(read.breaker, options) : new CircuitBreaker(breakerOptions(options));
+    this.breaker = read.breaker ? alone(read.breaker, options) : ownBreaker(options);
   }
 
   async exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
@@ -115,17 +115,14 @@ function cutOff(batch: SpanBatch, reason: unknown): ExportOutcome {
   return failedOutcome(batch, failure, error);
 }
 
-function breakerOptions({
-  exporter: _,
-  breaker: __,
-  ...rest
-}: CircuitBreakerSpanExporterOptions): CircuitBreakerOptions {
-  return rest;
+function ownBreaker({ exporter: _, breaker: __, ...options }: CircuitBreakerSpanExporterOptions): CircuitBreaker {
+  readCircuitBreakerOptions('CircuitBreakerSpanExporter', options); // So that its errors name the option where it was given.
+  return new CircuitBreaker(options);
 }
 
-function alone(breaker: CircuitBreaker, { clock: _, ...options }: CircuitBreakerSpanExporterOptions): CircuitBreaker {
-  for (const [option, value] of Object.entries(breakerOptions(options))) {
-    if (value === undefined) continue;
+function alone(breaker: CircuitBreaker, options: CircuitBreakerSpanExporterOptions): CircuitBreaker {
+  for (const [option, value] of Object.entries(options)) {
+    if (value === undefined || option === 'exporter' || option === 'breaker' || option === 'clock') continue;
     throw new ConfigurationError(
       `CircuitBreakerSpanExporter.${option}`,
       'no option of a breaker beside `breaker`',

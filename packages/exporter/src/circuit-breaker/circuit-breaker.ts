@@ -107,16 +107,17 @@ export class CircuitBreaker {
   async call<T>(fn: () => T | PromiseLike<T>): Promise<Awaited<T>> {
     const permit = this.tryAcquire();
     if (!permit) throw new BreakerOpenError(this.name, this.state);
-    const startedAt = this.machine.measuresDuration ? this.clock.now() : 0;
-    const result = () => (this.machine.measuresDuration ? { durationMillis: this.clock.now() - startedAt } : undefined);
+    const { measuresDuration } = this.machine;
+    const startedAt = measuresDuration ? this.clock.now() : 0;
+    let value: Awaited<T>;
     try {
-      const value = await fn();
-      permit.success(result());
-      return value;
+      value = await fn();
     } catch (thrown) {
-      permit.failure(result());
+      permit.failure(measuresDuration ? { durationMillis: this.clock.now() - startedAt } : undefined);
       throw thrown;
     }
+    permit.success(measuresDuration ? { durationMillis: this.clock.now() - startedAt } : undefined);
+    return value;
   }
 
   /**

@@ -76,16 +76,25 @@ export class Listeners {
   }
 
   private callOne<E>(name: string, call: Listener<E>, event: E): void {
+    const warn = (thrown: unknown) => this.warn(name, thrown);
     try {
       const returned = call(event);
       // An async listener that fails must not end the process with an unhandled rejection.
-      if (returned instanceof Promise) returned.catch((thrown) => this.warn(name, thrown));
+      if (isThenable(returned)) returned.then(undefined, warn);
     } catch (thrown) {
-      this.warn(name, thrown);
+      warn(thrown);
     }
   }
 
   private warn(name: string, thrown: unknown): void {
-    this.log.warn('listener', () => `a ${name} listener failed: ${String(thrown)}`);
+    try {
+      this.log.warn('listener', () => `a ${name} listener failed: ${String(thrown)}`);
+    } catch {
+      // Neither a logger that throws nor an error that cannot be shown may reach the call that caused the event.
+    }
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }
