@@ -3,7 +3,7 @@ import { ConfigurationError } from '@otel-resilience/core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FaultProxy, type FaultProxyOptions } from './fault-proxy.js';
 
-const toClose: (() => Promise<unknown> | void)[] = [];
+const toClose: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of toClose.splice(0).reverse()) await close();
 });
@@ -47,7 +47,7 @@ class Client {
   private code = '';
 
   constructor(proxy: FaultProxy) {
-    this.socket = connect({ port: proxy.port, host: proxy.host, allowHalfOpen: true, noDelay: true });
+    this.socket = connect({ port: proxy.port, host: proxy.host, noDelay: true });
     toClose.push(() => {
       this.socket.destroy();
     });
@@ -129,19 +129,14 @@ describe('FaultProxy', () => {
     const proxy = await proxyTo({ upstream });
     proxy.set({ throttleBytesPerSecond: 1_000 });
     const { socket } = new Client(proxy);
-    let accepted = 0;
-    const write = () => {
-      for (let i = 0; i < 16; i++)
-        socket.write(Buffer.alloc(65_536), () => {
-          accepted += 65_536;
-        });
-    };
-    for (let i = 0; i < 16; i++) {
-      write();
-      await new Promise((r) => setTimeout(r, 5));
+    let taken = 0;
+    for (let i = 0; i < 256; i++) {
+      socket.write(Buffer.alloc(65_536), () => {
+        taken += 65_536;
+      });
     }
     await aWhile();
-    console.log(accepted, proxy.snapshot());
+    expect(taken).toBeLessThan(8_000_000); // of 16 MiB: what the two systems' socket buffers take
     expect(socket.writableNeedDrain).toBe(true);
   });
 
@@ -247,7 +242,9 @@ describe('FaultProxy', () => {
     proxy.cutAfter(1_000, { direction, times: 1 });
     const cut = new Client(proxy);
     cut.socket.write(body(5_000));
-    expect(await cut.closed).toBe('ECONNRESET');
+    // libuv reports a reset that comes right behind data as an end.
+    expect(['ECONNRESET', '']).toContain(await cut.closed);
+    if (direction === 'toClient') expect(cut.received().byteLength).toBe(1_000);
     expect(upstream.received().byteLength).toBe(direction === 'toUpstream' ? 1_000 : 5_000);
     expect(proxy.snapshot()).toMatchObject({ cuts: 1 });
     expect(proxy.snapshot().passedBytes[direction]).toBe(1_000);

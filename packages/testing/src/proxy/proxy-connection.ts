@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { resetNow } from '../reset-now.js';
 import { Flow } from './flow.js';
 import type { Link } from './link.js';
 
@@ -55,8 +56,8 @@ export class ProxyConnection {
   /** Resets both sides. */
   reset(): void {
     if (this.state === 'closed') return;
-    this.client.resetAndDestroy();
-    this.upstream?.resetAndDestroy();
+    resetNow(this.client);
+    if (this.upstream) resetNow(this.upstream);
     this.close();
   }
 
@@ -64,7 +65,7 @@ export class ProxyConnection {
     this.state = 'connecting';
     const upstream = await this.events.connect(this.abort.signal);
     if (this.state !== 'connecting' || !upstream || upstream.destroyed) {
-      upstream?.resetAndDestroy();
+      if (upstream) resetNow(upstream);
       this.reset();
       return;
     }

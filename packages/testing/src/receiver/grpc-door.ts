@@ -8,6 +8,7 @@ import {
   type sendUnaryData,
 } from '@grpc/grpc-js';
 import { closeServer, listenOn, track } from '../listening.js';
+import { resetNow } from '../reset-now.js';
 import type { Door, TakeIn } from './door.js';
 import { RESPONSE } from './otlp-descriptor.js';
 import type { ErrorAnswer, ReceiverAnswer } from './receiver-answer.js';
@@ -55,7 +56,7 @@ export class GrpcDoor implements Door {
 
   close(): Promise<void> {
     const closed = closeServer(this.listener);
-    for (const socket of this.sockets) socket.resetAndDestroy();
+    for (const socket of this.sockets) resetNow(socket);
     this.server.forceShutdown();
     return closed;
   }
@@ -67,7 +68,7 @@ export class GrpcDoor implements Door {
     const answer = await this.takeIn({ body: call.request, format: 'protobuf', headers });
     if (answer.kind === 'never' || call.cancelled) return;
     if (answer.kind === 'reset') {
-      socket?.resetAndDestroy();
+      if (socket) resetNow(socket);
       return;
     }
     if (answer.kind === 'error') callback(toServiceError(answer));

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { closeServer, listenOn, track } from '../listening.js';
+import { resetNow } from '../reset-now.js';
 import type { Door, TakeIn } from './door.js';
 import { RESPONSE } from './otlp-descriptor.js';
 import type { ReceiverAnswer } from './receiver-answer.js';
@@ -34,7 +35,7 @@ export class HttpDoor implements Door {
 
   close(): Promise<void> {
     const closed = closeServer(this.server);
-    for (const socket of this.sockets) socket.resetAndDestroy();
+    for (const socket of this.sockets) resetNow(socket);
     return closed;
   }
 
@@ -55,7 +56,7 @@ export class HttpDoor implements Door {
   private write(answer: ReceiverAnswer, response: ServerResponse, type: keyof typeof FORMATS): void {
     if (answer.kind === 'never') return;
     if (answer.kind === 'reset') {
-      response.socket?.resetAndDestroy();
+      if (response.socket) resetNow(response.socket);
       return;
     }
     if (answer.thenClose) response.shouldKeepAlive = false;
