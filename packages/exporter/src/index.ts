@@ -19,3 +19,17 @@ export {
   type RejectionRateEvent,
   type StateChangeEvent,
 } from './circuit-breaker/index.js';
+export {
+  BreakerChain,
+  type BreakerChainLevel,
+  type BreakerChainOptions,
+  breakerChain,
+  type EndpointCounts,
+  type EndpointStatus,
+  type FailoverEndpointOptions,
+  type FailoverEvent,
+  FailoverSpanExporter,
+  type FailoverSpanExporterOptions,
+  type FailoverStats,
+  type FailoverStrategy,
+} from './failover/index.js';

@@ -1,0 +1,204 @@
+import {
+  boundRetryAfter,
+  type Clock,
+  ExportError,
+  type ExportOutcome,
+  type Failure,
+  type SpanBatchExporter,
+  type SpanExporter,
+} from '@otel-resilience/core';
+import {
+  CircuitBreakerSpanExporter,
+  isCircuitBreakerSpanExporter,
+} from '../circuit-breaker/circuit-breaker-span-exporter.js';
+import type { BreakerState } from '../circuit-breaker/states.js';
+import { describeError } from './describe-error.js';
+import type { Rankable } from './strategies.js';
+import type { EndpointFailure } from './verdict.js';
+
+/** A snapshot of one endpoint. */
+export interface EndpointStatus {
+  readonly name: string;
+  readonly state: BreakerState;
+  readonly priority: number;
+  readonly weight: number;
+  /** Attempts open at the moment. */
+  readonly inFlight: number;
+  /** Moving average of latency in milliseconds; `undefined` before the first answer. */
+  readonly ewmaMillis: number | undefined;
+  /** How much longer the endpoint has asked not to be called, in milliseconds; 0 when it has not. */
+  readonly throttledMillis: number;
+  /** The latest failure, refusals aside, without secrets; `at` is wall time in milliseconds since the epoch. */
+  readonly lastFailure: { readonly failure: Failure; readonly message: string; readonly at: number } | undefined;
+  readonly counts: EndpointCounts;
+}
+
+export interface EndpointCounts {
+  /** Calls of the endpoint's breaker. */
+  readonly attempts: number;
+  /** Attempts after which nothing remained. */
+  readonly succeeded: number;
+  /** Attempts after which spans remained, by why. */
+  readonly failed: Readonly<Record<Failure, number>>;
+  readonly deliveredSpans: number;
+  /** Times its spans were handed to another endpoint. */
+  readonly failovers: number;
+}
+
+export interface EndpointSettings {
+  readonly name: string;
+  readonly exporter: SpanExporter | SpanBatchExporter;
+  readonly priority: number;
+  readonly weight: number;
+}
+
+/** An open attempt; `end` is called once, with what the endpoint said or with what its timeout means. */
+export interface OpenAttempt {
+  end(outcome: ExportOutcome): void;
+}
+
+const EWMA_WEIGHT = 0.3;
+
+/**
+ * One exporter behind one breaker, which is the only judge of its health; the rest here is bookkeeping.
+ *
+ * Active health checks, when there are any, report into that breaker as well: a check that fails or succeeds while
+ * calls flow through `breaker.recordBatch()`, one that probes a breaker which is not closed through
+ * `breaker.tryAcquire()` and the permit's `success()` or `failure()`. Nothing in this folder needs to know of them.
+ */
+export class Endpoint implements Rankable {
+  readonly name: string;
+  readonly priority: number;
+  readonly weight: number;
+  readonly exporter: CircuitBreakerSpanExporter;
+  inFlight = 0;
+  failovers = 0;
+  ewmaMillis: number | undefined;
+  lastAttemptAt: number | undefined;
+  lastTurn = 0;
+  private readonly clock: Clock;
+  private readonly attemptTimeoutMillis: number;
+  private throttle: { readonly until: number; readonly error: Error } | undefined;
+  private lastFailure: EndpointStatus['lastFailure'];
+  private attempts = 0;
+  private succeeded = 0;
+  private readonly failed: Record<Failure, number> = {
+    retryable: 0,
+    throttled: 0,
+    permanent: 0,
+    refused: 0,
+    shutdown: 0,
+  };
+  private deliveredSpans = 0;
+
+  constructor(settings: EndpointSettings, clock: Clock, attemptTimeoutMillis: number) {
+    const { name, exporter, priority, weight } = settings;
+    this.name = name;
+    this.priority = priority;
+    this.weight = weight;
+    this.clock = clock;
+    this.attemptTimeoutMillis = attemptTimeoutMillis;
+    this.exporter = isCircuitBreakerSpanExporter(exporter)
+      ? exporter
+      : new CircuitBreakerSpanExporter({ name, exporter, strategy: 'consecutive', consecutiveFailures: 3, clock });
+  }
+
+  get isEjected(): boolean {
+    const { state } = this.exporter.breaker;
+    return state === 'open' || state === 'forced-open';
+  }
+
+  /** Not closed, nor switched off: what `failedEndpoints` counts. */
+  get isFailed(): boolean {
+    return this.isEjected || this.exporter.breaker.state === 'half-open';
+  }
+
+  /**
+   * Why the endpoint is passed over without being called, if it is; asking changes nothing.
+   *
+   * A last resort is put to an open breaker, which admits it when a probe is due. One that is half-open has 5 probes,
+   * of which 3 failures reopen it. When the endpoint swallows what is sent, calls that came all at once would hang
+   * with all its probes for a whole attempt, while others could have taken the spans and nobody would see it recover.
+   * A third of that time apart the probes last until the breaker has decided.
+   */
+  refusal({ lastResort = false } = {}): EndpointFailure | undefined {
+    const { state, isCallPermitted } = this.exporter.breaker;
+    if (this.throttled) return this.throttled;
+    if (!lastResort && !isCallPermitted) return this.refused(`its circuit breaker is ${state}`);
+    if (state !== 'half-open' || this.inFlight === 0) return undefined;
+    const sinceLast = this.clock.now() - (this.lastAttemptAt ?? 0);
+    return sinceLast * 3 < this.attemptTimeoutMillis ? this.refused('a probe of it has not been answered') : undefined;
+  }
+
+  /** `turn` counts the attempts at all endpoints of a failover. */
+  begin(turn: number): OpenAttempt {
+    const before = { turn: this.lastTurn, at: this.lastAttemptAt };
+    const startedAt = this.clock.now();
+    this.lastTurn = turn;
+    this.lastAttemptAt = startedAt;
+    this.attempts++;
+    this.inFlight++;
+    return {
+      end: (outcome) => {
+        this.inFlight--;
+        this.count(outcome);
+        if (outcome.failure === 'refused') {
+          // Nobody was asked, so its turn has not come yet.
+          if (this.lastTurn !== turn) return;
+          this.lastTurn = before.turn;
+          this.lastAttemptAt = before.at;
+        } else if (outcome.failure !== 'shutdown') {
+          this.measure(this.clock.now() - startedAt, outcome.failure !== undefined);
+        }
+      },
+    };
+  }
+
+  status(): EndpointStatus {
+    const { name, priority, weight, inFlight, ewmaMillis, lastFailure } = this;
+    const { attempts, succeeded, failed, deliveredSpans, failovers } = this;
+    return {
+      name,
+      state: this.exporter.breaker.state,
+      priority,
+      weight,
+      inFlight,
+      ewmaMillis,
+      throttledMillis: this.throttled?.retryAfterMillis ?? 0,
+      lastFailure,
+      counts: { attempts, succeeded, failed: { ...failed }, deliveredSpans, failovers },
+    };
+  }
+
+  private count(outcome: ExportOutcome): void {
+    this.deliveredSpans += outcome.delivered;
+    if (!outcome.remaining) {
+      this.succeeded++;
+      return;
+    }
+    const { failure, error } = outcome;
+    this.failed[failure]++;
+    // A refusal is ours, and would hide what the endpoint itself said last.
+    if (failure !== 'refused') this.lastFailure = { failure, message: describeError(error), at: this.clock.wallTime() };
+    const hint = failure === 'throttled' ? boundRetryAfter(outcome.retryAfterMillis) : undefined;
+    const until = this.clock.now() + (hint ?? 0);
+    if (hint !== undefined && until > (this.throttle?.until ?? 0)) this.throttle = { until, error };
+  }
+
+  private get throttled(): EndpointFailure | undefined {
+    if (!this.throttle) return undefined;
+    const retryAfterMillis = this.throttle.until - this.clock.now();
+    return retryAfterMillis > 0 ? { failure: 'throttled', error: this.throttle.error, retryAfterMillis } : undefined;
+  }
+
+  private refused(why: string): EndpointFailure {
+    return { failure: 'refused', error: new ExportError('REFUSED', `${this.name} was not asked: ${why}`) };
+  }
+
+  // A failure counts as a whole attempt at least, lest an endpoint that fails at once be the fastest.
+  private measure(tookMillis: number, failed: boolean): void {
+    const sample = failed ? Math.max(tookMillis, this.attemptTimeoutMillis) : tookMillis;
+    this.ewmaMillis =
+      this.ewmaMillis === undefined ? sample : this.ewmaMillis + EWMA_WEIGHT * (sample - this.ewmaMillis);
+  }
+}

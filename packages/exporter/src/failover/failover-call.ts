@@ -1,0 +1,108 @@
+import {
+  type Clock,
+  classifyFailure,
+  type ExportContext,
+  ExportError,
+  type ExportOutcome,
+  exportAttempt,
+  failedOutcome,
+  followedBy,
+  type SpanBatch,
+} from '@otel-resilience/core';
+import type { Endpoint } from './endpoint.js';
+import { type EndpointFailure, verdict } from './verdict.js';
+
+export interface FailoverCallOptions {
+  readonly clock: Clock;
+  readonly attemptTimeoutMillis: number;
+  /** Aborted when no further endpoint may be asked. */
+  readonly stop: AbortSignal;
+  /** Numbers the attempts of all calls. */
+  readonly nextTurn: () => number;
+  readonly onFailover: (from: Endpoint, to: Endpoint, failure: EndpointFailure, spanCount: number) => void;
+}
+
+/** One batch on its way from endpoint to endpoint. Each is asked at most once per `offer`, and none waits. */
+export class FailoverCall {
+  /** Endpoints that were asked: who refused was not. */
+  readonly asked: Set<Endpoint> = new Set();
+  private readonly context: ExportContext;
+  private readonly options: FailoverCallOptions;
+  private readonly failures = new Map<Endpoint, EndpointFailure>();
+  private remaining: SpanBatch;
+  private outcome: ExportOutcome | undefined;
+  private left: { readonly endpoint: Endpoint; readonly failure: EndpointFailure } | undefined;
+
+  constructor(batch: SpanBatch, context: ExportContext, options: FailoverCallOptions) {
+    this.remaining = batch;
+    this.context = context;
+    this.options = options;
+  }
+
+  /** Asks one candidate after the other. The outcome, unless something remains and others may be asked. */
+  async offer(candidates: Iterable<Endpoint>, how: { lastResort: boolean }): Promise<ExportOutcome | undefined> {
+    for (const endpoint of candidates) {
+      const cutOff = this.cutOff();
+      if (cutOff) {
+        // Whoever was not asked for lack of time might have taken the spans.
+        this.note(endpoint, cutOff);
+        return this.giveUp();
+      }
+      const passedOver = endpoint.refusal(how);
+      if (passedOver) {
+        this.note(endpoint, passedOver);
+        continue;
+      }
+      const outcome = await this.attempt(endpoint, how.lastResort);
+      if (!outcome.remaining || outcome.failure === 'shutdown') return outcome;
+    }
+    return undefined;
+  }
+
+  /** What became of the batch, when nobody took what remains. */
+  giveUp(): ExportOutcome {
+    const { failure, error, retryAfterMillis } = verdict([...this.failures.values()]);
+    return this.followedBy(failedOutcome(this.remaining, failure, error, retryAfterMillis));
+  }
+
+  private async attempt(endpoint: Endpoint, lastResort: boolean): Promise<ExportOutcome> {
+    const { clock, attemptTimeoutMillis, nextTurn, onFailover } = this.options;
+    const offered = this.remaining;
+    const context = lastResort ? { ...this.context, lastResort } : this.context;
+    const attempt = endpoint.begin(nextTurn());
+    const outcome = await exportAttempt(endpoint.exporter, offered, context, {
+      clock,
+      timeoutMillis: attemptTimeoutMillis,
+    });
+    attempt.end(outcome);
+    this.outcome = this.followedBy(outcome);
+    if (outcome.remaining) {
+      this.remaining = outcome.remaining;
+      this.note(endpoint, outcome);
+    }
+    if (outcome.failure !== 'refused') {
+      this.asked.add(endpoint);
+      if (this.left) onFailover(this.left.endpoint, endpoint, this.left.failure, offered.spanCount);
+      this.left = outcome.remaining && { endpoint, failure: outcome };
+    }
+    return this.outcome;
+  }
+
+  private cutOff(): EndpointFailure | undefined {
+    const { signal, deadline } = this.context;
+    const { stop, clock } = this.options;
+    if (signal.aborted) return classifyFailure(signal.reason);
+    if (stop.aborted) return classifyFailure(stop.reason);
+    if (deadline > clock.now()) return undefined;
+    return { failure: 'retryable', error: new ExportError('DEADLINE_EXCEEDED', 'no time left to ask an endpoint') };
+  }
+
+  private followedBy(then: ExportOutcome): ExportOutcome {
+    return this.outcome ? followedBy(this.outcome, then) : then;
+  }
+
+  private note(endpoint: Endpoint, failure: EndpointFailure): void {
+    this.failures.delete(endpoint);
+    this.failures.set(endpoint, failure);
+  }
+}
