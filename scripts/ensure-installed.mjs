@@ -7,8 +7,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const packages = readdirSync(join(root, 'packages')).filter((name) =>
-  existsSync(join(root, 'packages', name, 'package.json')),
+const workspaces = ['packages', 'examples'].flatMap((folder) =>
+  readdirSync(join(root, folder))
+    .map((name) => `${folder}/${name}`)
+    .filter((workspace) => existsSync(join(root, workspace, 'package.json'))),
 );
 
 checkNodeVersion();
@@ -33,7 +35,7 @@ function ensure(step, inputs, command, args) {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);
   for (const file of inputs) hash.update(file).update(readFileSync(join(root, file)));
   const wanted = hash.digest('hex');
-  const built = step !== 'build' || packages.every((name) => existsSync(join(root, 'packages', name, 'dist', 'cjs')));
+  const built = step !== 'build' || workspaces.every((workspace) => existsSync(join(root, workspace, 'dist')));
   if (built && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
 
   console.error(`${step}: ${[command === process.execPath ? 'turbo' : command, ...args.slice(-3)].join(' ')}`);
@@ -49,14 +51,14 @@ function ensure(step, inputs, command, args) {
 }
 
 function installInputs() {
-  return ['package.json', 'package-lock.json', ...packages.map((name) => `packages/${name}/package.json`)];
+  return ['package.json', 'package-lock.json', ...workspaces.map((workspace) => `${workspace}/package.json`)];
 }
 
 function buildInputs() {
   const files = ['tsconfig.base.json', 'turbo.json', 'scripts/build-package.mjs', ...installInputs()];
-  for (const name of packages) {
-    for (const config of ['tsconfig.build.json', 'tsconfig.cjs.json']) files.push(`packages/${name}/${config}`);
-    collect(`packages/${name}/src`, files);
+  for (const workspace of workspaces) {
+    for (const config of ['', '.build', '.cjs']) files.push(`${workspace}/tsconfig${config}.json`);
+    collect(`${workspace}/src`, files);
   }
   return files.filter((file) => existsSync(join(root, file)));
 }
