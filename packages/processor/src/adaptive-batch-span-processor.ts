@@ -3,18 +3,15 @@ import {
   type BatchToken,
   type Clock,
   type DeadlineOptions,
-  type ExportContext,
   ExportError,
   type ExportOutcome,
   estimateSpanBytes,
-  exportAttempt,
   giveUp,
   type Instruments,
   Ledger,
   type LedgerSnapshot,
   LimitedLog,
   type ReadableSpan,
-  SpanBatch,
   type SpanBatchExporter,
   type SpanProcessor,
   settledBy,
@@ -25,6 +22,7 @@ import {
 import { BatchSize } from './batch-size.js';
 import { BatchWait } from './batch-wait.js';
 import { admit } from './drop-policies.js';
+import { exportChunk } from './export-chunk.js';
 import { ExportSlots } from './export-slots.js';
 import { FlushTracker } from './flush-tracker.js';
 import {
@@ -34,7 +32,6 @@ import {
   readProcessorOptions,
 } from './options.js';
 import { processorInstruments } from './processor-instruments.js';
-import { resourcesSettled } from './resources-settled.js';
 import { type QueuedChunk, SpanQueue } from './span-queue.js';
 
 export interface ProcessorStats {
@@ -216,37 +213,22 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   }
 
   private dispatch(chunk: QueuedChunk): void {
-    this.slots.acquire();
+    const { exporter, slots, clock } = this;
     this.instruments.refresh();
-    const startedAt = this.clock.now();
+    const startedAt = clock.now();
     this.wait.observe(chunk.spanCount, startedAt);
     const token = this.ledger.dispatch(chunk.spanCount);
-    this.exportChunk(chunk, token, startedAt).then((outcome) => this.settle(chunk, token, outcome, startedAt));
-  }
-
-  private async exportChunk(chunk: QueuedChunk, token: BatchToken, startedAt: number): Promise<ExportOutcome> {
-    const deadline = startedAt + this.settings.exportTimeoutMillis;
-    const pending = resourcesSettled(chunk.spans);
-    if (pending) await settledBy(this.clock, Math.min(deadline, startedAt + RESOURCE_WAIT_MILLIS), pending);
-    const batch = SpanBatch.fromSpans(chunk.spans, { byteLength: chunk.bytes });
-    const context = { signal: this.abortExports.signal, deadline };
-    let called = false;
-    // The slot is free when the exporter has answered, not when we stop waiting: a hung one gets no further work.
-    const inSlot = async (batch: SpanBatch, context: ExportContext) => {
-      called = true;
-      try {
-        return await this.exporter.exportBatch(batch, context);
-      } finally {
-        this.slots.release();
-      }
-    };
-    const onLateOutcome = (late: ExportOutcome) => {
-      token.settle(late);
-      this.pump();
-    };
-    const outcome = await exportAttempt({ exportBatch: inSlot }, batch, context, { clock: this.clock, onLateOutcome });
-    if (!called) this.slots.release();
-    return outcome;
+    exportChunk(chunk, {
+      exporter,
+      slots,
+      clock,
+      timeoutMillis: this.settings.exportTimeoutMillis,
+      signal: this.abortExports.signal,
+      onLateOutcome: (late) => {
+        token.settle(late);
+        this.pump();
+      },
+    }).then((outcome) => this.settle(chunk, token, outcome, startedAt));
   }
 
   private settle(chunk: QueuedChunk, token: BatchToken, outcome: ExportOutcome, startedAt: number): void {
@@ -303,9 +285,6 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     return Math.max(this.queue.spanCount / maxSpans, this.queue.bytes / maxBytes);
   }
 }
-
-// Resource detectors give up after 5 s themselves; a batch must not wait for a broken one for ever.
-const RESOURCE_WAIT_MILLIS = 5_000;
 
 const isTimeout = (error: Error | undefined): boolean =>
   error instanceof ExportError && error.code === 'DEADLINE_EXCEEDED';

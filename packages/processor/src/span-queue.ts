@@ -31,6 +31,7 @@ export class SpanQueue {
   chunkSize: number;
   spanCount = 0;
   bytes = 0;
+  private sealedChunks = 0;
   private generation = 0;
   private readonly lanes: readonly LaneQueue[];
   private readonly options: SpanQueueOptions;
@@ -38,7 +39,7 @@ export class SpanQueue {
   constructor(options: SpanQueueOptions) {
     this.options = options;
     this.chunkSize = options.chunkSize;
-    this.lanes = options.lanes ? LANES.map(() => new LaneQueue()) : [new LaneQueue()];
+    this.lanes = Array.from({ length: options.lanes ? LANES.length : 1 }, () => ({ sealed: [], open: undefined }));
   }
 
   /** `lane` is an index into {@link LANES}, 0 without lanes. */
@@ -46,7 +47,7 @@ export class SpanQueue {
     const queue = this.lanes[lane]!;
     let chunk = queue.open;
     if (chunk === undefined || chunk.bytes + bytes > this.options.maxChunkBytes) {
-      queue.seal(true);
+      this.seal(queue, true);
       chunk = queue.open = new Chunk(this.generation);
       this.options.tracker.opened(this.generation);
     }
@@ -55,18 +56,17 @@ export class SpanQueue {
     chunk.bytes += bytes;
     this.spanCount++;
     this.bytes += bytes;
-    if (chunk.spanCount >= this.chunkSize) queue.seal(true);
+    if (chunk.spanCount >= this.chunkSize) this.seal(queue, true);
   }
 
   /** Whether a full chunk, or one sealed by a flush, is waiting. */
   get hasSealed(): boolean {
-    for (const lane of this.lanes) if (lane.sealed.length > 0) return true;
-    return false;
+    return this.sealedChunks > 0;
   }
 
   /** Seals what is open, so that `take` returns it. */
   sealOpen(): void {
-    for (const lane of this.lanes) lane.seal(false);
+    for (const lane of this.lanes) this.seal(lane, false);
   }
 
   /** Starts a new generation and returns the one that has ended: everything queued so far is of it or older. */
@@ -80,6 +80,7 @@ export class SpanQueue {
     for (let lane = this.lanes.length - 1; lane >= 0; lane--) {
       const chunk = this.lanes[lane]!.sealed.shift();
       if (!chunk) continue;
+      this.sealedChunks--;
       this.spanCount -= chunk.spanCount;
       this.bytes -= chunk.bytes;
       return chunk;
@@ -96,28 +97,32 @@ export class SpanQueue {
       this.bytes -= chunk.evict();
       this.spanCount--;
       if (chunk.spanCount === 0) {
-        if (queue.sealed[0] === chunk) queue.sealed.shift();
-        else queue.open = undefined;
+        if (queue.sealed[0] === chunk) {
+          queue.sealed.shift();
+          this.sealedChunks--;
+        } else queue.open = undefined;
         this.options.tracker.closed(chunk.generation);
       }
       return true;
     }
     return false;
   }
+
+  private seal(lane: LaneQueue, full: boolean): void {
+    const { open } = lane;
+    if (!open) return;
+    open.full = full;
+    lane.sealed.push(open);
+    lane.open = undefined;
+    this.sealedChunks++;
+  }
 }
 
 export const laneIndex = (lane: Lane): number => LANES.indexOf(lane);
 
-class LaneQueue {
-  readonly sealed: Chunk[] = [];
+interface LaneQueue {
+  readonly sealed: Chunk[];
   open: Chunk | undefined;
-
-  seal(full: boolean): void {
-    if (!this.open) return;
-    this.open.full = full;
-    this.sealed.push(this.open);
-    this.open = undefined;
-  }
 }
 
 class Chunk implements QueuedChunk {
