@@ -33,3 +33,12 @@ export {
   type FailoverStats,
   type FailoverStrategy,
 } from './failover/index.js';
+export {
+  type BackoffStrategy,
+  RetryBudget,
+  type RetryBudgetOptions,
+  RetryingSpanExporter,
+  type RetryingSpanExporterOptions,
+  type RetryStats,
+  type RetryTokens,
+} from './retry/index.js';
