@@ -14,7 +14,7 @@ import {
   RetryingSpanExporter,
 } from '@otel-resilience/exporter';
 import { AdaptiveBatchSpanProcessor, type ProcessorStats } from '@otel-resilience/processor';
-import { MemorySpool, TieredSpanExporter, type TieredStats } from '@otel-resilience/tiered';
+import { MemorySpool, TieredSpanExporter, type TieredSpanExporterStats } from '@otel-resilience/tiered';
 import { type EnvironmentSettings, readEnvironment } from './environment.js';
 import { otlpExporter } from './otlp-endpoint.js';
 import { type EndpointSettings, type ResilienceOptions, readResilienceOptions } from './resilience-options.js';
@@ -35,7 +35,7 @@ export interface ResilienceStatus {
   /** Both ledgers together. */
   readonly totals: SpanTotals;
   readonly processor: ProcessorStats;
-  readonly tiered: TieredStats;
+  readonly tiered: TieredSpanExporterStats;
   readonly endpoints: readonly EndpointStatus[];
   readonly signals: Partial<PipelineGauges>;
 }
@@ -123,11 +123,11 @@ function encodeWithStockSerializer(spans: readonly ReadableSpan[]): Uint8Array[]
   return [bytes];
 }
 
-function isBalanced(ledger: LedgerSnapshot, { spool }: TieredStats): boolean {
+function isBalanced(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): boolean {
   return ledger.balanced && spool.balanced && ledger.handedToSpool <= spool.accepted;
 }
 
-function totalsOf(ledger: LedgerSnapshot, { spool }: TieredStats): SpanTotals {
+function totalsOf(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): SpanTotals {
   const dropped: Record<string, number> = { ...ledger.dropped };
   for (const [reason, spans] of Object.entries(spool.dropped)) dropped[`spool_${reason}`] = spans;
   return {
