@@ -1,3 +1,19 @@
+export type { LifecycleAnswer } from './exporter/lifecycle.js';
+export {
+  type FailedStep,
+  type OutcomeStep,
+  type RecordedBatch,
+  ScriptedBatchExporter,
+  type ScriptedBatchExporterOptions,
+} from './exporter/scripted-batch-exporter.js';
+export {
+  type ExportStep,
+  type ExportStepKind,
+  type RecordedExport,
+  ScriptedExporter,
+  type ScriptedExporterOptions,
+} from './exporter/scripted-exporter.js';
+export { type FakeSpanOverrides, fakeSpan, fakeSpans } from './fake-span.js';
 export type { UpstreamAddress } from './proxy/connect-upstream.js';
 export {
   type CutOptions,
@@ -6,6 +22,7 @@ export {
   type FaultProxySnapshot,
   type LinkConditions,
 } from './proxy/fault-proxy.js';
+export type { Direction, ProxyMode } from './proxy/link.js';
 export {
   CountingReceiver,
   type CountingReceiverOptions,

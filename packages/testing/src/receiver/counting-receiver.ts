@@ -9,6 +9,7 @@ import {
   type Timer,
   text,
 } from '@otel-resilience/core';
+import { Script } from '../script.js';
 import { decodeSpanKeys } from './decode-ids.js';
 import type { Door, DoorRequest } from './door.js';
 import { GrpcDoor } from './grpc-door.js';
@@ -81,8 +82,7 @@ export class CountingReceiver {
   private readonly keys = new Set<string>();
   private readonly requestLog: LoggedRequest[] = [];
   private counts = { requests: 0, receivedSpans: 0, refusedSpans: 0, malformedRequests: 0 };
-  private steps: Respond[] = [];
-  private standing: Respond = SUCCESS;
+  private readonly steps = new Script<Respond>([], SUCCESS);
 
   constructor(options: CountingReceiverOptions = {}) {
     const read = readOptions('CountingReceiver', options, SCHEMA);
@@ -158,12 +158,12 @@ export class CountingReceiver {
 
   /** Answers every request from now on this way, the script's remaining steps first. Without argument: success. */
   respond(answer: Respond = SUCCESS): void {
-    this.standing = answer;
+    this.steps.stand(answer);
   }
 
   /** Replaces the script: one step per request; after the last one the standing answer is given. */
   script(steps: readonly Respond[]): void {
-    this.steps = [...steps];
+    this.steps.replace(steps);
   }
 
   snapshot(): ReceiverSnapshot {
@@ -186,7 +186,7 @@ export class CountingReceiver {
       this.counts.malformedRequests++;
       return { kind: 'error', status: this.protocol === 'grpc' ? 3 : 400, message: String(thrown) };
     }
-    const step = this.steps.shift() ?? this.standing;
+    const step = this.steps.next();
     const { byteLength } = body;
     const answer = typeof step === 'function' ? step({ index, spanCount: ids.length, byteLength, headers }) : step;
     const received = receivedCount(answer, ids.length);
