@@ -1,0 +1,93 @@
+import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
+import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
+import { VirtualClock } from '@otel-resilience/testing';
+import { describe, expect, it } from 'vitest';
+import { FAILED, HeldExporter, SUCCESS } from '../support/held-exporter.js';
+import { endSpans } from '../support/sdk.js';
+
+const BATCH = { maxExportBatchSize: 10 };
+
+function ours(exporter: HeldExporter) {
+  const clock = new VirtualClock();
+  return { clock, processor: new AdaptiveBatchSpanProcessor({ exporter, clock, ...BATCH }) };
+}
+
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  const done = () => {
+    settled = true;
+  };
+  promise.then(done, done);
+  await new Promise((resolve) => setImmediate(resolve));
+  return settled;
+}
+
+describe('forceFlush with an export in flight', () => {
+  it('resolves at once with the stock processor, before the spans have been acknowledged', async () => {
+    const exporter = new HeldExporter();
+    const processor = new BatchSpanProcessor(exporter, BATCH);
+    endSpans(processor, 10);
+    expect(exporter.open).toBe(1);
+    await processor.forceFlush();
+    expect(exporter.open).toBe(1);
+    exporter.answerAll(SUCCESS);
+  });
+
+  it('awaits it with ours', async () => {
+    const exporter = new HeldExporter();
+    const { clock, processor } = ours(exporter);
+    endSpans(processor, 10);
+    expect(exporter.open).toBe(1);
+    const flushed = processor.forceFlush();
+    await clock.settle();
+    expect(await isSettled(flushed)).toBe(false);
+    exporter.answerAll(SUCCESS);
+    await clock.run(flushed);
+    expect(processor.stats().ledger).toMatchObject({ ended: 10, delivered: 10, balanced: true });
+    await clock.run(processor.shutdown());
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('shutdown whose last flush fails', () => {
+  it('never reaches the exporter with the stock processor', async () => {
+    const exporter = new HeldExporter(FAILED);
+    const processor = new BatchSpanProcessor(exporter, BATCH);
+    endSpans(processor, 5);
+    await expect(processor.shutdown()).rejects.toThrow('the receiver said no');
+    expect(exporter.exports).toHaveLength(1);
+    expect(exporter.shutdowns).toBe(0);
+  });
+
+  it('reaches the exporter with ours, and resolves', async () => {
+    const exporter = new HeldExporter(FAILED);
+    const { clock, processor } = ours(exporter);
+    endSpans(processor, 5);
+    await clock.run(processor.shutdown());
+    expect(exporter.exports).toHaveLength(1);
+    expect(exporter.shutdowns).toBe(1);
+    expect(processor.stats().ledger).toMatchObject({ ended: 5, dropped: { export_failed: 5 }, balanced: true });
+  });
+});
+
+describe('shutdown with an exporter that hangs', () => {
+  it('never reaches the exporter with the stock processor', async () => {
+    const exporter = new HeldExporter();
+    const processor = new BatchSpanProcessor(exporter, { ...BATCH, exportTimeoutMillis: 20 });
+    endSpans(processor, 5);
+    await expect(processor.shutdown()).rejects.toThrow('Timeout');
+    expect(exporter.shutdowns).toBe(0);
+  });
+
+  it('reaches the exporter with ours, within the deadline', async () => {
+    const exporter = new HeldExporter();
+    const { clock, processor } = ours(exporter);
+    endSpans(processor, 5);
+    const startedAt = clock.now();
+    await clock.run(processor.shutdown());
+    expect(clock.now() - startedAt).toBeLessThanOrEqual(10_000);
+    expect(exporter.shutdowns).toBe(1);
+    expect(processor.stats().ledger).toMatchObject({ ended: 5, dropped: { shutdown: 5 }, balanced: true });
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
