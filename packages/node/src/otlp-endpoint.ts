@@ -70,7 +70,3 @@ export function checkEndpointUrl(value: unknown, path: string): string {
   if (username || password) throw new ConfigurationError(path, expected, 'a URL with credentials');
   return value;
 }
-
-export function endpointName(endpoint: OtlpEndpoint): string {
-  return endpoint.name ?? new URL(endpoint.url).host;
-}
