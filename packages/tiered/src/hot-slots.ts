@@ -9,7 +9,7 @@ interface Waiter {
  * turn; a replay takes one only when it is free and nobody waits.
  */
 export class HotSlots {
-  private readonly total: number;
+  readonly total: number;
   private readonly clock: Clock;
   private readonly onFree: () => void;
   private taken = 0;
@@ -20,10 +20,6 @@ export class HotSlots {
     this.total = total;
     this.clock = clock;
     this.onFree = onFree;
-  }
-
-  get open(): number {
-    return this.taken;
   }
 
   tryAcquire(): boolean {

@@ -16,16 +16,29 @@ export type HotState =
   | { readonly kind: 'up'; readonly since: number }
   | { readonly kind: 'down'; readonly since: number; readonly error: Error };
 
+export interface HotAnswer {
+  readonly outcome: ExportOutcome;
+  /** It failed although the hot tier took a batch it was asked later: it may be the batch. */
+  readonly blamesBatch: boolean;
+}
+
 /** The longest time that a Retry-After may keep probes away. */
 const MAX_THROTTLE_MILLIS = 30_000;
+
+interface Attempt {
+  readonly begunIn: HotState;
+  readonly startedAt: number;
+  readonly controller: AbortController;
+}
 
 /** The live destination: the one way to call it, and what its answers say about it. */
 export class HotTier {
   private readonly exporter: SpanBatchExporter;
   private readonly clock: Clock;
   private readonly onChange: (state: HotState) => void;
-  private readonly attempts = new Set<AbortController>();
+  private readonly attempts = new Set<Attempt>();
   private current: HotState;
+  private latestTaken = Number.NEGATIVE_INFINITY;
   private throttleEnd = Number.NEGATIVE_INFINITY;
   private late = 0;
 
@@ -40,6 +53,11 @@ export class HotTier {
     return this.current;
   }
 
+  /** When the latest attempt was begun that it has answered. */
+  get latestTakenAt(): number {
+    return this.latestTaken;
+  }
+
   /** Until when, by `clock.now()`, the last throttled answer asked to be left alone. */
   get throttledUntil(): number {
     return this.throttleEnd;
@@ -50,48 +68,53 @@ export class HotTier {
     return this.late;
   }
 
-  async export(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
-    const begunIn = this.current;
-    const attempt = new AbortController();
-    const { signal } = attempt;
-    const onAbort = () => attempt.abort(context.signal.reason);
+  /** `suspect`: a failure of this batch says nothing about the hot tier. */
+  async export(batch: SpanBatch, context: ExportContext, suspect = false): Promise<HotAnswer> {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const attempt = { begunIn: this.current, startedAt: this.clock.now(), controller };
+    const onAbort = () => controller.abort(context.signal.reason);
     if (context.signal.aborted) onAbort();
-    context.signal.addEventListener('abort', onAbort, { once: true });
+    else context.signal.addEventListener('abort', onAbort, { once: true });
     this.attempts.add(attempt);
+    const onLateOutcome = ({ delivered }: ExportOutcome) => {
+      this.late += delivered;
+    };
     const outcome = await exportAttempt(
       this.exporter,
       batch,
       { ...context, signal },
-      {
-        clock: this.clock,
-        onLateOutcome: ({ delivered }) => {
-          this.late += delivered;
-        },
-      },
+      { clock: this.clock, onLateOutcome },
     );
     this.attempts.delete(attempt);
     context.signal.removeEventListener('abort', onAbort);
-    // Neither an attempt that we ended nor one that began in an earlier state says anything about this one.
-    if (!signal.aborted && this.current === begunIn) this.judge(outcome);
-    return outcome;
+    return { outcome, blamesBatch: this.judge(attempt, outcome, suspect) };
   }
 
   /** Ends every attempt, as `shutdown`. */
   abort(reason: ExportError): void {
-    for (const attempt of this.attempts) attempt.abort(reason);
+    for (const { controller } of this.attempts) controller.abort(reason);
   }
 
-  private judge(outcome: ExportOutcome): void {
+  /** Returns whether the batch may be to blame; otherwise draws its conclusions for the state. */
+  private judge({ begunIn, startedAt, controller }: Attempt, outcome: ExportOutcome, suspect: boolean): boolean {
     const now = this.clock.now();
     // A permanent refusal is an answer: somebody is there.
     if (!outcome.remaining || outcome.failure === 'permanent') {
-      if (this.current.kind === 'down') this.change({ kind: 'up', since: now });
-      return;
+      this.latestTaken = Math.max(this.latestTaken, startedAt);
+      if (this.current === begunIn && begunIn.kind === 'down') this.change({ kind: 'up', since: now });
+      return false;
+    }
+    // An attempt that we ended, or that began in an earlier state, says nothing about this one.
+    if (controller.signal.aborted || this.current !== begunIn) return false;
+    if (outcome.failure === 'retryable' && begunIn.kind === 'up' && (suspect || startedAt < this.latestTaken)) {
+      return true;
     }
     if (outcome.failure === 'throttled' && outcome.retryAfterMillis !== undefined) {
       this.throttleEnd = now + Math.min(outcome.retryAfterMillis, MAX_THROTTLE_MILLIS);
     }
-    if (this.current.kind === 'up') this.change({ kind: 'down', since: now, error: outcome.error });
+    if (begunIn.kind === 'up') this.change({ kind: 'down', since: now, error: outcome.error });
+    return false;
   }
 
   private change(state: HotState): void {

@@ -1,14 +1,12 @@
 import { type Clock, ExportError, type LimitedLog, type Timer, toError } from '@otel-resilience/core';
+import type { Backlog, Taken } from './backlog.js';
 import type { HotSlots } from './hot-slots.js';
 import type { HotState, HotTier } from './hot-tier.js';
-import type { SpanSpool, SpoolLease } from './spool/spool.js';
 
 export interface ReplayerOptions {
   readonly hot: HotTier;
   readonly slots: HotSlots;
-  /** Slots of the hot tier in all. */
-  readonly totalSlots: number;
-  readonly spool: SpanSpool;
+  readonly backlog: Backlog;
   readonly clock: Clock;
   readonly log: LimitedLog;
   readonly probeIntervalMillis: number;
@@ -20,8 +18,13 @@ export interface ReplayerOptions {
 const MAX_REPLAYS = 4;
 /** Replay may run ahead of its rate by this much, so that many small batches do not need a timer each. */
 const BURST_MILLIS = 10;
-/** How long a probe may hang before one that is due takes its place; doubles up to the replay timeout, then again. */
+/** How long a probe may hang before it makes way; doubles up to the replay timeout, then begins again. */
 const MIN_PATIENCE_MILLIS = 2_000;
+/** A probe that was refused has asked nobody: a breaker may admit the next one sooner than an interval from now. */
+const REFUSED_SHARE_OF_INTERVAL = 0.2;
+/** After this long, every eighth probe passes the oldest batch over: perhaps that is what holds us up. */
+const PASS_OVER_AFTER_MILLIS = 10_000;
+const PASS_OVER_EVERY = 8;
 /** After a spool that failed to lease. */
 const LEASE_RETRY_MILLIS = 1_000;
 
@@ -32,12 +35,13 @@ interface Attempt {
 }
 
 /**
- * Sends what waits in the spool, oldest first. While the hot tier is up: at a limited rate, beside live traffic. While
- * it is down: a probe every interval, whether or not earlier ones have been answered, so that the first success
- * comes within one interval of the recovery. It holds a timer only while something waits.
+ * Sends what waits in the spool. While the hot tier is up: at a limited rate, beside live traffic. While it is down: a
+ * probe every interval, whether or not earlier ones have been answered, so that the first success comes within one
+ * interval of the recovery. It holds a timer only while something waits.
  */
 export class Replayer {
   private readonly options: ReplayerOptions;
+  // In the order of their start.
   private readonly attempts = new Set<Attempt>();
   private readonly running = new Set<Promise<void>>();
   private timer: Timer | undefined;
@@ -45,9 +49,9 @@ export class Replayer {
   private nextProbeAt = 0;
   private nextReplayAt = 0;
   private patienceMillis = MIN_PATIENCE_MILLIS;
-  /** The spool had nothing left to lease; until something is appended or comes back. */
-  private exhausted = false;
-  private leasing = false;
+  /** Grows with every success since the hot tier came up, so that one that has just recovered is not run over. */
+  private allowedReplays = 1;
+  private taking = false;
   private hurried = false;
   private halted: ExportError | undefined;
   private idleWait: { promise: Promise<void>; resolve(): void; reject(error: Error): void } | undefined;
@@ -71,24 +75,18 @@ export class Replayer {
     return this.probed;
   }
 
-  /** Something was appended. */
-  appended(): void {
-    this.exhausted = false;
-    this.pump();
-  }
-
-  /** The hot tier has changed its state. */
+  /** The hot tier has changed its state; whoever made it do so calls {@link pump} when it has settled its batch. */
   stateChanged(): void {
-    this.nextProbeAt = this.options.clock.now() + this.options.probeIntervalMillis;
+    const { clock, probeIntervalMillis } = this.options;
+    this.nextProbeAt = clock.now() + probeIntervalMillis;
     this.patienceMillis = MIN_PATIENCE_MILLIS;
-    this.pump();
+    this.allowedReplays = 1;
   }
 
   /** A live export waits for a slot: a probe that has hung since before the recovery gives its own up. */
   yieldSlot(): void {
-    const { state } = this.options.hot;
-    const stale = this.longestOpen((attempt) => attempt.begunIn !== state);
-    if (stale) giveUp(stale);
+    const stale = this.longestOpen((attempt) => this.isStale(attempt));
+    if (stale) makeWay(stale);
   }
 
   /** Shutting down: what is left matters more than the rate. */
@@ -99,72 +97,147 @@ export class Replayer {
 
   /** Resolves when nothing waits any more; rejects when the replay ends before. */
   idle(): Promise<void> {
-    if (this.options.spool.size === 0) return Promise.resolve();
+    if (this.options.backlog.size === 0) return Promise.resolve();
     if (this.halted) return Promise.reject(this.halted);
     this.idleWait ??= deferred();
     return this.idleWait.promise;
   }
 
-  /** Resolves when every attempt has ended and its batch is settled. */
-  async stopped(): Promise<void> {
-    while (this.running.size > 0) await Promise.all(this.running);
-  }
-
-  /** Starts no more, ends what is open; its batches go back to the spool. */
-  halt(reason: ExportError): void {
+  /** Starts no more and ends what is open. Resolves when all of it is back in the spool, or settled. */
+  async halt(reason: ExportError): Promise<void> {
+    const { clock, backlog } = this.options;
     this.halted = reason;
-    this.options.clock.clearTimeout(this.timer);
-    this.timer = undefined;
-    for (const attempt of this.attempts) attempt.controller.abort(reason);
+    clock.clearTimeout(this.timer);
+    for (const { controller } of this.attempts) controller.abort(reason);
     this.idleWait?.reject(reason);
-    this.idleWait = undefined;
+    await Promise.all(this.running);
+    backlog.releaseSuspects();
   }
 
   /** Does what is due, and sets the timer for what comes next. Called whenever something has changed. */
   pump(): void {
-    const { hot, spool, clock } = this.options;
     if (this.halted) return;
-    if (spool.size === 0) {
+    const { hot, backlog, clock } = this.options;
+    let next = Number.POSITIVE_INFINITY;
+    if (backlog.size === 0) {
       this.idleWait?.resolve();
       this.idleWait = undefined;
+    } else if (!this.taking) {
+      const now = clock.now();
+      next = hot.state.kind === 'up' ? this.replay(now) : this.probe(now);
     }
-    const now = clock.now();
-    const next =
-      this.leasing || spool.size === 0 ? undefined : hot.state.kind === 'up' ? this.replay(now) : this.probe(now);
-    this.wakeBy(next ?? Number.POSITIVE_INFINITY);
+    this.wakeBy(next);
   }
 
-  private replay(now: number): number | undefined {
-    if (this.exhausted) return undefined;
+  /** Returns when to look again, unless something happens before. */
+  private replay(now: number): number {
+    const { slots, backlog } = this.options;
+    const suspectDueAt = backlog.suspectDueAt;
+    if (!backlog.available && suspectDueAt > now) return Math.min(suspectDueAt, this.retireStale(now));
     if (!this.hurried && this.nextReplayAt - now > BURST_MILLIS) return this.nextReplayAt - BURST_MILLIS;
-    const { slots, totalSlots } = this.options;
     // Half of the slots are never replay's.
-    const limit = Math.max(1, Math.min(MAX_REPLAYS, Math.floor(totalSlots / 2)));
-    if (this.attempts.size < limit && slots.tryAcquire()) this.start();
-    return undefined;
+    const limit = Math.max(1, Math.min(this.allowedReplays, MAX_REPLAYS, Math.floor(slots.total / 2)));
+    let open = 0;
+    for (const attempt of this.attempts) if (!this.isStale(attempt)) open++;
+    if (open >= limit) return Number.POSITIVE_INFINITY;
+    if (!slots.tryAcquire()) return this.retireStale(now);
+    this.start((backlog) => backlog.takeForReplay());
+    return Number.POSITIVE_INFINITY;
   }
 
-  private probe(now: number): number | undefined {
-    const { slots, hot, probeIntervalMillis, replayTimeoutMillis } = this.options;
+  /** Nothing else to send, or no slot: probes that hang since before the recovery are not waited for any longer. */
+  private retireStale(now: number): number {
+    const stale = this.longestOpen((attempt) => this.isStale(attempt));
+    if (!stale) return Number.POSITIVE_INFINITY;
+    const patientUntil = stale.startedAt + MIN_PATIENCE_MILLIS;
+    if (now < patientUntil) return patientUntil;
+    makeWay(stale);
+    return Number.POSITIVE_INFINITY;
+  }
+
+  private probe(now: number): number {
+    const { slots, hot, backlog, probeIntervalMillis, replayTimeoutMillis } = this.options;
     const due = Math.max(this.nextProbeAt, hot.throttledUntil);
     if (now < due) return due;
     const limit = Math.ceil(replayTimeoutMillis / probeIntervalMillis);
-    if (!this.exhausted && this.attempts.size < limit && slots.tryAcquire()) {
+    if (backlog.availableForProbe && this.attempts.size < limit && slots.tryAcquire()) {
       this.nextProbeAt = now + probeIntervalMillis;
-      this.start();
+      this.probed++;
+      const passOver = now - hot.state.since >= PASS_OVER_AFTER_MILLIS && this.probed % PASS_OVER_EVERY === 0;
+      this.start((backlog) => backlog.takeForProbe(passOver));
       return this.nextProbeAt;
     }
     // No batch or no slot left: the longest open probe makes way, but not so soon that a slow answer never comes.
     const oldest = this.longestOpen(() => true);
-    if (!oldest) {
-      this.exhausted = false;
-      return now + probeIntervalMillis;
-    }
+    if (!oldest) return now + probeIntervalMillis;
     const patientUntil = oldest.startedAt + this.patienceMillis;
     if (now < patientUntil) return patientUntil;
     this.patienceMillis = this.patienceMillis >= replayTimeoutMillis ? MIN_PATIENCE_MILLIS : this.patienceMillis * 2;
-    giveUp(oldest);
+    makeWay(oldest);
     return now + probeIntervalMillis;
+  }
+
+  private start(take: (backlog: Backlog) => Promise<Taken | undefined>): void {
+    const run = this.takeAndSend(take);
+    this.running.add(run);
+    run.finally(() => this.running.delete(run));
+  }
+
+  /** Takes one batch at a time, then sends it beside what is open already. A slot has been acquired. */
+  private async takeAndSend(take: (backlog: Backlog) => Promise<Taken | undefined>): Promise<void> {
+    const { hot, clock, backlog, slots, log } = this.options;
+    const attempt: Attempt = { begunIn: hot.state, startedAt: clock.now(), controller: new AbortController() };
+    this.attempts.add(attempt);
+    this.taking = true;
+    let taken: Taken | undefined;
+    try {
+      taken = await take(backlog);
+    } catch (thrown) {
+      this.nextReplayAt = this.nextProbeAt = clock.now() + LEASE_RETRY_MILLIS;
+      log.warn('lease', () => `the spool could not be read: ${toError(thrown).message}`);
+    }
+    this.taking = false;
+    if (taken) {
+      if (attempt.begunIn.kind === 'up') this.spend(taken.lease.batch.spanCount);
+      this.pump();
+      await this.send(taken, attempt);
+    }
+    this.attempts.delete(attempt);
+    slots.release();
+    this.pump();
+  }
+
+  private async send(taken: Taken, { begunIn, controller }: Attempt): Promise<void> {
+    const { hot, clock, backlog, replayTimeoutMillis, probeIntervalMillis } = this.options;
+    const answer = await hot.export(
+      taken.lease.batch,
+      {
+        signal: controller.signal,
+        deadline: clock.now() + replayTimeoutMillis,
+        lastResort: begunIn.kind === 'down',
+      },
+      taken.suspicion !== undefined,
+    );
+    const { outcome } = answer;
+    this.replayed += outcome.delivered;
+    if (outcome.delivered > 0) {
+      this.allowedReplays++;
+      if (taken.passedOver) backlog.suspectOldest();
+    }
+    if (outcome.failure === 'refused') {
+      this.nextProbeAt = Math.min(this.nextProbeAt, clock.now() + probeIntervalMillis * REFUSED_SHARE_OF_INTERVAL);
+    }
+    backlog.settle(taken, answer, hot.latestTakenAt);
+  }
+
+  private spend(spans: number): void {
+    const { clock, replaySpansPerSecond } = this.options;
+    this.nextReplayAt = Math.max(this.nextReplayAt, clock.now()) + (spans / replaySpansPerSecond) * 1000;
+  }
+
+  /** Begun while the hot tier was down, and it is up now. */
+  private isStale({ begunIn }: Attempt): boolean {
+    return begunIn !== this.options.hot.state;
   }
 
   private longestOpen(matches: (attempt: Attempt) => boolean): Attempt | undefined {
@@ -172,56 +245,6 @@ export class Replayer {
       if (!attempt.controller.signal.aborted && matches(attempt)) return attempt;
     }
     return undefined;
-  }
-
-  private start(): void {
-    const run = this.leaseAndSend();
-    this.running.add(run);
-    run.finally(() => this.running.delete(run));
-  }
-
-  /** Leases one batch at a time, then sends beside what is open already. A slot has been taken. */
-  private async leaseAndSend(): Promise<void> {
-    const { hot, clock, spool, slots, log } = this.options;
-    const attempt: Attempt = { begunIn: hot.state, startedAt: clock.now(), controller: new AbortController() };
-    this.attempts.add(attempt);
-    this.leasing = true;
-    let lease: SpoolLease | undefined;
-    try {
-      lease = await spool.lease();
-      this.exhausted = lease === undefined;
-    } catch (thrown) {
-      this.nextReplayAt = this.nextProbeAt = clock.now() + LEASE_RETRY_MILLIS;
-      log.warn('lease', () => `the spool could not be read: ${toError(thrown).message}`);
-    }
-    this.leasing = false;
-    if (lease) {
-      this.spend(lease.batch.spanCount);
-      this.pump();
-      await this.send(lease, attempt);
-    }
-    this.attempts.delete(attempt);
-    slots.release();
-    this.pump();
-  }
-
-  private async send(lease: SpoolLease, attempt: Attempt): Promise<void> {
-    const { hot, clock, replayTimeoutMillis } = this.options;
-    const lastResort = attempt.begunIn.kind === 'down';
-    if (lastResort) this.probed++;
-    const outcome = await hot.export(lease.batch, {
-      signal: attempt.controller.signal,
-      deadline: clock.now() + replayTimeoutMillis,
-      lastResort,
-    });
-    this.replayed += outcome.delivered;
-    lease.settle(outcome);
-    if (outcome.remaining) this.exhausted = false;
-  }
-
-  private spend(spans: number): void {
-    const { clock, replaySpansPerSecond } = this.options;
-    this.nextReplayAt = Math.max(this.nextReplayAt, clock.now()) + (spans / replaySpansPerSecond) * 1000;
   }
 
   private wakeBy(at: number): void {
@@ -238,8 +261,8 @@ export class Replayer {
   }
 }
 
-function giveUp(attempt: Attempt): void {
-  attempt.controller.abort(new ExportError('DEADLINE_EXCEEDED', 'a replay made way for another'));
+function makeWay({ controller }: Attempt): void {
+  controller.abort(new ExportError('DEADLINE_EXCEEDED', 'gave way: it had been open for long'));
 }
 
 function deferred() {

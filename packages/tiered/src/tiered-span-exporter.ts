@@ -1,8 +1,5 @@
 import {
   adaptSpanExporter,
-  anyExporter,
-  type Clock,
-  ConfigurationError,
   deliveredOutcome,
   droppedOutcome,
   type ExportContext,
@@ -11,52 +8,21 @@ import {
   failedOutcome,
   followedBy,
   LimitedLog,
-  millis,
-  number,
-  optional,
-  type PipelineSignals,
-  readOptions,
   rejectedOutcome,
   type SpanBatch,
-  type SpanBatchExporter,
   SpanBatchExporterBase,
-  type SpanExporter,
   type SpoolLedgerSnapshot,
   settledBy,
   storedOutcome,
   systemClock,
   toError,
 } from '@otel-resilience/core';
+import { Backlog } from './backlog.js';
 import { HotSlots } from './hot-slots.js';
 import { type HotState, HotTier } from './hot-tier.js';
+import { readTieredOptions, type TieredSpanExporterOptions } from './options.js';
 import { Replayer } from './replay.js';
-import { MemorySpool } from './spool/memory-spool.js';
-import { anySpool, type SpanSpool } from './spool/spool.js';
-
-export interface TieredSpanExporterOptions {
-  /** Where spans go live. A stock exporter is adapted and then gets one export at a time. */
-  readonly hot: SpanExporter | SpanBatchExporter;
-  /** Where they wait when `hot` cannot take them. This exporter owns it. Default: `new MemorySpool()`, 64 MiB. */
-  readonly spool?: SpanSpool;
-  /**
-   * How long the hot tier may keep a live batch before it goes to the spool, in milliseconds; default 5,000, at least
-   * 1. Bounds how long an outage can hold up the processor: two endpoints that swallow what is sent, 2,000 each, and
-   * a second to spare. An attempt given up so may have been received: the batch is then sent twice.
-   */
-  readonly hotTimeoutMillis?: number;
-  /** While the hot tier is down, a probe is sent this often, in milliseconds; default 500 (DESIGN), at least 10. */
-  readonly probeIntervalMillis?: number;
-  /** How long a replay or a probe may take, in milliseconds; default 10,000, at least `probeIntervalMillis`. */
-  readonly replayTimeoutMillis?: number;
-  /**
-   * How fast the spool is emptied once the hot tier is back, in spans per second; default 10,000 (the rate of
-   * FEATURES D8), more than 0. Not applied during shutdown.
-   */
-  readonly replaySpansPerSecond?: number;
-  /** Where the gauges `spoolUtilization` and `spoolSize` are published. */
-  readonly signals?: PipelineSignals;
-  readonly clock?: Clock;
-}
+import type { SpanSpool } from './spool/spool.js';
 
 export interface TieredSpanExporterStats {
   readonly hot: HotState;
@@ -76,18 +42,6 @@ export interface TieredSpanExporterStats {
   readonly spool: SpoolLedgerSnapshot & { readonly bytes: number; readonly maxBytes: number };
 }
 
-const OWNER = 'TieredSpanExporter';
-const SCHEMA = {
-  hot: anyExporter(),
-  spool: anySpool(() => new MemorySpool()),
-  hotTimeoutMillis: millis({ default: 5_000, min: 1 }),
-  probeIntervalMillis: millis({ default: 500, min: 10 }),
-  replayTimeoutMillis: millis({ default: 10_000, min: 1 }),
-  replaySpansPerSecond: number({ default: 10_000, min: 0.001 }),
-  signals: optional<PipelineSignals>(),
-  clock: optional<Clock>(),
-};
-
 /** Left of the caller's deadline for the spool, or half of it if that is less. */
 const SPOOL_MARGIN_MILLIS = 1_000;
 /** Left of a shutdown's deadline for the children, or a tenth of it if that is less. */
@@ -105,6 +59,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private readonly hotTimeoutMillis: number;
   private readonly hot: HotTier;
   private readonly slots: HotSlots;
+  private readonly backlog: Backlog;
   private readonly replayer: Replayer;
   private readonly log: LimitedLog;
   private readonly unpublish: ReadonlyArray<() => void>;
@@ -113,25 +68,21 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private lateStored = 0;
 
   constructor(options: TieredSpanExporterOptions) {
-    const read = readOptions(OWNER, options, SCHEMA);
+    const read = readTieredOptions(options);
     const { spool, probeIntervalMillis, replaySpansPerSecond, replayTimeoutMillis, signals } = read;
     const { clock = systemClock } = read;
-    if (replayTimeoutMillis < probeIntervalMillis) {
-      const expected = `at least probeIntervalMillis (${probeIntervalMillis})`;
-      throw new ConfigurationError(`${OWNER}.replayTimeoutMillis`, expected, replayTimeoutMillis);
-    }
     const exporter = adaptSpanExporter(read.hot, { clock });
     super({ children: [exporter], clock });
     this.spool = spool;
     this.hotTimeoutMillis = read.hotTimeoutMillis;
-    this.log = new LimitedLog(OWNER, { clock });
+    this.log = new LimitedLog('TieredSpanExporter', { clock });
     this.hot = new HotTier(exporter, clock, (state) => this.onHotChange(state));
     this.slots = new HotSlots(exporter.maxConcurrentExports, clock, () => this.replayer.pump());
+    this.backlog = new Backlog(spool, clock, this.log, read.poisonAttempts);
     this.replayer = new Replayer({
       hot: this.hot,
       slots: this.slots,
-      totalSlots: exporter.maxConcurrentExports,
-      spool,
+      backlog: this.backlog,
       clock,
       log: this.log,
       probeIntervalMillis,
@@ -147,9 +98,6 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   }
 
   exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
-    if (this.shutdownSignal.aborted) {
-      return Promise.resolve(failedOutcome(batch, 'shutdown', this.shutdownSignal.reason));
-    }
     const outcome = this.exportOrSpill(batch, context);
     this.open.add(outcome);
     return outcome.finally(() => this.open.delete(outcome));
@@ -190,8 +138,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     // Whatever is open ends now, and goes to the spool before that is closed.
     this.hot.abort(this.shutdownSignal.reason);
     this.slots.turnAway();
-    this.replayer.halt(this.shutdownSignal.reason);
-    await settledBy(this.clock, deadline, Promise.allSettled([...this.open, this.replayer.stopped()]));
+    const halted = this.replayer.halt(this.shutdownSignal.reason);
+    await settledBy(this.clock, deadline, Promise.allSettled([...this.open, halted]));
     await settledBy(this.clock, deadline, this.closeSpool());
     for (const takeAway of this.unpublish) takeAway();
   }
@@ -204,6 +152,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   /** Asks the hot tier, unless it is down and replay is finding out when it is back. */
   private async exportToHot(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     if (batch.spanCount === 0) return deliveredOutcome(0);
+    // What still comes during a shutdown is replayed with the rest, or counted with it.
+    if (this.shutdownSignal.aborted) return failedOutcome(batch, 'shutdown', this.shutdownSignal.reason);
     const now = this.clock.now();
     const left = context.deadline - now;
     const deadline = Math.min(context.deadline - Math.min(SPOOL_MARGIN_MILLIS, left / 2), now + this.hotTimeoutMillis);
@@ -218,7 +168,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     }
     // With an empty spool there is nothing to probe with but this.
     const lastResort = context.lastResort || this.hot.state.kind === 'down';
-    const outcome = await this.hot.export(batch, { signal: context.signal, deadline, lastResort });
+    const { outcome } = await this.hot.export(batch, { signal: context.signal, deadline, lastResort });
     this.slots.release();
     return outcome;
   }
@@ -236,7 +186,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       return followedBy(first, droppedOutcome(spanCount, 'spool_failed'));
     }
     const { stored, reason } = await appended;
-    this.spilledSpans += stored;
+    if (context.signal.aborted) this.lateStored += stored;
+    else this.spilledSpans += stored;
     const dropped = first.failure === 'shutdown' ? 'shutdown' : reason;
     return followedBy(first, followedBy(storedOutcome(stored), droppedOutcome(spanCount - stored, dropped)));
   }
@@ -245,7 +196,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private async append(batch: SpanBatch): Promise<{ stored: number; reason: string }> {
     try {
       const { stored } = await this.spool.append(batch);
-      this.replayer.appended();
+      this.backlog.appended();
+      this.replayer.pump();
       return { stored: Math.max(0, Math.min(stored, batch.spanCount)), reason: 'spool_full' };
     } catch (thrown) {
       this.log.warn('append', () => `the spool failed to take ${batch.spanCount} spans: ${toError(thrown).message}`);
