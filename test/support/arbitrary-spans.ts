@@ -11,11 +11,11 @@ const text = fc.oneof(
   // Lone surrogates included: encoders write each as U+FFFD.
   fc.string({ unit: codeUnit, maxLength: 40 }),
   fc
-    .tuple(fc.constantFrom('x', 'é', '€', '😀', '\ud800'), fc.integer({ min: 1, max: 20_000 }))
+    .tuple(fc.constantFrom('x', 'é', '€', '😀', '\ud800'), fc.integer({ min: 1, max: 6_000 }))
     .map(([s, n]) => s.repeat(n)),
 );
 const key = fc.oneof(
-  fc.constantFrom('http.request.method', 'url.path', 'service.name', 'a'),
+  fc.constantFrom('http.request.method', 'url.path', 'enduser.id', 'a'),
   fc.string({ unit: 'grapheme', maxLength: 60 }),
   text,
 );
@@ -80,12 +80,15 @@ const link: fc.Arbitrary<Link> = fc.record(
   { requiredKeys: ['context'] },
 );
 
+// Whole characters only: what replaces half of one on the wire is not what the span says.
+const serviceName = fc.oneof(
+  fc.constantFrom('shop', 'billing'),
+  fc.string({ unit: 'grapheme', maxLength: 40 }),
+  fc.integer(),
+);
+
 export const arbitraryResource: fc.Arbitrary<Resource> = fc
-  .tuple(
-    plainAttributes,
-    fc.option(fc.oneof(fc.constantFrom('shop', 'billing'), text, fc.integer()), { nil: undefined }),
-    schemaUrl(),
-  )
+  .tuple(plainAttributes, fc.option(serviceName, { nil: undefined }), schemaUrl())
   .map(([others, service, url]) => ({
     attributes: service === undefined ? others : { ...others, 'service.name': service },
     schemaUrl: url,

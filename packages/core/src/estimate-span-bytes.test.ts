@@ -42,7 +42,7 @@ describe('estimateSpanBytes', () => {
       fc.property(arbitrarySpan(), (span) => {
         expect(relativeError(estimateSpanBytes(span), marginalLength(span))).toBeLessThanOrEqual(0.2);
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 

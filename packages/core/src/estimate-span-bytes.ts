@@ -7,7 +7,7 @@ import type { Attributes, InstrumentationScope, Link, ReadableSpan, Resource, Ti
  * carries once for many spans, the resource and the scope, is the envelope: see {@link estimateEnvelopeBytes}.
  *
  * The result is what the stock serializer writes. An encoder that leaves out zero counts, as proto3 allows, writes up
- * to 8 bytes less per span and 2 less per event and link: the documented tolerance is 20 %. It runs for every span
+ * to 10 bytes less per span and 2 less per event and link: the documented tolerance is 20 %. It runs for every span
  * that ends, so it allocates nothing of its own, and it never throws: a span that cannot be read counts as 1 KiB.
  */
 export function estimateSpanBytes(span: ReadableSpan): number {

@@ -6,7 +6,7 @@ export {
 } from './adapt-span-exporter.js';
 export { type ClassifiedFailure, classifyFailure } from './classify-failure.js';
 export { type Clock, settledBy, sleep, systemClock, type Timer } from './clock.js';
-export { estimateSpanBytes } from './estimate-span-bytes.js';
+export { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
 export { type ExportAttemptOptions, exportAttempt } from './export-attempt.js';
 export { ExportError, type ExportErrorCode, toError } from './export-error.js';
 export {
@@ -55,6 +55,7 @@ export {
   shape,
   text,
 } from './options.js';
+export { MalformedOtlpError } from './otlp/wire.js';
 export { type PipelineGauge, type PipelineGauges, PipelineSignals } from './pipeline-signals.js';
 export {
   boundRetryAfter,

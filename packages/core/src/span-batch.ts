@@ -1,4 +1,4 @@
-import { estimateSpanBytes } from './estimate-span-bytes.js';
+import { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
 import { BytesForm } from './otlp/bytes-form.js';
 import type { ReadableSpan } from './sdk-types.js';
 import { type SpanBatchSummary, type SpanHead, spanHead, summarize, summaryCount } from './span-batch-summary.js';
@@ -26,7 +26,7 @@ export class SpanBatch {
 
   /**
    * A batch of SDK spans; the array is copied. `byteLength` is an estimate of the encoded size when the caller
-   * has one already, otherwise it is made on demand.
+   * has one already (`estimateEnvelopeBytes` and the sum of `estimateSpanBytes`), otherwise it is made on demand.
    */
   static fromSpans(spans: readonly ReadableSpan[], known: { byteLength?: number } = {}): SpanBatch {
     return new SpanBatch({ kind: 'spans', spans: spans.slice() }, spans.length, known.byteLength);
@@ -41,10 +41,11 @@ export class SpanBatch {
   /** Encoded size in bytes: exact for bytes, an estimate within 20 % for spans. */
   get byteLength(): number {
     if (this.knownBytes === undefined) {
-      let bytes = 0;
-      if (this.form.kind === 'spans') for (const span of this.form.spans) bytes += estimateSpanBytes(span);
-      else bytes = this.form.bytes.byteLength;
-      this.knownBytes = bytes;
+      if (this.form.kind === 'spans') {
+        let bytes = estimateEnvelopeBytes(this.form.spans);
+        for (const span of this.form.spans) bytes += estimateSpanBytes(span);
+        this.knownBytes = bytes;
+      } else this.knownBytes = this.form.bytes.byteLength;
     }
     return this.knownBytes;
   }
