@@ -1,18 +1,11 @@
-import {
-  boundRetryAfter,
-  type Clock,
-  ExportError,
-  type ExportOutcome,
-  type Failure,
-  type SpanBatchExporter,
-  type SpanExporter,
-} from '@otel-resilience/core';
+import { boundRetryAfter, type Clock, ExportError, type ExportOutcome, type Failure } from '@otel-resilience/core';
 import {
   CircuitBreakerSpanExporter,
   isCircuitBreakerSpanExporter,
 } from '../circuit-breaker/circuit-breaker-span-exporter.js';
 import type { BreakerState } from '../circuit-breaker/states.js';
 import { describeError } from './describe-error.js';
+import type { FailoverEndpointOptions } from './options.js';
 import type { Rankable } from './strategies.js';
 import type { EndpointFailure } from './verdict.js';
 
@@ -43,13 +36,6 @@ export interface EndpointCounts {
   readonly deliveredSpans: number;
   /** Times its spans were handed to another endpoint. */
   readonly failovers: number;
-}
-
-export interface EndpointSettings {
-  readonly name: string;
-  readonly exporter: SpanExporter | SpanBatchExporter;
-  readonly priority: number;
-  readonly weight: number;
 }
 
 /** An open attempt; `end` is called once, with what the endpoint said or with what its timeout means. */
@@ -90,8 +76,10 @@ export class Endpoint implements Rankable {
     shutdown: 0,
   };
   private deliveredSpans = 0;
+  /** Whether the latest answer was a good one. */
+  private wentWell = true;
 
-  constructor(settings: EndpointSettings, clock: Clock, attemptTimeoutMillis: number) {
+  constructor(settings: Required<FailoverEndpointOptions>, clock: Clock, attemptTimeoutMillis: number) {
     const { name, exporter, priority, weight } = settings;
     this.name = name;
     this.priority = priority;
@@ -116,16 +104,16 @@ export class Endpoint implements Rankable {
   /**
    * Why the endpoint is passed over without being called, if it is; asking changes nothing.
    *
-   * A last resort is put to an open breaker, which admits it when a probe is due. One that is half-open has 5 probes,
-   * of which 3 failures reopen it. When the endpoint swallows what is sent, calls that came all at once would hang
-   * with all its probes for a whole attempt, while others could have taken the spans and nobody would see it recover.
-   * A third of that time apart the probes last until the breaker has decided.
+   * A last resort is put to an open breaker too, which admits it when a probe is due. A half-open breaker has 5 probes
+   * to give, 3 failures of which reopen it. If the endpoint swallows what is sent, calls that come all at once would
+   * hang with all its probes for a whole attempt: others could have taken their spans, and nobody would see it recover.
+   * So until a probe has succeeded they are a third of that time apart, and last until the breaker has decided.
    */
-  refusal({ lastResort = false } = {}): EndpointFailure | undefined {
+  refusal({ lastResort = false }: { lastResort?: boolean } = {}): EndpointFailure | undefined {
     const { state, isCallPermitted } = this.exporter.breaker;
     if (this.throttled) return this.throttled;
     if (!lastResort && !isCallPermitted) return this.refused(`its circuit breaker is ${state}`);
-    if (state !== 'half-open' || this.inFlight === 0) return undefined;
+    if (state !== 'half-open' || this.inFlight === 0 || this.wentWell) return undefined;
     const sinceLast = this.clock.now() - (this.lastAttemptAt ?? 0);
     return sinceLast * 3 < this.attemptTimeoutMillis ? this.refused('a probe of it has not been answered') : undefined;
   }
@@ -174,10 +162,12 @@ export class Endpoint implements Rankable {
     this.deliveredSpans += outcome.delivered;
     if (!outcome.remaining) {
       this.succeeded++;
+      this.wentWell = true;
       return;
     }
     const { failure, error } = outcome;
     this.failed[failure]++;
+    if (failure === 'retryable') this.wentWell = false;
     // A refusal is ours, and would hide what the endpoint itself said last.
     if (failure !== 'refused') this.lastFailure = { failure, message: describeError(error), at: this.clock.wallTime() };
     const hint = failure === 'throttled' ? boundRetryAfter(outcome.retryAfterMillis) : undefined;

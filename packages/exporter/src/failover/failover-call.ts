@@ -54,7 +54,8 @@ export class FailoverCall {
         continue;
       }
       const outcome = await this.attempt(endpoint, how.lastResort);
-      if (!outcome.remaining || outcome.failure === 'shutdown') return outcome;
+      if (!outcome.remaining) return outcome;
+      if (outcome.failure === 'shutdown') return this.giveUp();
     }
     return undefined;
   }

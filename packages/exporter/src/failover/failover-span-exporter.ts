@@ -142,15 +142,15 @@ export class FailoverSpanExporter extends SpanBatchExporterBase {
 
   private async ask(call: FailoverCall, lastResort: boolean): Promise<ExportOutcome> {
     if (!lastResort) {
-      const open = this.all.filter((endpoint) => !endpoint.refusal());
+      const ready = this.all.filter((endpoint) => !endpoint.refusal());
       // The others come last: while these are being asked, a breaker may let calls through again.
-      const others = this.all.filter((endpoint) => !open.includes(endpoint));
-      const outcome = await call.offer([...this.rank(open), ...others], { lastResort });
+      const others = this.all.filter((endpoint) => !ready.includes(endpoint));
+      const outcome = await call.offer([...this.rank(ready), ...others], { lastResort });
       if (outcome) return outcome;
       if (call.asked.size > 0 && !isPanic(this.all, this.maxEjectionRatio)) return call.giveUp();
     }
-    this.lastResorts++;
     const unasked = this.all.filter((endpoint) => !call.asked.has(endpoint));
+    if (unasked.length > 0) this.lastResorts++;
     return (await call.offer(leastRecentlyAttempted(unasked), { lastResort: true })) ?? call.giveUp();
   }
 

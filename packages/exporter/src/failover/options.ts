@@ -107,8 +107,17 @@ export function requireOwnNames(items: readonly { readonly name: string }[], pat
   });
 }
 
+type SchemaOf<O> = { readonly [K in keyof Required<O>]: OptionReader<O[K]> };
+type CommonOptions = Omit<FailoverSpanExporterOptions, 'endpoints' | 'strategy' | 'random'> &
+  Required<Pick<FailoverSpanExporterOptions, 'attemptTimeoutMillis' | 'maxEjectionRatio'>>;
+type FailoverOptions = CommonOptions & {
+  readonly endpoints: readonly Required<FailoverEndpointOptions>[];
+  readonly strategy: FailoverStrategy;
+  readonly random?: () => number;
+};
+
 /** What a failover and a breaker chain have in common. */
-export const COMMON_SCHEMA = {
+export const COMMON_SCHEMA: SchemaOf<CommonOptions> = {
   attemptTimeoutMillis: millis({ default: 2_000, min: 1 }),
   maxEjectionRatio: ratio({ default: 0.5 }),
   onFailover: optional(callback<(event: FailoverEvent) => void>()),
@@ -116,7 +125,7 @@ export const COMMON_SCHEMA = {
   clock: optional<Clock>(),
 };
 
-export const FAILOVER_SCHEMA = {
+export const FAILOVER_SCHEMA: SchemaOf<FailoverOptions> = {
   ...COMMON_SCHEMA,
   endpoints,
   strategy: oneOf(FAILOVER_STRATEGIES, { default: 'priority' }),

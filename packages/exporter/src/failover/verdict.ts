@@ -1,4 +1,4 @@
-import type { Failure } from '@otel-resilience/core';
+import { boundRetryAfter, type Failure } from '@otel-resilience/core';
 
 /** Why one endpoint did not take the spans. */
 export interface EndpointFailure {
@@ -20,13 +20,13 @@ const ORDER: readonly Failure[] = ['shutdown', 'retryable', 'refused', 'throttle
  * - `permanent` only if every endpoint said so: anything else would let the spool give up what one would still take.
  *
  * The error is that of the last endpoint that failed this way. The hint is the smallest, and only there when each
- * endpoint that may take the spans has given one: otherwise somebody may be asked sooner.
+ * endpoint that may take the spans has given one: otherwise somebody may be asked sooner. It is bounded and positive.
  */
 export function verdict(failures: readonly EndpointFailure[]): EndpointFailure {
   const failure = ORDER.find((candidate) => failures.some((one) => one.failure === candidate)) ?? 'refused';
   const { error } = failures.findLast((one) => one.failure === failure) ?? { error: new Error('no endpoint') };
   const hopeful = failures.filter((one) => one.failure !== 'permanent');
-  const hints = hopeful.map((one) => (one.failure === 'refused' ? undefined : one.retryAfterMillis));
+  const hints = hopeful.map((one) => (one.failure === 'refused' ? undefined : boundRetryAfter(one.retryAfterMillis)));
   if (hints.length === 0 || failure === 'shutdown' || hints.includes(undefined)) return { failure, error };
   return { failure, error, retryAfterMillis: Math.min(...(hints as number[])) };
 }
