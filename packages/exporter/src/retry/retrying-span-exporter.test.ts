@@ -67,7 +67,7 @@ describe('RetryingSpanExporter', () => {
     const { clock, child, retrying, context } = setUp([ok]);
     expect(await retrying.exportBatch(BATCH, context)).toEqual(deliveredOutcome(10));
     expect(child.calls).toHaveLength(1);
-    expect(retrying.stats()).toMatchObject({ attempts: 1, retries: 0, waiting: 0 });
+    expect(retrying.stats()).toMatchObject({ attempts: 1, retries: 0, open: 0, waiting: 0 });
     expect(clock.pendingTimers).toBe(0);
   });
 
@@ -256,6 +256,17 @@ describe('RetryingSpanExporter and its budget', () => {
     expect(budget.tokens).toBe(87);
   });
 
+  it('pays nothing for a retry that was cut off before it was made', async () => {
+    const budget = new RetryBudget({ capacity: 100, refillPerSecond: 0, clock: new VirtualClock() });
+    const { clock, retrying, context } = setUp([fail('retryable')], { budget });
+    const exporting = retrying.exportBatch(BATCH, context);
+    await clock.settle();
+    expect(budget.tokens).toBe(86);
+    await retrying.shutdown();
+    await exporting;
+    expect(budget.tokens).toBe(100);
+  });
+
   it('pays nothing for calls that asked nobody', async () => {
     const budget = new RetryBudget({ capacity: 100, refillPerSecond: 0, clock: new VirtualClock() });
     const { clock, retrying, context } = setUp([fail('retryable'), fail('refused')], { budget });
@@ -265,9 +276,10 @@ describe('RetryingSpanExporter and its budget', () => {
   });
 
   it('has one of its own by default, on its own clock', async () => {
-    const { clock, child, retrying, context } = setUp([fail('retryable')], { maxRetries: 100, maxDelayMillis: 100 });
+    const options = { maxRetries: 100, initialDelayMillis: 1_000, strategy: 'fixed' } as const;
+    const { clock, child, retrying, context } = setUp([fail('retryable')], options);
     await clock.run(retrying.exportBatch(BATCH, { ...context, deadline: Number.POSITIVE_INFINITY }));
-    expect(child.calls).toHaveLength(36);
+    expect(child.calls).toHaveLength(39); // 38 retries: 500 tokens, 14 each, one more every second
     expect(retrying.stats()).toMatchObject({ overBudget: 1 });
   });
 });
@@ -320,13 +332,14 @@ describe('RetryingSpanExporter, flushing and shutting down', () => {
     ] as const) {
       const slow: Step = (batch, context) =>
         new Promise((resolve) => clock.setTimeout(() => resolve(last(batch, context)), 3_000));
-      const { clock, child, retrying, context } = setUp([slow]);
+      const { clock, child, retrying, context } = setUp([fail('refused'), slow]);
       const exporting = retrying.exportBatch(BATCH, context);
       await clock.advance(1_000);
+      expect(retrying.stats()).toMatchObject({ open: 1, waiting: 0 });
       const shutdown = retrying.shutdown();
       expect(await clock.run(exporting)).toMatchObject(expected);
       await clock.run(shutdown);
-      expect(child.calls).toHaveLength(1);
+      expect(child.calls).toHaveLength(2);
       expect(clock.pendingTimers).toBe(0);
     }
   });

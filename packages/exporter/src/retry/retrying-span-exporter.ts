@@ -37,7 +37,9 @@ export interface RetryStats {
   readonly overBudget: number;
   /** Spans acknowledged after their attempt had been given up: they may have been sent twice. */
   readonly lateAcknowledged: number;
-  /** Batches that wait for their next attempt at this moment. */
+  /** Batches in progress at this moment … */
+  readonly open: number;
+  /** … and how many of them wait for their next attempt. */
   readonly waiting: number;
 }
 
@@ -109,7 +111,7 @@ export class RetryingSpanExporter extends SpanBatchExporterBase {
   stats(): RetryStats {
     let waiting = 0;
     for (const call of this.calls) if (call.waiting) waiting++;
-    return { ...this.counts, waiting };
+    return { ...this.counts, open: this.calls.size, waiting };
   }
 
   override shutdown({
