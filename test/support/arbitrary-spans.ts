@@ -138,6 +138,16 @@ export const arbitrarySpans: fc.Arbitrary<ReadableSpan[]> = fc
   )
   .chain(([resources, scopes]) => fc.array(arbitrarySpan(resources, scopes), { maxLength: 12 }));
 
+/** The order in which an encoder that groups by resource and scope writes spans. */
+export function inWireOrder(spans: readonly ReadableSpan[]): ReadableSpan[] {
+  const resources = [...new Set(spans.map(({ resource }) => resource))];
+  return resources.flatMap((resource) => {
+    const ofResource = spans.filter((span) => span.resource === resource);
+    const scopes = [...new Set(ofResource.map(({ instrumentationScope }) => instrumentationScope))];
+    return scopes.flatMap((scope) => ofResource.filter((span) => span.instrumentationScope === scope));
+  });
+}
+
 function schemaUrl(): fc.Arbitrary<string | undefined> {
   return fc.constantFrom(undefined, 'https://opentelemetry.io/schemas/1.37.0');
 }

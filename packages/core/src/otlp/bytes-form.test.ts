@@ -2,7 +2,7 @@ import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
-import { arbitrarySpans } from '../../../../test/support/arbitrary-spans.js';
+import { arbitrarySpans, inWireOrder } from '../../../../test/support/arbitrary-spans.js';
 import { decodeWireSpans } from '../../../../test/support/otlp-proto.js';
 import type { ReadableSpan } from '../sdk-types.js';
 import { spanHead } from '../span-batch-summary.js';
@@ -11,16 +11,6 @@ import { MalformedOtlpError } from './wire.js';
 
 const encode = (spans: readonly ReadableSpan[]): Uint8Array =>
   ProtobufTraceSerializer.serializeRequest(spans as never)!;
-
-/** The order in which an encoder that groups by resource and scope writes spans. */
-function inWireOrder(spans: readonly ReadableSpan[]): ReadableSpan[] {
-  const resources = [...new Set(spans.map(({ resource }) => resource))];
-  return resources.flatMap((resource) => {
-    const ofResource = spans.filter((span) => span.resource === resource);
-    const scopes = [...new Set(ofResource.map(({ instrumentationScope }) => instrumentationScope))];
-    return scopes.flatMap((scope) => ofResource.filter((span) => span.instrumentationScope === scope));
-  });
-}
 
 const orderedSpans = arbitrarySpans.map(inWireOrder);
 

@@ -1,0 +1,152 @@
+import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it } from 'vitest';
+import { arbitrarySpans, inWireOrder } from '../../../test/support/arbitrary-spans.js';
+import { decodeWireSpans } from '../../../test/support/otlp-proto.js';
+import type { ReadableSpan } from './sdk-types.js';
+import { SpanBatch } from './span-batch.js';
+import { type SpanHead, spanHead, summarize } from './span-batch-summary.js';
+import { installSpanCodec, type SpanCodec } from './span-codec.js';
+
+const encode = (spans: readonly ReadableSpan[]): Uint8Array =>
+  ProtobufTraceSerializer.serializeRequest(spans as never)!;
+const stockCodec: SpanCodec = { encode: (spans) => [encode(spans)] };
+
+/** The same spans in both forms, in the order in which the encoder writes them. */
+const bothForms = arbitrarySpans.map(inWireOrder).map((spans) => ({
+  spans,
+  ofSpans: SpanBatch.fromSpans(spans),
+  ofBytes: SpanBatch.fromBytes([encode(spans)], summarize(spans.map(spanHead))),
+}));
+
+function expectSame(ofBytes: SpanBatch, ofSpans: SpanBatch): void {
+  expect(ofBytes.spanCount).toBe(ofSpans.spanCount);
+  expect(ofBytes.summary).toEqual(ofSpans.summary);
+  expect(decodeWireSpans(ofBytes.otlp())).toEqual(decodeWireSpans([encode(ofSpans.spans())]));
+  expect(ofBytes.byteLength).toBe(encode(ofSpans.spans()).byteLength);
+}
+
+const spanNamed = (name: string): ReadableSpan => ({
+  name,
+  kind: 0,
+  spanContext: () => ({ traceId: '0'.repeat(31) + name.length, spanId: '0000000000000001', traceFlags: 1 }),
+  startTime: [1, 500_000_000],
+  endTime: [2, 0],
+  duration: [0, 0],
+  ended: true,
+  status: { code: 0 },
+  attributes: {},
+  links: [],
+  events: [],
+  resource: { attributes: { 'service.name': 'shop' } },
+  instrumentationScope: { name: 'scope' },
+  droppedAttributesCount: 0,
+  droppedEventsCount: 0,
+  droppedLinksCount: 0,
+});
+const names = (batch: SpanBatch | undefined): string[] | undefined => batch?.spans().map(({ name }) => name);
+
+describe('SpanBatch', () => {
+  afterEach(() => installSpanCodec(undefined as never));
+
+  it('slices bytes to the same spans as it slices spans', () => {
+    const index = fc.option(fc.integer({ min: -15, max: 15 }), { nil: undefined });
+    fc.assert(
+      fc.property(bothForms, index, index, ({ ofSpans, ofBytes }, start = 0, end) => {
+        expectSame(ofBytes.slice(start, end), ofSpans.slice(start, end));
+      }),
+    );
+  });
+
+  it('partitions bytes into the same batches as it partitions spans, each span in exactly one', () => {
+    const keys: ReadonlyArray<(head: SpanHead, index: number) => unknown> = [
+      ({ lane }) => lane,
+      ({ service }) => service,
+      ({ traceId }) => traceId.at(-1),
+      ({ startMillis }) => startMillis > 2_000_000_000_000,
+      (_, index) => index % 3,
+    ];
+    fc.assert(
+      fc.property(bothForms, fc.constantFrom(...keys), ({ ofSpans, ofBytes }, keyOf) => {
+        const expected = ofSpans.partition(keyOf);
+        const parts = ofBytes.partition(keyOf);
+        expect([...parts.keys()]).toEqual([...expected.keys()]);
+        for (const [key, part] of parts) expectSame(part, expected.get(key)!);
+        const total = [...parts.values()].reduce((sum, part) => sum + part.spanCount, 0);
+        expect(total).toBe(ofSpans.spanCount);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('knows the encoded size of spans within 20 %, resource and scope included', () => {
+    fc.assert(
+      fc.property(bothForms, ({ ofSpans, ofBytes }) => {
+        expect(Math.abs(ofSpans.byteLength - ofBytes.byteLength)).toBeLessThanOrEqual(0.2 * ofBytes.byteLength);
+      }),
+    );
+  });
+
+  it('takes the size that the caller has counted already', () => {
+    expect(SpanBatch.fromSpans([spanNamed('a')], { byteLength: 4711 }).byteLength).toBe(4711);
+  });
+
+  it('is not changed by its maker or by its readers', () => {
+    const source = [spanNamed('a'), spanNamed('b')];
+    const batch = SpanBatch.fromSpans(source);
+    source.pop();
+    batch.spans().pop();
+    expect(batch.spanCount).toBe(2);
+    expect(names(batch)).toEqual(['a', 'b']);
+  });
+
+  it('keeps the order of spans and gives each key of a partition its own batch', () => {
+    const batch = SpanBatch.fromSpans(['a', 'bb', 'c', 'dd'].map(spanNamed));
+    const parts = batch.partition((_, index) => (index < 1 ? 'first' : 'others'));
+    expect(names(parts.get('first'))).toEqual(['a']);
+    expect(names(parts.get('others'))).toEqual(['bb', 'c', 'dd']);
+    expect(names(batch.slice(-2))).toEqual(['c', 'dd']);
+    expect(batch.slice(3, 1).spanCount).toBe(0);
+  });
+
+  describe('when it must change its form', () => {
+    it('says that no codec is installed', () => {
+      expect(() => SpanBatch.fromSpans([spanNamed('a')]).otlp()).toThrow(/no span codec is installed/);
+      const bytes = SpanBatch.fromBytes([encode([spanNamed('a')])], summarize([spanHead(spanNamed('a'))]));
+      expect(() => bytes.spans()).toThrow(/no span codec is installed/);
+    });
+
+    it('stays spans with a codec that cannot decode', () => {
+      installSpanCodec(stockCodec);
+      const batch = SpanBatch.fromSpans([spanNamed('a')]);
+      expect(decodeWireSpans(batch.otlp())).toHaveLength(1);
+      expect(names(batch)).toEqual(['a']);
+      const bytes = SpanBatch.fromBytes(batch.otlp(), batch.summary);
+      expect(() => bytes.spans()).toThrow(/cannot decode/);
+    });
+
+    it('gives the old form up with a codec that can decode, and converts back once', () => {
+      let encoded = 0;
+      let decoded = 0;
+      installSpanCodec({
+        encode: (spans) => {
+          encoded++;
+          return stockCodec.encode(spans);
+        },
+        decode: () => {
+          decoded++;
+          return [spanNamed('decoded')];
+        },
+      });
+      const batch = SpanBatch.fromSpans([spanNamed('a')]);
+      const { summary } = batch;
+      expect(batch.otlp()).toBe(batch.otlp());
+      expect(encoded).toBe(1);
+      expect(batch.byteLength).toBe(encode([spanNamed('a')]).byteLength);
+      expect(batch.summary).toEqual(summary);
+      expect(names(batch)).toEqual(['decoded']);
+      expect(names(batch)).toEqual(['decoded']);
+      expect(decoded).toBe(1);
+    });
+  });
+});
