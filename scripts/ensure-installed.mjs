@@ -35,7 +35,7 @@ function ensure(step, inputs, command, args) {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}`);
   for (const file of inputs) hash.update(file).update(readFileSync(join(root, file)));
   const wanted = hash.digest('hex');
-  const built = step !== 'build' || workspaces.every((workspace) => existsSync(join(root, workspace, 'dist')));
+  const built = step !== 'build' || workspaces.filter(hasBuild).every((name) => existsSync(join(root, name, 'dist')));
   if (built && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
 
   console.error(`${step}: ${[command === process.execPath ? 'turbo' : command, ...args.slice(-3)].join(' ')}`);
@@ -50,13 +50,17 @@ function ensure(step, inputs, command, args) {
   writeFileSync(stamp, wanted);
 }
 
+function hasBuild(workspace) {
+  return 'build' in (JSON.parse(readFileSync(join(root, workspace, 'package.json'), 'utf8')).scripts ?? {});
+}
+
 function installInputs() {
   return ['package.json', 'package-lock.json', ...workspaces.map((workspace) => `${workspace}/package.json`)];
 }
 
 function buildInputs() {
   const files = ['tsconfig.base.json', 'turbo.json', 'scripts/build-package.mjs', ...installInputs()];
-  for (const workspace of workspaces) {
+  for (const workspace of workspaces.filter(hasBuild)) {
     for (const config of ['', '.build', '.cjs']) files.push(`${workspace}/tsconfig${config}.json`);
     collect(`${workspace}/src`, files);
   }
