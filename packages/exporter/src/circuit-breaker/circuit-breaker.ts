@@ -6,8 +6,6 @@ import type { BreakerPermit } from './permit.js';
 import { StateMachine } from './state-machine.js';
 import type { BreakerState } from './states.js';
 
-export type { BreakerState } from './states.js';
-
 /** Counts run over the breaker's life, rates over its window. `total = ok + failed + released + rejected + inFlight`. */
 export interface CircuitBreakerMetrics {
   readonly state: BreakerState;

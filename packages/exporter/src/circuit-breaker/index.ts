@@ -1,7 +1,6 @@
 export { BreakerOpenError } from './breaker-open-error.js';
 export {
   type AcquireOptions,
-  type BreakerState,
   CircuitBreaker,
   type CircuitBreakerMetrics,
   isCircuitBreaker,
@@ -19,4 +18,5 @@ export type {
 } from './events.js';
 export type { CircuitBreakerOptions, CircuitBreakerPreset, CircuitBreakerStrategy } from './options.js';
 export type { BreakerPermit, CallResult } from './permit.js';
+export type { BreakerState } from './states.js';
 export type { OpenReason } from './strategies.js';

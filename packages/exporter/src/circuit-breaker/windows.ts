@@ -10,66 +10,88 @@ export interface CallWindow {
   clear(): void;
 }
 
-// A call leaves the window when its bucket does: at the latest after the window's length, at the earliest 1/60 before.
-const BUCKETS = 60;
+// A call leaves the window when its step does: at the latest after the window's length, at the earliest 1/60 before.
+const STEPS = 60;
 const COLUMNS = 3;
 
-/** The calls of the last `lengthMillis`, in a ring of buckets. Also empties when nobody calls. */
+/**
+ * The calls of the last `lengthMillis`. Also empties when nobody calls.
+ *
+ * It only ever counts up, and remembers in a ring what the counters stood at when each step of time began: what has
+ * been added since the oldest step began is inside the window. So an `add` within a step touches no array.
+ */
 export class TimeWindow implements CallWindow {
-  calls = 0;
-  failures = 0;
-  slow = 0;
-  private readonly bucketMillis: number;
-  private readonly ring: Float64Array = new Float64Array(BUCKETS * COLUMNS);
-  private bucket = 0;
-  private bucketEndsAt = Number.NEGATIVE_INFINITY;
+  private readonly stepMillis: number;
+  private readonly ring: Float64Array = new Float64Array(STEPS * COLUMNS);
+  private step = 0;
+  private stepEndsAt = Number.NEGATIVE_INFINITY;
+  private totalCalls = 0;
+  private totalFailures = 0;
+  private totalSlow = 0;
+  private callsBefore = 0;
+  private failuresBefore = 0;
+  private slowBefore = 0;
 
   constructor(lengthMillis: number) {
-    this.bucketMillis = lengthMillis / BUCKETS;
+    this.stepMillis = lengthMillis / STEPS;
+  }
+
+  get calls(): number {
+    return this.totalCalls - this.callsBefore;
+  }
+
+  get failures(): number {
+    return this.totalFailures - this.failuresBefore;
+  }
+
+  get slow(): number {
+    return this.totalSlow - this.slowBefore;
   }
 
   add(now: number, calls: number, failures: number, slow: number): void {
-    if (now >= this.bucketEndsAt) this.rotate(now);
-    const { ring, bucket } = this;
-    ring[bucket]! += calls;
-    this.calls += calls;
-    if (failures > 0) {
-      ring[bucket + 1]! += failures;
-      this.failures += failures;
-    }
-    if (slow > 0) {
-      ring[bucket + 2]! += slow;
-      this.slow += slow;
-    }
+    if (now >= this.stepEndsAt) this.stepTo(now);
+    this.totalCalls += calls;
+    this.totalFailures += failures;
+    this.totalSlow += slow;
   }
 
   advance(now: number): void {
-    if (now >= this.bucketEndsAt) this.rotate(now);
+    if (now >= this.stepEndsAt) this.stepTo(now);
   }
 
   clear(): void {
-    this.ring.fill(0);
-    this.calls = 0;
-    this.failures = 0;
-    this.slow = 0;
-    this.bucketEndsAt = Number.NEGATIVE_INFINITY;
+    for (let step = 0; step < STEPS; step++) this.remember(step);
+    this.forgetBefore(0);
+    this.stepEndsAt = Number.NEGATIVE_INFINITY;
   }
 
-  private rotate(now: number): void {
-    if (this.calls === 0 || now - this.bucketEndsAt >= this.bucketMillis * (BUCKETS - 1)) {
+  private stepTo(now: number): void {
+    if (this.calls === 0 || now - this.stepEndsAt >= this.stepMillis * (STEPS - 1)) {
       this.clear();
-      this.bucketEndsAt = now + this.bucketMillis;
+      // The steps begin with the first call, so that this one stays for the whole length of the window.
+      this.stepEndsAt = now + this.stepMillis;
       return;
     }
-    while (now >= this.bucketEndsAt) {
-      const { ring } = this;
-      this.bucket = (this.bucket + COLUMNS) % ring.length;
-      this.calls -= ring[this.bucket]!;
-      this.failures -= ring[this.bucket + 1]!;
-      this.slow -= ring[this.bucket + 2]!;
-      ring.fill(0, this.bucket, this.bucket + COLUMNS);
-      this.bucketEndsAt += this.bucketMillis;
+    while (now >= this.stepEndsAt) {
+      this.step = (this.step + 1) % STEPS;
+      this.remember(this.step);
+      this.stepEndsAt += this.stepMillis;
     }
+    this.forgetBefore((this.step + 1) % STEPS);
+  }
+
+  private remember(step: number): void {
+    const at = step * COLUMNS;
+    this.ring[at] = this.totalCalls;
+    this.ring[at + 1] = this.totalFailures;
+    this.ring[at + 2] = this.totalSlow;
+  }
+
+  private forgetBefore(step: number): void {
+    const at = step * COLUMNS;
+    this.callsBefore = this.ring[at]!;
+    this.failuresBefore = this.ring[at + 1]!;
+    this.slowBefore = this.ring[at + 2]!;
   }
 }
 
