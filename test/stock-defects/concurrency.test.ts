@@ -2,63 +2,66 @@ import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { adaptSpanExporter } from '@otel-resilience/core';
 import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
-import { VirtualClock } from '@otel-resilience/testing';
+import { ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { FAILED, HeldExporter, SUCCESS } from '../support/held-exporter.js';
 import { endSpans } from '../support/sdk.js';
+
+const FAILED = { code: 1, error: new Error('the receiver said no') };
 
 /** The specification: "Export() will never be called concurrently for the same exporter instance." */
 describe('a third-party exporter', () => {
   const BATCH = { maxExportBatchSize: 10, maxQueueSize: 10_000 };
 
   it('is called concurrently by a flush of the stock processor', async () => {
-    const exporter = new HeldExporter();
+    const exporter = new ScriptedExporter({ otherwise: 'never' });
     const processor = new BatchSpanProcessor(exporter, BATCH);
     endSpans(processor, 500);
     const flushed = processor.forceFlush();
-    expect(exporter.mostOpen).toBe(50);
-    exporter.answerAll(SUCCESS);
+    expect(exporter.maxOpenExports).toBe(50);
+    exporter.answerOpen();
     await flushed;
   });
 
   it('is called concurrently by the stock processor after one failure', async () => {
-    const exporter = new HeldExporter();
+    const exporter = new ScriptedExporter({ otherwise: 'never' });
     const processor = new BatchSpanProcessor(exporter, BATCH);
     endSpans(processor, 500);
-    expect(exporter.mostOpen).toBe(1);
-    exporter.exports[0]!.answer(FAILED); // it starts the next export, then forgets that one is open
+    expect(exporter.maxOpenExports).toBe(1);
+    exporter.answerOpen(FAILED); // it starts the next export, then forgets that one is open
     await new Promise((resolve) => setImmediate(resolve));
     for (let i = 0; i < 20; i++) endSpans(processor, 1);
-    expect(exporter.open).toBe(2);
+    expect(exporter.openExports).toBe(2);
   });
 
   it('is never called concurrently by ours, whatever happens', async () => {
     const clock = new VirtualClock();
-    const exporter = new HeldExporter();
+    const exporter = new ScriptedExporter({ otherwise: 'never' });
     const processor = new AdaptiveBatchSpanProcessor({ exporter, clock, maxConcurrentExports: 10, ...BATCH });
     endSpans(processor, 500);
-    exporter.exports[0]!.answer(FAILED);
+    exporter.answerOpen(FAILED);
     for (let i = 0; i < 20; i++) endSpans(processor, 1);
     const flushed = processor.forceFlush();
     await clock.settle();
-    expect(exporter.open).toBe(1);
-    exporter.answerAll(SUCCESS, [exporter.exports.at(-1)!]);
+    expect(exporter.openExports).toBe(1);
+    exporter.respond('success');
+    exporter.answerOpen();
     await expect(clock.run(flushed)).rejects.toThrow('10 spans were not exported');
-    expect(exporter.mostOpen).toBe(1);
+    expect(exporter.maxOpenExports).toBe(1);
     expect(processor.stats().ledger).toMatchObject({ ended: 520, delivered: 510, dropped: { export_failed: 10 } });
   });
 
   it('is called concurrently by ours as far as it is said to bear it', async () => {
     const clock = new VirtualClock();
-    const exporter = new HeldExporter();
+    const exporter = new ScriptedExporter({ otherwise: 'never' });
     const bearsThree = adaptSpanExporter(exporter, { maxConcurrentExports: 3, clock });
     const processor = new AdaptiveBatchSpanProcessor({ exporter: bearsThree, clock, ...BATCH });
     endSpans(processor, 500);
     const flushed = processor.forceFlush();
-    expect(exporter.mostOpen).toBe(3);
-    exporter.answerAll(SUCCESS, exporter.exports.slice());
+    expect(exporter.maxOpenExports).toBe(3);
+    exporter.respond('success');
+    exporter.answerOpen();
     await clock.run(flushed);
-    expect(exporter.mostOpen).toBe(3);
+    expect(exporter.maxOpenExports).toBe(3);
     expect(processor.stats().ledger).toMatchObject({ delivered: 500, balanced: true });
   });
 });
@@ -77,21 +80,21 @@ describe('an exporter that hangs under load', () => {
 
   it('has ever more exports open with the stock processor', async () => {
     vi.useFakeTimers();
-    const exporter = new HeldExporter();
+    const exporter = new ScriptedExporter({ otherwise: 'never' });
     const processor = new BatchSpanProcessor(exporter, OPTIONS);
     for (let second = 0; second < SECONDS; second++) {
       endSpans(processor, 10);
       await vi.advanceTimersByTimeAsync(1_000);
     }
     // One every 5 s, as each times out, would be 24; but a timeout is a failure, and after that there are more.
-    expect(exporter.open).toBeGreaterThan(50);
+    expect(exporter.openExports).toBeGreaterThan(50);
     processor.shutdown().catch(() => {});
     await vi.advanceTimersByTimeAsync(10_000);
   });
 
   it.each([1, 4])('never has more than %i open with ours', async (bears) => {
     const clock = new VirtualClock();
-    const exporter = new HeldExporter();
+    const exporter = new ScriptedExporter({ otherwise: 'never' });
     const adapted = adaptSpanExporter(exporter, { maxConcurrentExports: bears, clock });
     const processor = new AdaptiveBatchSpanProcessor({ exporter: adapted, clock, ...OPTIONS });
     for (let second = 0; second < SECONDS; second++) {
@@ -99,7 +102,7 @@ describe('an exporter that hangs under load', () => {
       await clock.advance(1_000);
       expect(processor.stats().ledger.balanced).toBe(true);
     }
-    expect(exporter.mostOpen).toBe(bears);
+    expect(exporter.maxOpenExports).toBe(bears);
     await clock.run(processor.shutdown());
     expect(exporter.exports).toHaveLength(bears);
     expect(exporter.shutdowns).toBe(1);

@@ -2,15 +2,14 @@ import { metrics } from '@opentelemetry/api';
 import { BatchSpanProcessor, type BufferConfig } from '@opentelemetry/sdk-trace-base';
 import { METRIC } from '@otel-resilience/core';
 import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
-import { VirtualClock } from '@otel-resilience/testing';
+import { ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { HeldExporter } from '../support/held-exporter.js';
 import { manualMetrics } from '../support/metrics.js';
 import { endSpans } from '../support/sdk.js';
 
 /** `ExportResult.error` is optional, and not every exporter sets it. */
 describe('an export that failed without saying why', () => {
-  const failing = () => new HeldExporter({ code: 1 });
+  const failing = () => new ScriptedExporter({ otherwise: 'failure' });
   const withErrorType = (point: { attributes: object }) => 'error.type' in point.attributes;
 
   afterEach(() => metrics.disable());

@@ -1,13 +1,16 @@
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
-import { VirtualClock } from '@otel-resilience/testing';
+import { ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
-import { FAILED, HeldExporter, SUCCESS } from '../support/held-exporter.js';
 import { endSpans } from '../support/sdk.js';
 
 const BATCH = { maxExportBatchSize: 10 };
 
-function ours(exporter: HeldExporter) {
+const hanging = () => new ScriptedExporter({ otherwise: 'never' });
+const failing = () =>
+  new ScriptedExporter({ otherwise: { kind: 'failure', error: new Error('the receiver said no') } });
+
+function ours(exporter: ScriptedExporter) {
   const clock = new VirtualClock();
   return { clock, processor: new AdaptiveBatchSpanProcessor({ exporter, clock, ...BATCH }) };
 }
@@ -24,24 +27,24 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 
 describe('forceFlush with an export in flight', () => {
   it('resolves at once with the stock processor, before the spans have been acknowledged', async () => {
-    const exporter = new HeldExporter();
+    const exporter = hanging();
     const processor = new BatchSpanProcessor(exporter, BATCH);
     endSpans(processor, 10);
-    expect(exporter.open).toBe(1);
+    expect(exporter.openExports).toBe(1);
     await processor.forceFlush();
-    expect(exporter.open).toBe(1);
-    exporter.answerAll(SUCCESS);
+    expect(exporter.openExports).toBe(1);
+    exporter.answerOpen();
   });
 
   it('awaits it with ours', async () => {
-    const exporter = new HeldExporter();
+    const exporter = hanging();
     const { clock, processor } = ours(exporter);
     endSpans(processor, 10);
-    expect(exporter.open).toBe(1);
+    expect(exporter.openExports).toBe(1);
     const flushed = processor.forceFlush();
     await clock.settle();
     expect(await isSettled(flushed)).toBe(false);
-    exporter.answerAll(SUCCESS);
+    exporter.answerOpen();
     await clock.run(flushed);
     expect(processor.stats().ledger).toMatchObject({ ended: 10, delivered: 10, balanced: true });
     await clock.run(processor.shutdown());
@@ -51,7 +54,7 @@ describe('forceFlush with an export in flight', () => {
 
 describe('shutdown whose last flush fails', () => {
   it('never reaches the exporter with the stock processor', async () => {
-    const exporter = new HeldExporter(FAILED);
+    const exporter = failing();
     const processor = new BatchSpanProcessor(exporter, BATCH);
     endSpans(processor, 5);
     await expect(processor.shutdown()).rejects.toThrow('the receiver said no');
@@ -60,7 +63,7 @@ describe('shutdown whose last flush fails', () => {
   });
 
   it('reaches the exporter with ours, and resolves', async () => {
-    const exporter = new HeldExporter(FAILED);
+    const exporter = failing();
     const { clock, processor } = ours(exporter);
     endSpans(processor, 5);
     await clock.run(processor.shutdown());
@@ -72,7 +75,7 @@ describe('shutdown whose last flush fails', () => {
 
 describe('shutdown with an exporter that hangs', () => {
   it('never reaches the exporter with the stock processor', async () => {
-    const exporter = new HeldExporter();
+    const exporter = hanging();
     const processor = new BatchSpanProcessor(exporter, { ...BATCH, exportTimeoutMillis: 20 });
     endSpans(processor, 5);
     await expect(processor.shutdown()).rejects.toThrow('Timeout');
@@ -80,7 +83,7 @@ describe('shutdown with an exporter that hangs', () => {
   });
 
   it('reaches the exporter with ours, within the deadline', async () => {
-    const exporter = new HeldExporter();
+    const exporter = hanging();
     const { clock, processor } = ours(exporter);
     endSpans(processor, 5);
     const startedAt = clock.now();
