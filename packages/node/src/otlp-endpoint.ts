@@ -61,12 +61,11 @@ function httpExporter(endpoint: OtlpEndpoint | undefined): SpanExporter {
   return new HttpTraceExporter({ url: url.href, headers: { ...endpoint.headers } }) as SpanExporter;
 }
 
-/** Checks that `url` can be an endpoint; credentials in it are refused, since URLs end up in logs. */
+/** Checks that a value can be an endpoint. Credentials in it are refused, and never repeated: URLs end up in logs. */
 export function checkEndpointUrl(value: unknown, path: string): string {
-  const expected = 'an http:// or https:// URL without credentials';
-  if (typeof value !== 'string' || !URL.canParse(value)) throw new ConfigurationError(path, expected, value);
-  const { protocol, username, password } = new URL(value);
-  if (protocol !== 'http:' && protocol !== 'https:') throw new ConfigurationError(path, expected, value);
-  if (username || password) throw new ConfigurationError(path, expected, 'a URL with credentials');
-  return value;
+  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
+  const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
+  if (isHttp && !url.username && !url.password) return value as string;
+  const shown = typeof value === 'string' ? value.replace(/[^/]*@/, '***@') : value;
+  throw new ConfigurationError(path, 'an http:// or https:// URL without credentials', shown);
 }

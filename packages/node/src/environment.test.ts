@@ -1,0 +1,78 @@
+import { DiagLogLevel, diag } from '@opentelemetry/api';
+import { ConfigurationError } from '@otel-resilience/core';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readEnvironment } from './environment.js';
+
+const warnings: string[] = [];
+
+beforeEach(() => {
+  warnings.length = 0;
+  const ignore = () => {};
+  const logger = {
+    error: ignore,
+    info: ignore,
+    debug: ignore,
+    verbose: ignore,
+    warn: (line: string) => warnings.push(line),
+  };
+  diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
+});
+
+afterEach(() => diag.disable());
+
+describe('readEnvironment', () => {
+  it('asks for nothing when nothing is set, or set to empty', () => {
+    const nothing = { disabled: false, protocol: 'grpc', processor: {} };
+    expect(readEnvironment({})).toEqual(nothing);
+    expect(readEnvironment({ OTEL_BSP_MAX_QUEUE_SIZE: ' ', OTEL_SDK_DISABLED: '' })).toEqual(nothing);
+  });
+
+  it('reads OTEL_BSP_* under the names of the options', () => {
+    const { processor } = readEnvironment({
+      OTEL_BSP_MAX_QUEUE_SIZE: '4096',
+      OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '128',
+      OTEL_BSP_SCHEDULE_DELAY: '0',
+      OTEL_BSP_EXPORT_TIMEOUT: '1500',
+    });
+    expect(processor).toEqual({
+      maxQueueSize: 4096,
+      maxExportBatchSize: 128,
+      scheduledDelayMillis: 0,
+      exportTimeoutMillis: 1500,
+    });
+  });
+
+  it.each(['-1', 'many', '1.5', '0', 'NaN', '1e400'])(
+    'ignores a queue size of %s with a warning that names it',
+    (value) => {
+      expect(readEnvironment({ OTEL_BSP_MAX_QUEUE_SIZE: value }).processor).toEqual({});
+      expect(warnings).toEqual([
+        expect.stringContaining(`OTEL_BSP_MAX_QUEUE_SIZE: expected an integer of at least 1, got '${value}'`),
+      ]);
+    },
+  );
+
+  it('throws instead when OTEL_RESILIENCE_STRICT is true', () => {
+    const env = { OTEL_BSP_MAX_QUEUE_SIZE: 'many', OTEL_RESILIENCE_STRICT: 'true' };
+    expect(() => readEnvironment(env)).toThrow(ConfigurationError);
+  });
+
+  it.each([
+    [{ OTEL_SDK_DISABLED: 'true' }, true],
+    [{ OTEL_SDK_DISABLED: 'TRUE' }, true],
+    [{ OTEL_SDK_DISABLED: '1' }, false],
+    [{ OTEL_TRACES_EXPORTER: 'none' }, true],
+    [{ OTEL_TRACES_EXPORTER: 'otlp' }, false],
+  ])('%j: disabled is %s', (env, disabled) => {
+    expect(readEnvironment(env).disabled).toBe(disabled);
+  });
+
+  it.each([
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' }, 'http/protobuf'],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf', OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'grpc' }, 'grpc'],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/protobuf'],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'carrier-pigeon' }, 'grpc'],
+  ])('%j: the protocol is %s', (env, protocol) => {
+    expect(readEnvironment(env).protocol).toBe(protocol);
+  });
+});
