@@ -23,12 +23,9 @@ export {
   type LinkConditions,
 } from './proxy/fault-proxy.js';
 export type { Direction, ProxyMode } from './proxy/link.js';
-export {
-  CountingReceiver,
-  type CountingReceiverOptions,
-  type LoggedRequest,
-  type ReceiverSnapshot,
-  spanKey,
-} from './receiver/counting-receiver.js';
+export { CountingReceiver, type CountingReceiverOptions } from './receiver/counting-receiver.js';
+export { spanKey } from './receiver/decode-request.js';
+export type { LoggedRequest, ReceiverSnapshot } from './receiver/receipts.js';
+export type { ReceivedAttributes, ReceivedEvent, ReceivedLink, ReceivedSpan } from './receiver/received-span.js';
 export type { ErrorAnswer, ReceiverAnswer, RequestInfo, Respond } from './receiver/receiver-answer.js';
 export { VirtualClock, type VirtualClockOptions } from './virtual-clock.js';

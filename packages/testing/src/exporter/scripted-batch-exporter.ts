@@ -17,7 +17,7 @@ import {
   sleep,
   storedOutcome,
 } from '@otel-resilience/core';
-import { Script } from '../script.js';
+import { Script, step } from '../script.js';
 import { LIFECYCLE, type LifecycleAnswer, lifecycle } from './lifecycle.js';
 import { OpenCalls } from './open-calls.js';
 
@@ -72,9 +72,13 @@ export interface RecordedBatch {
   readonly at: number;
 }
 
+const STEP = step<OutcomeStep>({
+  kinds: ['delivered', 'stored', 'failed', 'hang', 'throw'],
+  words: ['delivered', 'stored', 'hang', 'throw', 'retryable', 'throttled', 'permanent', 'refused', 'shutdown'],
+});
 const SCHEMA = {
-  script: optional(list((step) => step as OutcomeStep)),
-  otherwise: optional((step) => step as OutcomeStep),
+  script: optional(list(STEP)),
+  otherwise: optional(STEP),
   prefers: oneOf(['spans', 'bytes'], { default: 'spans' }),
   maxConcurrentExports: optional(positiveInteger({ default: 1 })),
   onForceFlush: oneOf(LIFECYCLE, { default: 'resolve' }),
@@ -100,7 +104,8 @@ export class ScriptedBatchExporter extends SpanBatchExporterBase {
     super({ clock: read.clock });
     this.prefers = read.prefers;
     this.maxConcurrentExports = read.maxConcurrentExports ?? Number.POSITIVE_INFINITY;
-    this.steps = new Script(read.script ?? [], read.otherwise ?? 'delivered');
+    this.steps = new Script(read.otherwise ?? 'delivered', STEP, 'ScriptedBatchExporter');
+    this.steps.replace(read.script ?? []);
     this.flushAnswer = read.onForceFlush;
     this.shutdownAnswer = read.onShutdown;
   }
@@ -165,9 +170,9 @@ export class ScriptedBatchExporter extends SpanBatchExporterBase {
     await lifecycle(this.shutdownAnswer, 'shutdown');
   }
 
-  private async take(step: OutcomeStep, batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
-    if (typeof step === 'function') return step(batch, context);
-    const full = typeof step === 'string' ? fullStep(step) : step;
+  private async take(taken: OutcomeStep, batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    if (typeof taken === 'function') return taken(batch, context);
+    const full = typeof taken === 'string' ? fullStep(taken) : taken;
     if (full.kind === 'hang') return new Promise(() => {});
     if (full.kind === 'throw') throw full.error ?? new Error('scripted throw');
     if (full.delayMillis !== undefined) await sleep(this.clock, full.delayMillis);

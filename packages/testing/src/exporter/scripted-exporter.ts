@@ -11,7 +11,7 @@ import {
   type SpanExporter,
   systemClock,
 } from '@otel-resilience/core';
-import { Script } from '../script.js';
+import { Script, step } from '../script.js';
 import { LIFECYCLE, type LifecycleAnswer, lifecycle } from './lifecycle.js';
 import { OpenCalls } from './open-calls.js';
 
@@ -30,10 +30,13 @@ export type ExportStep =
   /** Calls back with success, and again with success or with `error`. */
   | { readonly kind: 'twice'; readonly error?: Error; readonly delayMillis?: number }
   /** Calls back with success, when a shutdown has begun and its promise has resolved. */
-  | { readonly kind: 'afterShutdown' };
+  | { readonly kind: 'afterShutdown' }
+  /** Decides by what it is given. */
+  | ((spans: readonly ReadableSpan[]) => PlainStep);
 
 export type ExportStepKind = 'success' | 'failure' | 'throw' | 'reject' | 'never' | 'twice' | 'afterShutdown';
-type FullStep = Exclude<ExportStep, string>;
+type PlainStep = Exclude<ExportStep, (...args: never[]) => unknown>;
+type FullStep = Exclude<PlainStep, string>;
 
 export interface ScriptedExporterOptions {
   /** One step per export. Default: none. */
@@ -59,9 +62,12 @@ export interface RecordedExport {
   readonly afterShutdown: boolean;
 }
 
+const STEP = step<ExportStep>({
+  kinds: ['success', 'failure', 'throw', 'reject', 'never', 'twice', 'afterShutdown'],
+});
 const SCHEMA = {
-  script: optional(list((step) => step as ExportStep)),
-  otherwise: optional((step) => step as ExportStep),
+  script: optional(list(STEP)),
+  otherwise: optional(STEP),
   onForceFlush: oneOf(LIFECYCLE, { default: 'resolve' }),
   onShutdown: oneOf(LIFECYCLE, { default: 'resolve' }),
   clock: optional<Clock>(),
@@ -84,41 +90,42 @@ export class ScriptedExporter implements SpanExporter {
   constructor(options: ScriptedExporterOptions = {}) {
     const read = readOptions('ScriptedExporter', options, SCHEMA);
     this.clock = read.clock ?? systemClock;
-    this.steps = new Script(read.script ?? [], read.otherwise ?? 'success');
+    this.steps = new Script(read.otherwise ?? 'success', STEP, 'ScriptedExporter');
+    this.steps.replace(read.script ?? []);
     this.onForceFlush = read.onForceFlush;
     this.onShutdown = read.onShutdown;
   }
 
   /** Returns a promise for the step `reject` only, as an exporter that is `async` by mistake does. */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): Promise<never> | undefined {
-    const step = fullStep(this.steps.next());
-    this.recorded.push({ spans, at: this.clock.now(), step: step.kind, afterShutdown: this.shutdownCount > 0 });
+    const taken = fullStep(this.steps.next(), spans);
+    this.recorded.push({ spans, at: this.clock.now(), step: taken.kind, afterShutdown: this.shutdownCount > 0 });
     const close = this.openCalls.begin();
     const answer = (result: ExportResult) => {
       close();
       this.unanswered.delete(answer);
-      if (result.code === EXPORT_SUCCESS) this.acknowledged.push(...spans);
+      if (result.code === EXPORT_SUCCESS) for (const span of spans) this.acknowledged.push(span);
       resultCallback(result);
     };
-    switch (step.kind) {
+    switch (taken.kind) {
       case 'success':
-        this.later(step.delayMillis, () => answer({ code: EXPORT_SUCCESS }));
+        this.later(taken.delayMillis, () => answer({ code: EXPORT_SUCCESS }));
         return;
       case 'failure':
-        this.later(step.delayMillis, () => answer(failure(step.error)));
+        this.later(taken.delayMillis, () => answer(failure(taken.error)));
         return;
       case 'twice':
-        this.later(step.delayMillis, () => {
+        this.later(taken.delayMillis, () => {
           answer({ code: EXPORT_SUCCESS });
-          resultCallback(step.error ? failure(step.error) : { code: EXPORT_SUCCESS });
+          resultCallback(taken.error ? failure(taken.error) : { code: EXPORT_SUCCESS });
         });
         return;
       case 'throw':
         close();
-        throw step.error ?? new Error('scripted throw');
+        throw taken.error ?? new Error('scripted throw');
       case 'reject':
         close();
-        return Promise.reject(step.error ?? new Error('scripted rejection'));
+        return Promise.reject(taken.error ?? new Error('scripted rejection'));
       case 'never':
         this.unanswered.add(answer);
         return;
@@ -193,6 +200,9 @@ export class ScriptedExporter implements SpanExporter {
   }
 }
 
-const fullStep = (step: ExportStep): FullStep => (typeof step === 'string' ? { kind: step } : step);
+function fullStep(next: ExportStep, spans: readonly ReadableSpan[]): FullStep {
+  const plain = typeof next === 'function' ? next(spans) : next;
+  return typeof plain === 'string' ? { kind: plain } : plain;
+}
 
 const failure = (error: Error | undefined): ExportResult => ({ code: EXPORT_FAILED, ...(error && { error }) });

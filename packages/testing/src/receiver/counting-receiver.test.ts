@@ -8,7 +8,8 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 import { afterEach, describe, expect, it } from 'vitest';
-import { CountingReceiver, type CountingReceiverOptions, spanKey } from './counting-receiver.js';
+import { CountingReceiver, type CountingReceiverOptions } from './counting-receiver.js';
+import { spanKey } from './decode-request.js';
 
 const PROTOCOLS = ['grpc', 'http/protobuf'] as const;
 const opened: { stop(): Promise<void> }[] = [];

@@ -1,4 +1,5 @@
 import {
+  boolean,
   type Clock,
   integer,
   oneOf,
@@ -9,12 +10,25 @@ import {
   type Timer,
   text,
 } from '@otel-resilience/core';
-import { Script } from '../script.js';
-import { decodeSpanKeys } from './decode-ids.js';
+import { Script, step } from '../script.js';
+import { type DecodedRequest, decodeRequest } from './decode-request.js';
 import type { Door, DoorRequest } from './door.js';
 import { GrpcDoor } from './grpc-door.js';
 import { HttpDoor } from './http-door.js';
-import { type ReceiverAnswer, type Respond, receivedCount, SUCCESS } from './receiver-answer.js';
+import { type LoggedRequest, Receipts, type ReceiverSnapshot } from './receipts.js';
+import type { ReceivedSpan } from './received-span.js';
+import {
+  ANSWER_KINDS,
+  type ReceiverAnswer,
+  type RequestInfo,
+  type Respond,
+  receivedCount,
+  SUCCESS,
+} from './receiver-answer.js';
+
+// gRPC status codes
+const INVALID_ARGUMENT = 3;
+const INTERNAL = 13;
 
 export interface CountingReceiverOptions {
   /** Default `grpc`. */
@@ -25,35 +39,12 @@ export interface CountingReceiverOptions {
   readonly host?: string;
   /** Largest request taken, in bytes, after decompression. Default 4 MiB for gRPC, 20 MiB for HTTP: the Collector's. */
   readonly maxRequestBytes?: number;
+  /** Decodes whole spans and keeps them in `spans`. Default false: ids only, which is twenty times cheaper. */
+  readonly keepSpans?: boolean;
   /** How many requests are remembered in `log`, the latest ones. Default 1,000. */
   readonly maxLoggedRequests?: number;
   /** Times the log and the answers' delays. */
   readonly clock?: Clock;
-}
-
-/** One request as the receiver saw it. */
-export interface LoggedRequest {
-  readonly index: number;
-  /** By the clock's `now()`, in milliseconds. */
-  readonly at: number;
-  readonly spanCount: number;
-  /** Of the decoded body, in bytes. */
-  readonly byteLength: number;
-  readonly answer: ReceiverAnswer;
-}
-
-/** Counts, as plain data. */
-export interface ReceiverSnapshot {
-  readonly requests: number;
-  /** Spans counted as received, duplicates included. */
-  readonly receivedSpans: number;
-  readonly uniqueSpans: number;
-  /** Receipts of a span that had been received before. */
-  readonly duplicates: number;
-  /** Spans that came and were not counted as received, by the script of answers. */
-  readonly refusedSpans: number;
-  /** Requests that were no OTLP; they are answered 400 or INVALID_ARGUMENT, whatever the script says. */
-  readonly malformedRequests: number;
 }
 
 const SCHEMA = {
@@ -61,6 +52,7 @@ const SCHEMA = {
   port: integer({ min: 0, max: 65_535, default: 0 }),
   host: optional(text()),
   maxRequestBytes: optional(positiveInteger({ default: 0 })),
+  keepSpans: boolean({ default: false }),
   maxLoggedRequests: integer({ min: 0, default: 1_000 }),
   clock: optional<Clock>(),
 };
@@ -73,16 +65,14 @@ export class CountingReceiver {
   readonly protocol: 'grpc' | 'http/protobuf';
   readonly host: string;
   private readonly maxRequestBytes: number;
-  private readonly maxLoggedRequests: number;
+  private readonly keepSpans: boolean;
   private readonly clock: Clock;
   private wantedPort: number;
-  private door: Door | undefined;
+  private opening: Promise<Door> | undefined;
   private readonly pendingAnswers = new Map<Timer, () => void>();
 
-  private readonly keys = new Set<string>();
-  private readonly requestLog: LoggedRequest[] = [];
-  private counts = { requests: 0, receivedSpans: 0, refusedSpans: 0, malformedRequests: 0 };
-  private readonly steps = new Script<Respond>([], SUCCESS);
+  private readonly receipts: Receipts;
+  private readonly steps = new Script<Respond>(SUCCESS, step({ kinds: ANSWER_KINDS, words: [] }), 'CountingReceiver');
 
   constructor(options: CountingReceiverOptions = {}) {
     const read = readOptions('CountingReceiver', options, SCHEMA);
@@ -90,31 +80,33 @@ export class CountingReceiver {
     this.host = read.host ?? '127.0.0.1';
     this.wantedPort = read.port;
     this.maxRequestBytes = read.maxRequestBytes ?? (read.protocol === 'grpc' ? 4 : 20) * 1024 * 1024;
-    this.maxLoggedRequests = read.maxLoggedRequests;
+    this.keepSpans = read.keepSpans;
     this.clock = read.clock ?? systemClock;
+    this.receipts = new Receipts(this.clock, read.maxLoggedRequests);
   }
 
   /** Starts listening; resolves with `url`, rejects when the port is taken. May follow a `stop`. */
   async start(): Promise<string> {
-    if (!this.door) {
-      const makeDoor = this.protocol === 'grpc' ? GrpcDoor : HttpDoor;
-      const door = new makeDoor((request) => this.takeIn(request), this.maxRequestBytes);
-      this.wantedPort = await door.listen(this.wantedPort, this.host);
-      this.door = door;
+    this.opening ??= this.open();
+    try {
+      await this.opening;
+    } catch (error) {
+      this.opening = undefined;
+      throw error;
     }
     return this.url;
   }
 
   /** Resets every connection and stops listening. Counts stay. */
   async stop(): Promise<void> {
-    const { door } = this;
-    this.door = undefined;
+    const { opening } = this;
+    this.opening = undefined;
     for (const [timer, answerNow] of this.pendingAnswers) {
       this.clock.clearTimeout(timer);
       answerNow();
     }
     this.pendingAnswers.clear();
-    await door?.close();
+    await (await opening)?.close();
   }
 
   /** The port listened on, or last listened on; 0 before the first start. */
@@ -134,26 +126,45 @@ export class CountingReceiver {
 
   /** `spanKey` of every span received. Grows until `clear`. */
   get spanIds(): ReadonlySet<string> {
-    return this.keys;
+    return this.receipts.keys;
+  }
+
+  /** Every span received, in order and duplicates included, when `keepSpans` is set. Grows until `clear`. */
+  get spans(): readonly ReceivedSpan[] {
+    return this.receipts.spans;
   }
 
   /** Spans counted as received, duplicates included. */
   get receivedSpans(): number {
-    return this.counts.receivedSpans;
+    return this.snapshot().receivedSpans;
   }
 
   /** Receipts of a span that had been received before. */
   get duplicates(): number {
-    return this.counts.receivedSpans - this.keys.size;
+    return this.snapshot().duplicates;
   }
 
   get requests(): number {
-    return this.counts.requests;
+    return this.snapshot().requests;
   }
 
   /** The latest requests, oldest first; at most `maxLoggedRequests`. */
   get log(): readonly LoggedRequest[] {
-    return this.requestLog;
+    return this.receipts.log;
+  }
+
+  snapshot(): ReceiverSnapshot {
+    return this.receipts.snapshot();
+  }
+
+  /** Forgets ids, spans, counts and log; the script stays. */
+  clear(): void {
+    this.receipts.clear();
+  }
+
+  /** Resolves when `count` different spans have been received, rejects when it takes too long (default 5 s). */
+  waitForSpans(count: number, timeoutMillis = 5_000): Promise<void> {
+    return this.receipts.waitFor(count, timeoutMillis);
   }
 
   /** Answers every request from now on this way, the script's remaining steps first. Without argument: success. */
@@ -166,36 +177,40 @@ export class CountingReceiver {
     this.steps.replace(steps);
   }
 
-  snapshot(): ReceiverSnapshot {
-    return { ...this.counts, uniqueSpans: this.keys.size, duplicates: this.duplicates };
+  private async open(): Promise<Door> {
+    const makeDoor = this.protocol === 'grpc' ? GrpcDoor : HttpDoor;
+    const door = new makeDoor((request) => this.takeIn(request), this.maxRequestBytes);
+    this.wantedPort = await door.listen(this.wantedPort, this.host);
+    return door;
   }
 
-  /** Forgets ids, counts and log; the script stays. */
-  clear(): void {
-    this.keys.clear();
-    this.requestLog.length = 0;
-    this.counts = { requests: 0, receivedSpans: 0, refusedSpans: 0, malformedRequests: 0 };
-  }
-
-  private async takeIn({ body, format, headers }: DoorRequest): Promise<ReceiverAnswer> {
-    const index = this.counts.requests++;
-    let ids: string[];
+  private async takeIn(request: DoorRequest): Promise<ReceiverAnswer> {
+    const index = this.receipts.countRequest();
+    const { byteLength } = request.body;
+    const at = this.clock.now();
+    let decoded: DecodedRequest;
     try {
-      ids = decodeSpanKeys(body, format);
+      decoded = decodeRequest(request, this.keepSpans);
     } catch (thrown) {
-      this.counts.malformedRequests++;
-      return { kind: 'error', status: this.protocol === 'grpc' ? 3 : 400, message: String(thrown) };
+      this.receipts.countMalformed();
+      return { kind: 'error', status: this.protocol === 'grpc' ? INVALID_ARGUMENT : 400, message: String(thrown) };
     }
-    const step = this.steps.next();
-    const { byteLength } = body;
-    const answer = typeof step === 'function' ? step({ index, spanCount: ids.length, byteLength, headers }) : step;
-    const received = receivedCount(answer, ids.length);
-    for (let i = 0; i < received; i++) this.keys.add(ids[i]!);
-    this.counts.receivedSpans += received;
-    this.counts.refusedSpans += ids.length - received;
-    this.logRequest({ index, at: this.clock.now(), spanCount: ids.length, byteLength, answer });
+    const { keys, spans } = decoded;
+    const spanCount = keys.length;
+    const answer = this.answerTo({ index, spanCount, byteLength, headers: request.headers });
+    this.receipts.add({ index, at, spanCount, byteLength, answer }, keys, spans, receivedCount(answer, spanCount));
     if (answer.delayMillis) await this.wait(answer.delayMillis);
     return answer;
+  }
+
+  private answerTo(info: RequestInfo): ReceiverAnswer {
+    const respond = this.steps.next();
+    if (typeof respond !== 'function') return respond;
+    try {
+      return respond(info);
+    } catch (thrown) {
+      return { kind: 'error', status: this.protocol === 'grpc' ? INTERNAL : 500, message: `respond: ${thrown}` };
+    }
   }
 
   private wait(delayMillis: number): Promise<void> {
@@ -207,14 +222,4 @@ export class CountingReceiver {
       this.pendingAnswers.set(timer, resolve);
     });
   }
-
-  private logRequest(request: LoggedRequest): void {
-    this.requestLog.push(request);
-    if (this.requestLog.length > this.maxLoggedRequests) this.requestLog.shift();
-  }
-}
-
-/** The key under which a span is counted: its trace id and span id, as one hex string. */
-export function spanKey({ traceId, spanId }: { readonly traceId: string; readonly spanId: string }): string {
-  return traceId + spanId;
 }

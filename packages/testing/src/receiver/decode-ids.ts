@@ -1,6 +1,5 @@
+import type { BodyFormat } from './door.js';
 import { REQUEST_IDS } from './otlp-descriptor.js';
-
-export type BodyFormat = 'protobuf' | 'json';
 
 interface RequestIds<Id> {
   readonly resourceSpans?: readonly {
@@ -8,7 +7,7 @@ interface RequestIds<Id> {
   }[];
 }
 
-/** The keys of the spans in an `ExportTraceServiceRequest`, in order. Throws when the body is none. */
+/** The key of every span in an `ExportTraceServiceRequest`, in order; too short where ids are missing. */
 export function decodeSpanKeys(body: Uint8Array, format: BodyFormat): string[] {
   if (format === 'json') {
     return collect(JSON.parse(new TextDecoder().decode(body)) as RequestIds<string>, (id) => id.toLowerCase());
@@ -17,16 +16,16 @@ export function decodeSpanKeys(body: Uint8Array, format: BodyFormat): string[] {
 }
 
 function collect<Id>({ resourceSpans = [] }: RequestIds<Id>, hexOf: (id: Id) => string): string[] {
+  const hexOrNothing = (id: Id | undefined) => (id === undefined ? '' : hexOf(id));
   const keys: string[] = [];
   for (const { scopeSpans = [] } of resourceSpans) {
     for (const { spans = [] } of scopeSpans) {
-      for (const { traceId, spanId } of spans) {
-        if (traceId === undefined || spanId === undefined) throw new Error('a span without ids');
-        keys.push(hexOf(traceId) + hexOf(spanId));
-      }
+      for (const { traceId, spanId } of spans) keys.push(hexOrNothing(traceId) + hexOrNothing(spanId));
     }
   }
   return keys;
 }
 
-const toHex = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('hex');
+// What a request leaves out protobufjs reads as an empty array.
+const toHex = (id: Uint8Array): string =>
+  id.length === 0 ? '' : Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('hex');

@@ -1,5 +1,6 @@
-import type { BodyFormat } from './decode-ids.js';
 import type { ReceiverAnswer } from './receiver-answer.js';
+
+export type BodyFormat = 'protobuf' | 'json';
 
 export interface DoorRequest {
   readonly body: Uint8Array;

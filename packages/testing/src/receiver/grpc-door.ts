@@ -14,6 +14,7 @@ import { RESPONSE } from './otlp-descriptor.js';
 import type { ErrorAnswer, ReceiverAnswer } from './receiver-answer.js';
 import { retryInfoDetails } from './retry-info.js';
 
+const INTERNAL = 13;
 const asIs = (buffer: Buffer): Buffer => buffer;
 
 const TRACE_SERVICE: ServiceDefinition = {
@@ -40,7 +41,7 @@ export class GrpcDoor implements Door {
     this.server = new Server({ 'grpc.max_receive_message_length': maxRequestBytes, 'grpc.enable_channelz': 0 });
     this.server.addService(TRACE_SERVICE, {
       Export: (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
-        this.serve(call, callback);
+        this.serve(call, callback).catch((error) => callback({ code: INTERNAL, details: String(error) }));
       },
     });
     const injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());

@@ -46,6 +46,8 @@ export interface RequestInfo {
 
 export type Respond = ReceiverAnswer | ((request: RequestInfo) => ReceiverAnswer);
 
+export const ANSWER_KINDS = ['success', 'partialSuccess', 'error', 'never', 'reset'] as const;
+
 export const SUCCESS: ReceiverAnswer = { kind: 'success' };
 
 /** How many of `spanCount` spans an answer leaves as received: the first ones. */
