@@ -30,6 +30,7 @@ export class HotSlots {
 
   /** Whether a slot was taken before the deadline, the abort, or {@link turnAway} came. */
   acquire(deadline: number, signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(false);
     return new Promise((resolve) => {
       let timer: Timer | undefined;
       const waiter: Waiter = {

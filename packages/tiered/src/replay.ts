@@ -18,7 +18,7 @@ export interface ReplayerOptions {
 const MAX_REPLAYS = 4;
 /** Replay may run ahead of its rate by this much, so that many small batches do not need a timer each. */
 const BURST_MILLIS = 10;
-/** How long a probe may hang before it makes way; doubles up to the replay timeout, then begins again. */
+/** How long a probe may hang before it makes way for one that is due; what one endpoint of a failover gets. */
 const MIN_PATIENCE_MILLIS = 2_000;
 /** A probe that was refused has asked nobody: a breaker may admit the next one sooner than an interval from now. */
 const REFUSED_SHARE_OF_INTERVAL = 0.2;
@@ -62,7 +62,7 @@ export class Replayer {
     this.options = options;
   }
 
-  get openAttempts(): number {
+  get openReplays(): number {
     return this.attempts.size;
   }
 
@@ -85,7 +85,7 @@ export class Replayer {
 
   /** A live export waits for a slot: a probe that has hung since before the recovery gives its own up. */
   yieldSlot(): void {
-    const stale = this.longestOpen((attempt) => this.isStale(attempt));
+    const [stale] = this.openAttempts((attempt) => this.isStale(attempt));
     if (stale) makeWay(stale);
   }
 
@@ -137,9 +137,7 @@ export class Replayer {
     if (!this.hurried && this.nextReplayAt - now > BURST_MILLIS) return this.nextReplayAt - BURST_MILLIS;
     // Half of the slots are never replay's.
     const limit = Math.max(1, Math.min(this.allowedReplays, MAX_REPLAYS, Math.floor(slots.total / 2)));
-    let open = 0;
-    for (const attempt of this.attempts) if (!this.isStale(attempt)) open++;
-    if (open >= limit) return Number.POSITIVE_INFINITY;
+    if (this.openAttempts((attempt) => !this.isStale(attempt)).length >= limit) return Number.POSITIVE_INFINITY;
     if (!slots.tryAcquire()) return this.retireStale(now);
     this.start((backlog) => backlog.takeForReplay());
     return Number.POSITIVE_INFINITY;
@@ -147,7 +145,7 @@ export class Replayer {
 
   /** Nothing else to send, or no slot: probes that hang since before the recovery are not waited for any longer. */
   private retireStale(now: number): number {
-    const stale = this.longestOpen((attempt) => this.isStale(attempt));
+    const [stale] = this.openAttempts((attempt) => this.isStale(attempt));
     if (!stale) return Number.POSITIVE_INFINITY;
     const patientUntil = stale.startedAt + MIN_PATIENCE_MILLIS;
     if (now < patientUntil) return patientUntil;
@@ -167,13 +165,14 @@ export class Replayer {
       this.start((backlog) => backlog.takeForProbe(passOver));
       return this.nextProbeAt;
     }
-    // No batch or no slot left: the longest open probe makes way, but not so soon that a slow answer never comes.
-    const oldest = this.longestOpen(() => true);
-    if (!oldest) return now + probeIntervalMillis;
-    const patientUntil = oldest.startedAt + this.patienceMillis;
+    // No batch or no slot left. The longest open probe is spared, so that an answer which takes long may come; the one
+    // after it makes way. Where there is only one, it is given more time each time round.
+    const [longest, next] = this.openAttempts(() => true);
+    if (!longest) return now + probeIntervalMillis;
+    const patientUntil = next ? next.startedAt + MIN_PATIENCE_MILLIS : longest.startedAt + this.patienceMillis;
     if (now < patientUntil) return patientUntil;
-    this.patienceMillis = this.patienceMillis >= replayTimeoutMillis ? MIN_PATIENCE_MILLIS : this.patienceMillis * 2;
-    makeWay(oldest);
+    if (!next) this.patienceMillis = nextPatience(this.patienceMillis, replayTimeoutMillis);
+    makeWay(next ?? longest);
     return now + probeIntervalMillis;
   }
 
@@ -240,11 +239,9 @@ export class Replayer {
     return begunIn !== this.options.hot.state;
   }
 
-  private longestOpen(matches: (attempt: Attempt) => boolean): Attempt | undefined {
-    for (const attempt of this.attempts) {
-      if (!attempt.controller.signal.aborted && matches(attempt)) return attempt;
-    }
-    return undefined;
+  /** Those that match and have not been told to end, the longest open first. */
+  private openAttempts(matches: (attempt: Attempt) => boolean): Attempt[] {
+    return [...this.attempts].filter((attempt) => !attempt.controller.signal.aborted && matches(attempt));
   }
 
   private wakeBy(at: number): void {
@@ -259,6 +256,11 @@ export class Replayer {
       this.pump();
     }, at - clock.now());
   }
+}
+
+/** 2, 4, 8 s … the whole timeout, then again from the beginning. */
+function nextPatience(millis: number, most: number): number {
+  return millis >= most ? MIN_PATIENCE_MILLIS : Math.min(millis * 2, most);
 }
 
 function makeWay({ controller }: Attempt): void {

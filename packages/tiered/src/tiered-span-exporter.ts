@@ -108,7 +108,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     return {
       hot: hot.state,
       openExports: this.open.size,
-      openReplays: replayer.openAttempts,
+      openReplays: replayer.openReplays,
       spilledSpans,
       replayedSpans: replayer.replayedSpans,
       probes: replayer.probes,

@@ -55,11 +55,11 @@ export const anySpool =
   (value, path) => {
     if (value === undefined) return makeDefault();
     if (isSpool(value)) return value;
-    throw new ConfigurationError(path, 'a spool (with append, lease and shutdown)', value);
+    throw new ConfigurationError(path, 'a spool (with append, lease, stats and shutdown)', value);
   };
 
 function isSpool(value: unknown): value is SpanSpool {
   if (typeof value !== 'object' || value === null) return false;
-  const { append, lease, shutdown } = value as Record<string, unknown>;
-  return [append, lease, shutdown].every((method) => typeof method === 'function');
+  const { append, lease, stats, shutdown } = value as Record<string, unknown>;
+  return [append, lease, stats, shutdown].every((method) => typeof method === 'function');
 }

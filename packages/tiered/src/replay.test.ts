@@ -1,0 +1,331 @@
+import {
+  deliveredOutcome,
+  type ExportContext,
+  type ExportOutcome,
+  failedOutcome,
+  SpanBatch,
+  SpanBatchExporterBase,
+} from '@otel-resilience/core';
+import { fakeSpan, VirtualClock } from '@otel-resilience/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { TieredSpanExporterOptions } from './options.js';
+import { MemorySpool } from './spool/memory-spool.js';
+import { TieredSpanExporter } from './tiered-span-exporter.js';
+
+type Behaviour = 'take' | 'refuse' | 'swallow' | ((name: string) => 'take' | 'refuse' | 'swallow');
+
+/** A leaf that takes, refuses or swallows batches by name, and knows when it took which. */
+class Leaf extends SpanBatchExporterBase {
+  override readonly prefers = 'spans';
+  override readonly maxConcurrentExports: number;
+  behaviour: Behaviour = 'take';
+  latencyMillis = 20;
+  readonly calls: Array<{ name: string; at: number; lastResort: boolean }> = [];
+  readonly taken: Array<{ name: string; at: number; spans: number }> = [];
+  open = 0;
+  maxOpen = 0;
+
+  constructor(clock: VirtualClock, maxConcurrentExports: number) {
+    super({ clock });
+    this.maxConcurrentExports = maxConcurrentExports;
+  }
+
+  async exportBatch(batch: SpanBatch, { signal, lastResort = false }: ExportContext): Promise<ExportOutcome> {
+    const { name } = batch.spans()[0]!;
+    this.calls.push({ name, at: this.clock.now(), lastResort });
+    this.maxOpen = Math.max(this.maxOpen, ++this.open);
+    const { behaviour } = this;
+    const outcome = await new Promise<ExportOutcome>((resolve) => {
+      const fail = (message: string) => resolve(failedOutcome(batch, 'retryable', new Error(message)));
+      const does = typeof behaviour === 'function' ? behaviour(name) : behaviour;
+      signal.addEventListener('abort', () => fail('aborted'));
+      if (does === 'refuse') this.clock.setTimeout(() => fail('ECONNREFUSED'), 1);
+      if (does !== 'take') return;
+      this.clock.setTimeout(() => {
+        if (signal.aborted) return;
+        this.taken.push({ name, at: this.clock.now(), spans: batch.spanCount });
+        resolve(deliveredOutcome(batch.spanCount));
+      }, this.latencyMillis);
+    });
+    this.open--;
+    return outcome;
+  }
+
+  get takenNames(): string[] {
+    return this.taken.map(({ name }) => name);
+  }
+}
+
+const batchOf = (name: string, spans = 1) =>
+  SpanBatch.fromSpans(
+    Array.from({ length: spans }, () => fakeSpan({ name })),
+    { byteLength: 100 * spans },
+  );
+
+function setUp(options: Partial<TieredSpanExporterOptions> & { slots?: number } = {}) {
+  const { slots = 30, ...rest } = options;
+  const clock = new VirtualClock();
+  const hot = new Leaf(clock, slots);
+  const spool = new MemorySpool();
+  const tiered = new TieredSpanExporter({ hot, spool, clock, ...rest });
+  const send = (name: string, spans = 1) =>
+    tiered.exportBatch(batchOf(name, spans), {
+      signal: new AbortController().signal,
+      deadline: clock.now() + 30_000,
+    });
+  /** Sends one batch after the other, `everyMillis`, for a while. */
+  const load = (millis: number, everyMillis: number, spans = 1, prefix = 'live') => {
+    const endBy = clock.now() + millis;
+    let sent = 0;
+    const next = () => {
+      if (clock.now() >= endBy) return;
+      send(`${prefix}${sent++}`, spans);
+      clock.setTimeout(next, everyMillis);
+    };
+    next();
+  };
+  const isUp = () => tiered.stats().hot.kind === 'up';
+  return { clock, hot, spool, tiered, send, load, isUp };
+}
+
+describe('replay, while hot is down', () => {
+  it.each(['refuse', 'swallow'] as const)(
+    'has its first success within a second of the recovery of a hot tier that would %s everything',
+    async (behaviour) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.integer({ min: 0, max: 60_000 }),
+          fc.integer({ min: 100, max: 1_000 }),
+          fc.constantFrom(5, 6, 10, 30, Number.POSITIVE_INFINITY),
+          async (outageMillis, everyMillis, slots) => {
+            const { clock, hot, load } = setUp({ slots });
+            hot.behaviour = behaviour;
+            load(outageMillis + 8_000, everyMillis);
+            await clock.advance(5_000 + outageMillis);
+            hot.behaviour = 'take';
+            const recoveredAt = clock.now();
+            await clock.advance(1_500);
+            expect(hot.taken[0]!.at - recoveredAt).toBeLessThanOrEqual(500 + hot.latencyMillis);
+          },
+        ),
+        { numRuns: 25 },
+      );
+    },
+  );
+
+  it('probes with the oldest batch, as a last resort, every 500 ms, however long the earlier ones hang', async () => {
+    const { clock, hot, send } = setUp();
+    hot.behaviour = 'swallow';
+    const first = send('first');
+    await clock.advance(5_000);
+    await first;
+    for (let i = 0; i < 30; i++) await send(`s${i}`);
+    await clock.advance(5_000);
+    const probes = hot.calls.slice(1);
+    expect(probes.map(({ at }) => at - probes[0]!.at)).toEqual(Array.from({ length: 10 }, (_, i) => i * 500));
+    expect(probes.slice(0, 3).map(({ name }) => name)).toEqual(['first', 's0', 's1']);
+    expect(probes.every(({ lastResort }) => lastResort)).toBe(true);
+  });
+
+  it('replays everything, oldest first, and holds no timer afterwards', async () => {
+    const { clock, hot, spool, send } = setUp();
+    hot.behaviour = 'refuse';
+    const names = Array.from({ length: 50 }, (_, i) => `s${i}`);
+    for (const name of names) {
+      const sent = send(name);
+      await clock.advance(50);
+      expect(await sent).toMatchObject({ stored: 1 });
+    }
+    await clock.advance(5_000);
+    hot.behaviour = 'take';
+    await clock.advance(3_000);
+    expect(hot.takenNames).toEqual(names);
+    expect(spool.stats()).toMatchObject({ delivered: 50, waiting: 0, balanced: true });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('recovers with a single batch that hangs: it is sent anew', async () => {
+    const { clock, hot, send } = setUp();
+    hot.behaviour = 'swallow';
+    send('only');
+    await clock.advance(5_600);
+    hot.behaviour = 'take';
+    await clock.advance(2_500);
+    expect(hot.takenNames).toEqual(['only']);
+  });
+
+  it('recovers to one slot and an answer that takes longer than its patience', async () => {
+    const { clock, hot, send, spool } = setUp({ slots: 1 });
+    hot.behaviour = 'swallow';
+    send('a');
+    await clock.advance(5_000);
+    await send('b');
+    hot.behaviour = 'take';
+    hot.latencyMillis = 7_000;
+    await clock.advance(60_000);
+    expect(hot.takenNames).toEqual(['a', 'b']);
+    expect(spool.size).toBe(0);
+    expect(hot.maxOpen).toBe(1);
+  });
+
+  it('leaves hot alone for as long as it asked, though at most 30 s, and not without a hint', async () => {
+    for (const [hint, expected] of [
+      [7_000, 7_000],
+      [3_600_000, 30_000],
+      [1, 500],
+      [undefined, 500],
+    ] as const) {
+      const clock = new VirtualClock();
+      const calls: number[] = [];
+      class Throttling extends SpanBatchExporterBase {
+        async exportBatch(batch: SpanBatch): Promise<ExportOutcome> {
+          calls.push(clock.now());
+          return failedOutcome(batch, 'throttled', new Error('429'), hint);
+        }
+      }
+      const tiered = new TieredSpanExporter({ hot: new Throttling(), clock });
+      const context = { signal: new AbortController().signal, deadline: clock.now() + 30_000 };
+      await tiered.exportBatch(batchOf('a'), context);
+      await clock.advance(31_000);
+      expect(calls[1]! - calls[0]!).toBe(expected);
+    }
+  });
+
+  it('asks a hot tier that refused without asking anybody again soon', async () => {
+    const clock = new VirtualClock();
+    let dueAt = clock.now() + 600;
+    class Breaker extends SpanBatchExporterBase {
+      async exportBatch(batch: SpanBatch, { lastResort }: ExportContext): Promise<ExportOutcome> {
+        if (lastResort && clock.now() >= dueAt) return deliveredOutcome(batch.spanCount);
+        return failedOutcome(batch, 'refused', new Error('open'));
+      }
+    }
+    const tiered = new TieredSpanExporter({ hot: new Breaker(), clock });
+    const context = { signal: new AbortController().signal, deadline: clock.now() + 30_000 };
+    await tiered.exportBatch(batchOf('a'), context);
+    await clock.advance(600);
+    expect(tiered.stats().hot.kind).toBe('up');
+    dueAt = Number.POSITIVE_INFINITY;
+  });
+});
+
+describe('replay, while hot is up', () => {
+  it('keeps to its rate, and holds up no live batch', async () => {
+    const { clock, hot, send, load } = setUp();
+    hot.behaviour = 'refuse';
+    send('s', 1_000);
+    await clock.advance(1);
+    for (let i = 0; i < 39; i++) await send(`s${i}`, 1_000);
+    await clock.advance(100);
+    hot.behaviour = 'take';
+    await clock.advance(500);
+    const startedAt = clock.now();
+    load(10_000, 500, 1_000);
+    await clock.advance(10_000);
+    const replays = hot.taken.filter(({ name }) => name.startsWith('s'));
+    const tookMillis = replays.at(-1)!.at - replays[0]!.at;
+    expect(replays).toHaveLength(40);
+    expect(tookMillis).toBeGreaterThan(3_600);
+    expect(tookMillis).toBeLessThan(4_400);
+    const live = hot.taken.filter(({ name }) => name.startsWith('live'));
+    live.forEach(({ at }, i) => {
+      expect(at - (startedAt + i * 500)).toBeLessThanOrEqual(hot.latencyMillis);
+    });
+    expect(live).toHaveLength(20);
+  });
+
+  it('replays small batches as fast as large ones', async () => {
+    const { clock, hot, send } = setUp();
+    hot.latencyMillis = 1;
+    hot.behaviour = 'refuse';
+    send('s');
+    await clock.advance(1);
+    for (let i = 0; i < 999; i++) await send(`s${i}`);
+    await clock.advance(100);
+    hot.behaviour = 'take';
+    await clock.advance(1_200);
+    expect(hot.taken).toHaveLength(1_000);
+  });
+
+  it.each([1, 2, 5])('never exceeds the %i exports that hot bears, together with live traffic', async (slots) => {
+    const { clock, hot, spool, load } = setUp({ slots });
+    hot.latencyMillis = 40;
+    hot.behaviour = 'swallow';
+    load(40_000, 60);
+    await clock.advance(15_000);
+    hot.behaviour = 'take';
+    await clock.advance(60_000);
+    expect(hot.maxOpen).toBe(slots);
+    expect(spool.stats()).toMatchObject({ waiting: 0, dropped: {}, balanced: true });
+    expect(hot.open).toBe(0);
+  });
+
+  it('makes a live batch wait for one replay at most, where there is only one slot', async () => {
+    const { clock, hot, send } = setUp({ slots: 1 });
+    hot.behaviour = 'refuse';
+    send('s');
+    await clock.advance(1);
+    for (let i = 0; i < 20; i++) await send(`s${i}`);
+    await clock.advance(100);
+    hot.behaviour = 'take';
+    hot.latencyMillis = 300;
+    await clock.advance(1_000);
+    const startedAt = clock.now();
+    expect(await clock.run(send('live'))).toMatchObject({ delivered: 1 });
+    expect(clock.now() - startedAt).toBeLessThanOrEqual(600);
+  });
+
+  it('does not wait for probes that hang since before the recovery: neither live nor replay nor flush', async () => {
+    for (const slots of [2, 5, 30]) {
+      const { clock, hot, spool, tiered, send } = setUp({ slots });
+      hot.behaviour = 'swallow';
+      send('first');
+      await clock.advance(5_000);
+      for (let i = 0; i < 40; i++) await send(`s${i}`);
+      await clock.advance(15_000);
+      hot.behaviour = 'take';
+      await clock.advance(2_000);
+      const startedAt = clock.now();
+      expect(await clock.run(send('live'))).toMatchObject({ delivered: 1 });
+      await clock.run(tiered.forceFlush());
+      expect(clock.now() - startedAt).toBeLessThan(2_500);
+      expect(spool.stats()).toMatchObject({ delivered: 41, waiting: 0 });
+    }
+  });
+});
+
+describe('a batch that always fails', () => {
+  for (const behaviour of ['refuse', 'swallow'] as const) {
+    it(`is put aside, tried again, and dropped as poison in the end, when hot would ${behaviour} it alone`, async () => {
+      const { clock, hot, spool, send, load, isUp } = setUp();
+      hot.behaviour = (name) => (name === 'bad' ? behaviour : 'take');
+      send('bad', 3);
+      await clock.advance(5_000);
+      load(600_000, 500);
+      await clock.advance(20_000);
+      // From here on nobody is held up by it any more.
+      let down = 0;
+      for (let i = 0; i < 1_000; i++) {
+        await clock.advance(100);
+        if (!isUp()) down++;
+      }
+      expect(down).toBe(0);
+      expect(spool.size).toBe(3);
+      await clock.advance(500_000);
+      expect(spool.stats()).toMatchObject({ waiting: 0, dropped: { poison: 3 }, balanced: true });
+      expect(hot.calls.filter(({ name }) => name === 'bad').length).toBeLessThan(60);
+      expect(new Set(hot.takenNames).size).toBe(1_200);
+    });
+  }
+
+  it('is never seen in an outage, however long: nothing is poison when nothing is taken', async () => {
+    const { clock, hot, spool, load } = setUp();
+    hot.behaviour = 'refuse';
+    load(5_000, 100);
+    await clock.advance(3_600_000);
+    hot.behaviour = 'take';
+    await clock.advance(2_000);
+    expect(spool.stats()).toMatchObject({ accepted: 50, delivered: 50, dropped: {} });
+  });
+});

@@ -1,0 +1,253 @@
+import {
+  deliveredOutcome,
+  type ExportOutcome,
+  failedOutcome,
+  followedBy,
+  giveUp,
+  rejectedOutcome,
+  SpanBatch,
+  storedOutcome,
+} from '@otel-resilience/core';
+import { fakeSpans } from '@otel-resilience/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { MemorySpool } from './memory-spool.js';
+import type { SpoolLease } from './spool.js';
+
+const span = fakeSpans(1)[0]!;
+const batch = (spans: number, bytes = 100 * spans) =>
+  SpanBatch.fromSpans(
+    Array.from({ length: spans }, () => span),
+    { byteLength: bytes },
+  );
+const failed = (batch: SpanBatch) => failedOutcome(batch, 'retryable', new Error('down'));
+const delivered = ({ batch }: SpoolLease) => deliveredOutcome(batch.spanCount);
+
+async function lease(spool: MemorySpool): Promise<SpoolLease> {
+  const leased = await spool.lease();
+  if (!leased) throw new Error('nothing to lease');
+  return leased;
+}
+
+describe('MemorySpool', () => {
+  it('leases the oldest first, and keeps a leased batch waiting until it is settled', async () => {
+    const spool = new MemorySpool();
+    const [a, b] = [batch(1), batch(2)];
+    expect(await spool.append(a)).toEqual({ stored: 1, dropped: 0 });
+    await spool.append(b);
+    const first = await lease(spool);
+    expect(first.batch).toBe(a);
+    expect((await lease(spool)).batch).toBe(b);
+    expect(await spool.lease()).toBeUndefined();
+    expect(spool.stats()).toMatchObject({ accepted: 3, waiting: 3, delivered: 0 });
+    first.settle(delivered(first));
+    expect(spool.stats()).toMatchObject({ waiting: 2, delivered: 1, balanced: true });
+    expect(spool.size).toBe(2);
+    expect(spool.bytes).toBe(200);
+  });
+
+  it('puts back what remains in its original order, whatever the order of failing', async () => {
+    const spool = new MemorySpool();
+    const batches = [batch(1), batch(2), batch(3), batch(4)];
+    for (const each of batches) await spool.append(each);
+    const [a, b, c] = [await lease(spool), await lease(spool), await lease(spool)];
+    c.settle(failed(c.batch));
+    a.settle(failedOutcome(a.batch, 'throttled', new Error('429')));
+    b.settle(failedOutcome(b.batch, 'shutdown', new Error('stop')));
+    for (const each of batches) expect((await lease(spool)).batch).toBe(each);
+  });
+
+  it('puts back only the part that was not taken', async () => {
+    const spool = new MemorySpool();
+    await spool.append(batch(5));
+    const leased = await lease(spool);
+    const rest = batch(3);
+    leased.settle(followedBy(deliveredOutcome(2, 1), failed(rest)));
+    expect(spool.stats()).toMatchObject({ delivered: 1, rejected: 1, waiting: 3, balanced: true });
+    expect(spool.bytes).toBe(300);
+    expect((await lease(spool)).batch).toBe(rest);
+  });
+
+  it('counts a lease that is settled twice once', async () => {
+    const spool = new MemorySpool();
+    await spool.append(batch(2));
+    const leased = await lease(spool);
+    leased.settle(delivered(leased));
+    leased.settle(failed(leased.batch));
+    leased.settle(delivered(leased));
+    expect(spool.stats()).toMatchObject({ delivered: 2, waiting: 0, balanced: true });
+    expect(await spool.lease()).toBeUndefined();
+  });
+
+  it.each<[string, (batch: SpanBatch) => ExportOutcome, object]>([
+    ['a permanent failure is rejected', (b) => failedOutcome(b, 'permanent', new Error('400')), { rejected: 4 }],
+    ['poison is dropped as such', (b) => giveUp(failed(b), 'poison'), { dropped: { poison: 4 } }],
+    ['what another spool stored is its business', (b) => storedOutcome(b.spanCount), { delivered: 4 }],
+    ['what a receiver dropped is rejected', (b) => giveUp(failed(b), 'rate_limited'), { rejected: 4 }],
+    [
+      'what was rejected in part',
+      (b) => followedBy(rejectedOutcome(1), deliveredOutcome(b.spanCount - 1)),
+      { rejected: 1, delivered: 3 },
+    ],
+    ['an outcome that does not add up leaves the batch waiting', () => deliveredOutcome(3), { waiting: 4 }],
+  ])('%s', async (_, outcome, expected) => {
+    const spool = new MemorySpool();
+    await spool.append(batch(4));
+    const leased = await lease(spool);
+    leased.settle(outcome(leased.batch));
+    expect(spool.stats()).toMatchObject({ accepted: 4, balanced: true, ...expected });
+  });
+
+  it('evicts the oldest when full, never a leased batch, and counts it in its own ledger', async () => {
+    const spool = new MemorySpool({ maxBytes: 300 });
+    const [a, b, c, d] = [batch(1), batch(1), batch(1), batch(1)];
+    for (const each of [a, b, c]) await spool.append(each);
+    const leased = await lease(spool);
+    expect(await spool.append(d)).toEqual({ stored: 1, dropped: 0 });
+    expect(spool.stats()).toMatchObject({ accepted: 4, waiting: 3, dropped: { full: 1 } });
+    leased.settle(failed(a));
+    for (const each of [a, c, d]) expect((await lease(spool)).batch).toBe(each);
+  });
+
+  it('refuses what cannot fit beside the leased batches, and evicts nothing for it', async () => {
+    const spool = new MemorySpool({ maxBytes: 300 });
+    await spool.append(batch(2));
+    expect(await spool.append(batch(4))).toEqual({ stored: 0, dropped: 4 });
+    await lease(spool);
+    await spool.append(batch(1));
+    expect(await spool.append(batch(2))).toEqual({ stored: 0, dropped: 2 });
+    expect(spool.stats()).toMatchObject({ accepted: 3, waiting: 3, dropped: {}, balanced: true });
+  });
+
+  it('drops what waits at shutdown, and a leased batch when it comes back', async () => {
+    const spool = new MemorySpool();
+    for (const each of [batch(1), batch(2), batch(4)]) await spool.append(each);
+    const [a, b] = [await lease(spool), await lease(spool)];
+    await spool.shutdown();
+    expect(spool.stats()).toMatchObject({ waiting: 3, dropped: { shutdown: 4 }, balanced: true });
+    a.settle(delivered(a));
+    b.settle(failed(b.batch));
+    expect(spool.stats()).toMatchObject({ waiting: 0, delivered: 1, dropped: { shutdown: 6 }, balanced: true });
+    expect(await spool.append(batch(1))).toEqual({ stored: 0, dropped: 1 });
+    expect(await spool.lease()).toBeUndefined();
+  });
+
+  it('behaves as a bounded list of batches does, and balances after every step', async () => {
+    const step = fc.oneof(
+      fc.record({ do: fc.constant('append' as const), spans: fc.integer({ min: 1, max: 12 }) }),
+      fc.record({ do: fc.constant('lease' as const) }),
+      fc.record({
+        do: fc.constant('settle' as const),
+        which: fc.nat(),
+        delivered: fc.nat(12),
+        permanent: fc.boolean(),
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 60 }),
+        fc.integer({ min: 300, max: 3_000 }),
+        async (steps, maxBytes) => {
+          const spool = new MemorySpool({ maxBytes });
+          const model = new Model(maxBytes);
+          const leases: Array<{ lease: SpoolLease; item: Item }> = [];
+          for (const each of steps) {
+            if (each.do === 'append') {
+              const { stored } = await spool.append(batch(each.spans));
+              expect(stored).toBe(model.append(each.spans) ? each.spans : 0);
+            } else if (each.do === 'lease') {
+              const lease = await spool.lease();
+              const item = model.lease();
+              expect(lease?.batch.spanCount).toBe(item?.spans);
+              if (lease && item) leases.push({ lease, item });
+            } else if (leases.length > 0) {
+              const [{ lease, item }] = leases.splice(each.which % leases.length, 1) as [(typeof leases)[0]];
+              const taken = Math.min(each.delivered, item.spans);
+              const left = item.spans - taken;
+              const done = deliveredOutcome(taken);
+              const failure = each.permanent ? 'permanent' : 'retryable';
+              lease.settle(left > 0 ? followedBy(done, failedOutcome(batch(left), failure, new Error('no'))) : done);
+              model.settle(item, each.permanent ? 0 : left);
+            }
+            expect(spool.stats()).toMatchObject({ balanced: true, waiting: model.spans, dropped: model.dropped });
+            expect(spool.bytes).toBe(model.spans * 100);
+            expect(spool.bytes).toBeLessThanOrEqual(maxBytes);
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('takes no longer per batch when 100,000 wait', async () => {
+    const millisFor = async (count: number) => {
+      const spool = new MemorySpool({ maxBytes: count * 100 });
+      const one = batch(1);
+      const startedAt = performance.now();
+      // Twice as many as fit: half of them evict.
+      for (let i = 0; i < 2 * count; i++) await spool.append(one);
+      for (let i = 0; i < count; i++) {
+        const leased = await lease(spool);
+        if (i % 2) leased.settle(delivered(leased));
+        else leased.settle(failed(leased.batch));
+      }
+      expect(spool.stats().balanced).toBe(true);
+      return (performance.now() - startedAt) / count;
+    };
+    await millisFor(2_000);
+    const few = Math.min(await millisFor(2_000), await millisFor(2_000));
+    expect(await millisFor(100_000)).toBeLessThan(10 * few + 0.01);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN, '64 MiB'])('takes no maxBytes of %s', (maxBytes) => {
+    expect(() => new MemorySpool({ maxBytes: maxBytes as number })).toThrow('MemorySpool.maxBytes');
+  });
+});
+
+interface Item {
+  spans: number;
+  leased: boolean;
+}
+
+/** The same in the simplest way: one array, in order. */
+class Model {
+  items: Item[] = [];
+  private full = 0;
+  private readonly maxBytes: number;
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  get spans(): number {
+    return sum(this.items);
+  }
+
+  get dropped() {
+    return this.full > 0 ? { full: this.full } : {};
+  }
+
+  append(spans: number): boolean {
+    if ((sum(this.items.filter(({ leased }) => leased)) + spans) * 100 > this.maxBytes) return false;
+    this.items.push({ spans, leased: false });
+    while (this.spans * 100 > this.maxBytes) {
+      const oldest = this.items.findIndex(({ leased }) => !leased);
+      this.full += this.items.splice(oldest, 1)[0]!.spans;
+    }
+    return true;
+  }
+
+  lease(): Item | undefined {
+    const oldest = this.items.find(({ leased }) => !leased);
+    if (oldest) oldest.leased = true;
+    return oldest;
+  }
+
+  settle(item: Item, left: number): void {
+    item.leased = false;
+    item.spans = left;
+    this.items = this.items.filter(({ spans }) => spans > 0);
+  }
+}
+
+const sum = (items: readonly Item[]): number => items.reduce((total, { spans }) => total + spans, 0);
