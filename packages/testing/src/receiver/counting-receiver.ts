@@ -68,6 +68,7 @@ export class CountingReceiver {
   private readonly keepSpans: boolean;
   private readonly clock: Clock;
   private wantedPort: number;
+  private door: Door | undefined;
   private opening: Promise<Door> | undefined;
   private readonly pendingAnswers = new Map<Timer, () => void>();
 
@@ -101,6 +102,7 @@ export class CountingReceiver {
   async stop(): Promise<void> {
     const { opening } = this;
     this.opening = undefined;
+    this.door = undefined;
     for (const [timer, answerNow] of this.pendingAnswers) {
       this.clock.clearTimeout(timer);
       answerNow();
@@ -148,6 +150,11 @@ export class CountingReceiver {
     return this.snapshot().requests;
   }
 
+  /** Connections that are open now. */
+  get openConnections(): number {
+    return this.door?.openConnections ?? 0;
+  }
+
   /** The latest requests, oldest first; at most `maxLoggedRequests`. */
   get log(): readonly LoggedRequest[] {
     return this.receipts.log;
@@ -181,6 +188,7 @@ export class CountingReceiver {
     const makeDoor = this.protocol === 'grpc' ? GrpcDoor : HttpDoor;
     const door = new makeDoor((request) => this.takeIn(request), this.maxRequestBytes);
     this.wantedPort = await door.listen(this.wantedPort, this.host);
+    this.door = door;
     return door;
   }
 

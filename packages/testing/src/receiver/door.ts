@@ -15,6 +15,7 @@ export type TakeIn = (request: DoorRequest) => Promise<ReceiverAnswer>;
 export interface Door {
   /** Rejects when the port is taken. Resolves with the port. */
   listen(port: number, host: string): Promise<number>;
+  readonly openConnections: number;
   /** Resets every connection and stops listening. */
   close(): Promise<void>;
 }

@@ -55,6 +55,10 @@ export class GrpcDoor implements Door {
     return listenOn(this.listener, port, host);
   }
 
+  get openConnections(): number {
+    return this.sockets.size;
+  }
+
   close(): Promise<void> {
     const closed = closeServer(this.listener);
     for (const socket of this.sockets) resetNow(socket);

@@ -33,6 +33,10 @@ export class HttpDoor implements Door {
     return listenOn(this.server, port, host);
   }
 
+  get openConnections(): number {
+    return this.sockets.size;
+  }
+
   close(): Promise<void> {
     const closed = closeServer(this.server);
     for (const socket of this.sockets) resetNow(socket);
