@@ -112,7 +112,7 @@ export class SpanExporterAdapter extends SpanBatchExporterBase {
       try {
         // Some exporters are `async` by mistake: a rejection counts as their answer, a resolution says nothing.
         const returned: unknown = this.exporter.export(batch.spans(), onResult);
-        if (returned instanceof Promise) returned.catch(fail);
+        if (returned !== undefined) Promise.resolve(returned).catch(fail);
       } catch (thrown) {
         fail(thrown);
       }

@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+import { diag } from '@opentelemetry/api';
 import { type Clock, settledBy, systemClock } from './clock.js';
 import { exportAttempt } from './export-attempt.js';
 import { ExportError } from './export-error.js';
@@ -32,6 +34,9 @@ export abstract class SpanBatchExporterBase implements SpanBatchExporter, SpanEx
   /** Aborted, with an `ExportError('SHUTDOWN')`, when a shutdown begins. */
   protected readonly shutdownSignal: AbortSignal;
   private readonly shutdownController = new AbortController();
+  /** Aborted when a shutdown has done what it could: what is still open then is cut off. */
+  private readonly endController = new AbortController();
+  private readonly unansweredExports = new Set<Promise<void>>();
   private shutdownPromise: Promise<void> | undefined;
 
   constructor({ children = [], clock = systemClock }: SpanBatchExporterBaseOptions = {}) {
@@ -45,19 +50,23 @@ export abstract class SpanBatchExporterBase implements SpanBatchExporter, SpanEx
       Number.POSITIVE_INFINITY,
     );
     this.shutdownSignal = this.shutdownController.signal;
+    // One listener per open export is no leak, however many there are.
+    setMaxListeners(0, this.shutdownSignal, this.endController.signal);
   }
 
   abstract exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome>;
 
   /** The stock door. What was stored is SUCCESS; what failed is FAILED, always with an error. */
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
-    const context = {
-      signal: new AbortController().signal,
-      deadline: this.clock.now() + DEFAULT_EXPORT_TIMEOUT_MILLIS,
-    };
-    exportAttempt(this, SpanBatch.fromSpans(spans), context, { clock: this.clock }).then((outcome) =>
-      resultCallback(toExportResult(outcome)),
-    );
+    const deadline = this.clock.now() + DEFAULT_EXPORT_TIMEOUT_MILLIS;
+    const context = { signal: this.endController.signal, deadline };
+    const answered = exportAttempt(this, SpanBatch.fromSpans(spans), context, { clock: this.clock })
+      .then((outcome) => resultCallback(toExportResult(outcome)))
+      .catch((thrown) => diag.error('SpanBatchExporterBase.export: the result callback threw', thrown))
+      .then(() => {
+        this.unansweredExports.delete(answered);
+      });
+    this.unansweredExports.add(answered);
   }
 
   async forceFlush({
@@ -82,8 +91,10 @@ export abstract class SpanBatchExporterBase implements SpanBatchExporter, SpanEx
   protected async onShutdown(_deadline: number): Promise<void> {}
 
   private async flushAll(deadline: number): Promise<void> {
-    await this.onFlush(deadline);
-    await Promise.all(this.children.map((child) => child.forceFlush({ deadline })));
+    const own = await Promise.allSettled([call(() => this.onFlush(deadline))]);
+    const children = this.children.map((child) => call(() => child.forceFlush({ deadline })));
+    const others = await Promise.allSettled([...children, ...this.unansweredExports]);
+    for (const result of [...own, ...others]) if (result.status === 'rejected') throw result.reason;
   }
 
   private async shutdownAll(deadline: number): Promise<void> {
@@ -95,6 +106,7 @@ export abstract class SpanBatchExporterBase implements SpanBatchExporter, SpanEx
     );
     const children = this.children.map((child) => call(() => child.shutdown({ deadline })));
     await settledBy(this.clock, deadline, Promise.allSettled(children));
+    this.endController.abort(this.shutdownSignal.reason);
   }
 }
 
