@@ -15,8 +15,6 @@ import { type EndpointFailure, verdict } from './verdict.js';
 export interface FailoverCallOptions {
   readonly clock: Clock;
   readonly attemptTimeoutMillis: number;
-  /** Aborted when no further endpoint may be asked. */
-  readonly stop: AbortSignal;
   /** Numbers the attempts of all calls. */
   readonly nextTurn: () => number;
   readonly onFailover: (from: Endpoint, to: Endpoint, failure: EndpointFailure, spanCount: number) => void;
@@ -91,10 +89,8 @@ export class FailoverCall {
 
   private cutOff(): EndpointFailure | undefined {
     const { signal, deadline } = this.context;
-    const { stop, clock } = this.options;
     if (signal.aborted) return classifyFailure(signal.reason);
-    if (stop.aborted) return classifyFailure(stop.reason);
-    if (deadline > clock.now()) return undefined;
+    if (deadline > this.options.clock.now()) return undefined;
     return { failure: 'retryable', error: new ExportError('DEADLINE_EXCEEDED', 'no time left to ask an endpoint') };
   }
 

@@ -143,15 +143,25 @@ describe('one call', () => {
   });
 
   it('is never permanent when an endpoint was not asked for lack of time', async () => {
-    const { run, clock } = setUp([
-      async (all, context) => {
-        await new Promise<void>((resolve) => clock.setTimeout(resolve, 299.9));
-        return fail('permanent')(all, context);
-      },
-      fail('permanent'),
-    ]);
-    const late = run({ deadline: clock.now() + 299.9 });
-    expect(await late).toMatchObject({ failure: 'retryable', error: { code: 'DEADLINE_EXCEEDED' } });
+    const virtual = new VirtualClock();
+    let lateMillis = 0;
+    const clock = Object.assign(Object.create(virtual) as VirtualClock, { now: () => virtual.now() + lateMillis });
+    const { send, asked } = setUp(
+      [
+        (all, context) => {
+          // The event loop was blocked: the time is over, and no timer has fired.
+          lateMillis = 5_000;
+          return fail('permanent')(all, context);
+        },
+        fail('permanent'),
+      ],
+      { clock },
+    );
+    expect(await send({ deadline: clock.now() + 3_000 })).toMatchObject({
+      failure: 'retryable',
+      error: { code: 'DEADLINE_EXCEEDED' },
+    });
+    expect(asked()).toEqual([1, 0]);
   });
 
   it('ends at once when its caller gives it up', async () => {
@@ -300,11 +310,16 @@ describe('panic', () => {
     expect(d.calls.at(-1)!.lastResort).toBeUndefined();
   });
 
-  it('keeps the ejected ones out while no more than the cap are', async () => {
-    const { run, asked, states } = setUp([fail('retryable'), fail('permanent'), fail('permanent'), fail('permanent')]);
-    for (let call = 0; call < 5; call++) await run();
-    expect(states()).toEqual(['open', 'closed', 'closed', 'closed']);
-    expect(asked()).toEqual([3, 5, 5, 5]);
+  it.each([1, 2])('leaves %i of 3 endpoints out, however the others fare', async (ejected) => {
+    const { run, asked, states, failover, a, b } = setUp([ok, ok, fail('permanent')]);
+    for (const leaf of [a, b].slice(0, ejected)) leaf.answer = fail('retryable');
+    for (let call = 0; call < 3; call++) await run();
+    expect(states().filter((state) => state === 'open')).toHaveLength(ejected);
+    const before = asked();
+    b.answer = ejected === 1 ? fail('permanent') : b.answer;
+    await run();
+    expect(asked()).toEqual(before.map((count, index) => (index < ejected ? count : count + 1)));
+    expect(failover.stats().lastResorts).toBe(0);
   });
 });
 

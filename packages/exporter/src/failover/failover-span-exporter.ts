@@ -70,7 +70,6 @@ export class FailoverSpanExporter extends SpanBatchExporterBase {
     this.callOptions = {
       clock,
       attemptTimeoutMillis,
-      stop: this.shutdownSignal,
       nextTurn: () => ++this.turns,
       onFailover: (from, to, { failure, error }, spanCount) => {
         from.failovers++;

@@ -47,6 +47,7 @@ describe('the failure of a call that every endpoint failed', () => {
 
   it('carries no hint when somebody may be asked sooner', () => {
     expect(verdict([failed('throttled', 9_000), failed('refused')])).not.toHaveProperty('retryAfterMillis');
+    expect(verdict([failed('throttled', 9_000), failed('refused', 700)])).not.toHaveProperty('retryAfterMillis');
     expect(verdict([failed('throttled', 9_000), failed('throttled')])).not.toHaveProperty('retryAfterMillis');
     expect(verdict([failed('throttled', 9_000), failed('retryable')])).not.toHaveProperty('retryAfterMillis');
   });
