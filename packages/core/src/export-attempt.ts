@@ -1,6 +1,6 @@
 import { classifyFailure } from './classify-failure.js';
 import type { Clock } from './clock.js';
-import { ExportError, toError } from './export-error.js';
+import { ExportError } from './export-error.js';
 import { accountedFor, type ExportOutcome, failedOutcome } from './export-outcome.js';
 import type { SpanBatch } from './span-batch.js';
 import type { ExportContext, SpanBatchExporter } from './span-batch-exporter.js';
@@ -74,7 +74,7 @@ async function callExporter(
     if (accountedFor(outcome) === batch.spanCount) return outcome;
     throw new Error(`the exporter accounted for ${accountedFor(outcome)} of ${batch.spanCount} spans`);
   } catch (thrown) {
-    const { failure, error, retryAfterMillis } = classifyFailure(toError(thrown));
+    const { failure, error, retryAfterMillis } = classifyFailure(thrown);
     return failedOutcome(batch, failure, error, retryAfterMillis);
   }
 }

@@ -12,11 +12,15 @@ export class ExportError extends Error {
   }
 }
 
-/** Turns whatever was thrown into an `Error`, so that a failure always carries one. */
+/** Turns whatever was thrown into an `Error`, so that a failure always carries one. Never throws. */
 export function toError(thrown: unknown, message = 'export failed'): Error {
-  if (thrown instanceof Error) return thrown;
-  if (isErrorLike(thrown)) return Object.assign(new Error(thrown.message), thrown);
-  return new Error(thrown === undefined ? message : `${message}: ${String(thrown)}`, { cause: thrown });
+  try {
+    if (thrown instanceof Error) return thrown;
+    if (isErrorLike(thrown)) return Object.assign(new Error(thrown.message), thrown);
+    return new Error(thrown === undefined ? message : `${message}: ${String(thrown)}`, { cause: thrown });
+  } catch {
+    return new Error(message, { cause: thrown }); // a value without a string form, or one that throws when it is read
+  }
 }
 
 // Errors of another realm (vm contexts, jest) are not `instanceof Error` here.

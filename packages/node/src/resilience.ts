@@ -75,6 +75,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     clock,
   });
   const hot = new RetryingSpanExporter({ ...sections.retry, exporter: failover, clock });
+  signals.publish('throttledExports', () => hot.stats().throttled);
   const spool = new MemorySpool({ ...sections.spool });
   const tiered = new TieredSpanExporter({ ...sections.tiered, hot, spool, signals, clock });
   const processor = new AdaptiveBatchSpanProcessor({

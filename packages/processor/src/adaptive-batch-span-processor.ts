@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   adaptSpanExporter,
   type BatchToken,
@@ -103,6 +104,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     this.wait = new BatchWait({ ...wait, min: adaptive ? wait.min : wait.max, worthwhileSpans: batchSize.min });
     this.log = new LimitedLog('AdaptiveBatchSpanProcessor', { clock });
     this.instruments = processorInstruments(() => this.stats());
+    setMaxListeners(0, this.abortExports.signal); // one listener per open export, of which there may be more than 10
     this.unpublish = [
       signals?.publish('queueSize', () => this.queue.spanCount),
       signals?.publish('queueUtilization', () => this.utilization),
