@@ -106,11 +106,14 @@ function readEndpoint(value: unknown, path: string): EndpointSettings {
 }
 
 function readExporter(value: unknown, path: string): EndpointSettings {
-  const named = typeof value === 'object' && value !== null && 'exporter' in value;
-  const { exporter, ...rest } = named
-    ? shape(EXPORTER)(value, path)
-    : { exporter: anyExporter()(value, path), ...NOT_NAMED };
+  // Exporters may have a member named `exporter` too: ours that wrap one do.
+  const named = isNamed(value) ? shape(EXPORTER)(value, path) : { ...NOT_NAMED, exporter: anyExporter()(value, path) };
+  const { exporter, ...rest } = named;
   return { ...rest, source: { kind: 'exporter', exporter } };
+}
+
+function isNamed(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'exporter' in value && !('shutdown' in value);
 }
 
 const COMMON = {

@@ -1,5 +1,6 @@
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
-import { ConfigurationError } from '@otel-resilience/core';
+import { adaptSpanExporter, ConfigurationError } from '@otel-resilience/core';
+import { RetryingSpanExporter } from '@otel-resilience/exporter';
 import { CountingReceiver, ScriptedExporter } from '@otel-resilience/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { resilience } from './resilience.js';
@@ -63,6 +64,16 @@ describe('resilience', () => {
     expect(second.spans).toHaveLength(3);
     expect(first.shutdowns).toBe(1);
     expect(second.shutdowns).toBe(1);
+  });
+
+  it('takes exporters that are wrapped already', async () => {
+    const leaf = new ScriptedExporter();
+    const wrapped = adaptSpanExporter(leaf, { maxConcurrentExports: 3 });
+    const r = resilience({ exporters: [wrapped, new RetryingSpanExporter({ exporter: new ScriptedExporter() })] });
+    const provider = new BasicTracerProvider({ spanProcessors: r.sdk.spanProcessors });
+    endSpans(provider, 3);
+    await provider.shutdown();
+    expect(leaf.spans).toHaveLength(3);
   });
 
   it.each([{ OTEL_SDK_DISABLED: 'true' }, { OTEL_TRACES_EXPORTER: 'none' }])('with %j has no processor', (env) => {
