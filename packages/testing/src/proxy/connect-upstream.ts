@@ -31,20 +31,22 @@ function attempt(
 ): Promise<Socket | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
-    const giveUp = () => socket.destroy();
-    const timer = clock.setTimeout(giveUp, timeoutMillis);
     const settle = (result: Socket | undefined) => {
       clock.clearTimeout(timer);
       signal.removeEventListener('abort', giveUp);
       socket.off('connect', onConnect);
-      socket.off('close', onClose);
+      socket.off('close', giveUp);
       resolve(result);
     };
+    const giveUp = () => {
+      socket.destroy();
+      settle(undefined);
+    };
     const onConnect = () => settle(socket);
-    const onClose = () => settle(undefined);
+    const timer = clock.setTimeout(giveUp, timeoutMillis);
     socket.on('error', () => {}); // 'close' follows
     socket.on('connect', onConnect);
-    socket.on('close', onClose);
+    socket.on('close', giveUp);
     signal.addEventListener('abort', giveUp);
     if (signal.aborted) giveUp();
   });
