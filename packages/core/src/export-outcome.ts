@@ -107,11 +107,19 @@ export function totalDropped(dropped: Readonly<Record<string, number>>): number 
   return total;
 }
 
-/** How many spans an outcome speaks of; equals the batch's `spanCount` when the exporter kept the contract. */
+/**
+ * How many spans an outcome speaks of; equals the batch's `spanCount` when the exporter kept the contract. `NaN` when
+ * a count is negative or not whole: the ledger could not add it up.
+ */
 export function accountedFor(outcome: ExportOutcome): number {
   const { delivered, rejected, stored, dropped, remaining } = outcome;
-  return delivered + rejected + stored + totalDropped(dropped) + (remaining?.spanCount ?? 0);
+  let spans = 0;
+  for (const count of [delivered, rejected, stored, remaining?.spanCount ?? 0]) spans += whole(count);
+  for (const reason in dropped) spans += whole(dropped[reason]!);
+  return spans;
 }
+
+const whole = (count: number): number => (Number.isSafeInteger(count) && count >= 0 ? count : Number.NaN);
 
 function addDrops(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Record<string, number> {
   const sum: Record<string, number> = { ...a };

@@ -6,6 +6,7 @@ import {
   metrics,
   type Observable,
 } from '@opentelemetry/api';
+import { LimitedLog } from './limited-log.js';
 
 /** Semantic conventions 1.45 (experimental). */
 export const METRIC = {
@@ -26,6 +27,7 @@ interface ObservedInstrument {
   readonly read: (report: (value: number, attributes?: Attributes) => void) => void;
 }
 
+/** None of the methods throws, whatever the meter provider does. */
 export interface Instruments {
   /** `<type>/<n>`, unique in the process. */
   readonly componentName: string;
@@ -48,10 +50,27 @@ export function createInstruments(componentType: string, observed: readonly Obse
   let provider: MeterProvider | undefined;
   let duration: Histogram | undefined;
   let unregister: Array<() => void> = [];
+  const log = new LimitedLog(componentType);
 
+  const attempt = (what: string, run: () => void) => {
+    try {
+      run();
+    } catch (thrown) {
+      log.warn('metrics', () => `${what} failed: ${thrown}`);
+    }
+  };
   const release = () => {
-    for (const undo of unregister) undo();
+    for (const undo of unregister) attempt('taking a metric away', undo);
     unregister = [];
+  };
+  const register = (meterProvider: MeterProvider) => {
+    const meter = meterProvider.getMeter('otel-resilience');
+    duration = meter.createHistogram(METRIC.operationDuration, {
+      unit: 's',
+      description: 'Duration of exporting a batch.',
+      advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] },
+    });
+    for (const instrument of observed) unregister.push(observe(meter, instrument, identity));
   };
 
   return {
@@ -61,15 +80,11 @@ export function createInstruments(componentType: string, observed: readonly Obse
       if (current === provider) return;
       release();
       provider = current;
-      const meter = current.getMeter('otel-resilience');
-      duration = meter.createHistogram(METRIC.operationDuration, {
-        unit: 's',
-        description: 'Duration of exporting a batch.',
-        advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] },
-      });
-      unregister = observed.map((instrument) => observe(meter, instrument, identity));
+      duration = undefined;
+      attempt('registering metrics', () => register(current));
     },
-    recordDuration: (seconds, attributes) => duration?.record(seconds, { ...identity, ...attributes }),
+    recordDuration: (seconds, attributes) =>
+      attempt('recording a duration', () => duration?.record(seconds, { ...identity, ...attributes })),
     shutdown: release,
   };
 }

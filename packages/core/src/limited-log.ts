@@ -17,7 +17,10 @@ export class LimitedLog {
     this.intervalMillis = intervalMillis;
   }
 
-  /** `kind` comes from the code, never from data, so that the kinds are few. */
+  /**
+   * `kind` comes from the code, never from data, so that the kinds are few. Never throws: neither a logger that does,
+   * nor a value that cannot be shown, may end what is being logged about.
+   */
   warn(kind: string, message: () => string): void {
     const now = this.clock.now();
     const state = this.kinds.get(kind) ?? { nextAt: Number.NEGATIVE_INFINITY, heldBack: 0 };
@@ -29,6 +32,10 @@ export class LimitedLog {
     const since = state.heldBack > 0 ? ` (and ${state.heldBack} more since the last line)` : '';
     state.nextAt = now + this.intervalMillis;
     state.heldBack = 0;
-    diag.warn(`${this.component}: ${message()}${since}`);
+    try {
+      diag.warn(`${this.component}: ${message()}${since}`);
+    } catch {
+      // There is nobody left to tell.
+    }
   }
 }

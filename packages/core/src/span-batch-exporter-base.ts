@@ -15,6 +15,7 @@ import {
   SPAN_BATCH_EXPORTER,
   type SpanBatchExporter,
 } from './span-batch-exporter.js';
+import { suppressTracing } from './suppress-tracing.js';
 
 export interface SpanBatchExporterBaseOptions {
   /** The exporters this one wraps; flush and shutdown reach all of them. Default: none, a leaf. */
@@ -110,9 +111,9 @@ export abstract class SpanBatchExporterBase implements SpanBatchExporter, SpanEx
   }
 }
 
-// A child that throws synchronously must not leave the next one uncalled.
+// A child that throws synchronously must not leave the next one uncalled. What any of them sends is not the caller's.
 async function call(fn: () => Promise<void>): Promise<void> {
-  await fn();
+  await suppressTracing(fn);
 }
 
 function toExportResult(outcome: ExportOutcome): ExportResult {
