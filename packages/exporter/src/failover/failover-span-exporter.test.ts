@@ -1,3 +1,10 @@
+import { metrics } from '@opentelemetry/api';
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
 import {
   ConfigurationError,
   deliveredOutcome,
@@ -393,6 +400,32 @@ describe('what it tells', () => {
     });
     expect(b).toMatchObject({ counts: { attempts: 1, succeeded: 1, deliveredSpans: 10 }, lastFailure: undefined });
     expect(JSON.stringify([a, b])).not.toContain('s3cret');
+  });
+
+  it('counts failovers as a metric, by endpoint', async () => {
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+    const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
+    metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
+    try {
+      const { run } = setUp([fail('permanent'), ok]);
+      const collected = async () => {
+        const { resourceMetrics } = await reader.collect();
+        const all = resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics);
+        const points = all.find(
+          ({ descriptor }) => descriptor.name === 'otel_resilience.exporter.failovers',
+        )?.dataPoints;
+        return points?.map(({ attributes, value }) => [attributes['otel_resilience.endpoint'], value]);
+      };
+      await run();
+      await run();
+      expect(await collected()).toEqual([
+        ['A', 2],
+        ['B', 0],
+      ]);
+    } finally {
+      metrics.disable();
+      await reader.shutdown();
+    }
   });
 
   it('publishes the share of failed endpoints until it is shut down', async () => {
