@@ -380,6 +380,15 @@ describe('control by hand', () => {
     expect(breaker.state).toBe('open');
   });
 
+  it('asked for a second time, changes nothing: calls in flight still count', () => {
+    const { breaker } = setUp();
+    breaker.metricsOnly();
+    const permit = breaker.tryAcquire()!;
+    breaker.metricsOnly();
+    permit.failure();
+    expect(breaker.metrics()).toMatchObject({ windowCalls: 1, stateChanges: 1 });
+  });
+
   it('reset() closes, and forgets the window, the row and the back-off', async () => {
     const { clock, breaker, fail } = setUp();
     fail(5);

@@ -62,6 +62,14 @@ describe('stateChange', () => {
     expect(breaker.state).toBe('forced-open');
   });
 
+  it('may be used to overrule a recovery', () => {
+    const breaker = new CircuitBreaker({ consecutiveFailures: 1, halfOpenSuccesses: 1 });
+    breaker.on('stateChange', ({ to }) => to === 'half-open' && breaker.trip());
+    breaker.tryAcquire()!.failure();
+    breaker.tryAcquire({ lastResort: true })!.success();
+    expect(breaker.state).toBe('forced-open');
+  });
+
   it('is no longer sent to a listener that has been taken away', () => {
     const { breaker, open } = setUp();
     let calls = 0;

@@ -66,7 +66,7 @@ export class TimeWindow implements CallWindow {
   }
 
   private stepTo(now: number): void {
-    if (this.calls === 0 || now - this.stepEndsAt >= this.stepMillis * (STEPS - 1)) {
+    if (now - this.stepEndsAt >= this.stepMillis * (STEPS - 1)) {
       this.clear();
       // The steps begin with the first call, so that this one stays for the whole length of the window.
       this.stepEndsAt = now + this.stepMillis;
