@@ -50,6 +50,7 @@ export function createInstruments(componentType: string, observed: readonly Obse
   let provider: MeterProvider | undefined;
   let duration: Histogram | undefined;
   let unregister: Array<() => void> = [];
+  let closed = false;
   const log = new LimitedLog(componentType);
 
   const attempt = (what: string, run: () => void) => {
@@ -77,7 +78,7 @@ export function createInstruments(componentType: string, observed: readonly Obse
     componentName,
     refresh() {
       const current = metrics.getMeterProvider();
-      if (current === provider) return;
+      if (closed || current === provider) return;
       release();
       provider = current;
       duration = undefined;
@@ -85,7 +86,10 @@ export function createInstruments(componentType: string, observed: readonly Obse
     },
     recordDuration: (seconds, attributes) =>
       attempt('recording a duration', () => duration?.record(seconds, { ...identity, ...attributes })),
-    shutdown: release,
+    shutdown() {
+      closed = true;
+      release();
+    },
   };
 }
 

@@ -134,7 +134,7 @@ export function list<T>(read: OptionReader<T>, { min = 0 }: { min?: number } = {
     if (!Array.isArray(value) || value.length < min) {
       throw new ConfigurationError(path, min > 0 ? `a list of at least ${min}` : 'a list', value);
     }
-    return Object.freeze(value.map((item, index) => read(item, `${path}[${index}]`)));
+    return Object.freeze(Array.from(value, (item, index) => read(item, `${path}[${index}]`)));
   };
 }
 

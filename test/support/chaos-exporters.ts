@@ -1,0 +1,183 @@
+import type { Clock, ExportContext, ExportOutcome, ReadableSpan, SpanBatch, SpanExporter } from '@otel-resilience/core';
+import { ExportError, failedOutcome } from '@otel-resilience/core';
+import { type ExportStep, type OutcomeStep, ScriptedBatchExporter, ScriptedExporter } from '@otel-resilience/testing';
+import fc from 'fast-check';
+import { UNPRINTABLE } from './hostile-spans.js';
+
+/** An exporter that behaves as arbitrarily as its script, and what a test wants to know of it. */
+export interface Chaos {
+  readonly exporter: SpanExporter | ScriptedBatchExporter;
+  /** What it bears at a time. */
+  readonly bears: number;
+  readonly observed: {
+    readonly openExports: number;
+    readonly maxOpenExports: number;
+    readonly shutdowns: number;
+  };
+  /** Every span it was given, in order. */
+  readonly spans: readonly ReadableSpan[];
+  /** Answers, late, what hangs. */
+  release(): void;
+}
+
+type Observe = (what: string) => void;
+
+const fail = (properties: object, message = 'no') => Object.assign(new Error(message), properties);
+const error = fc.constantFrom<(() => Error | undefined)[]>(
+  () => undefined,
+  () => fail({}),
+  () => fail({ code: 400 }),
+  () => fail({ code: 429, headers: { 'retry-after': '3' } }),
+  () => fail({ code: 503 }),
+  () => fail({ code: 'ECONNREFUSED' }),
+  () => fail({ code: 14, details: 'gone' }),
+  () => fail({}, 'Concurrent export limit reached'),
+  () => new ExportError('SHUTDOWN', 'stopping'),
+);
+const delayMillis = fc.option(fc.nat(40_000), { nil: undefined });
+const thrown = fc.constantFrom<unknown[]>(new Error('thrown'), undefined, 'a string', UNPRINTABLE);
+const lifecycle = fc.constantFrom('resolve', 'resolve', 'reject', 'throw', 'never');
+
+const stockStep: fc.Arbitrary<ExportStep> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('success' as const), delayMillis }) },
+  fc.record({ kind: fc.constant('failure' as const), error: error.map((make) => make()), delayMillis }),
+  fc.record({ kind: fc.constantFrom('throw' as const, 'reject' as const), error: thrown }),
+  fc.record({ kind: fc.constant('twice' as const), error: error.map((make) => make()), delayMillis }),
+  fc.constantFrom<ExportStep[]>('never', 'afterShutdown'),
+);
+
+/** A stock `SpanExporter`; a wrong one returns promises, throws, calls back twice, late or never. */
+export const stockChaos = fc
+  .record({ script: fc.array(stockStep, { maxLength: 12 }), onForceFlush: lifecycle, onShutdown: lifecycle })
+  .map((options) => (clock: Clock, observe: Observe): Chaos => {
+    const scripted = new ScriptedExporter({ ...options, clock });
+    return {
+      exporter: {
+        export(spans, resultCallback) {
+          observe('export');
+          return scripted.export(spans, resultCallback);
+        },
+        forceFlush() {
+          observe('forceFlush');
+          return scripted.forceFlush();
+        },
+        shutdown() {
+          observe('shutdown');
+          return scripted.shutdown();
+        },
+      },
+      bears: 1,
+      observed: scripted,
+      get spans() {
+        return scripted.spans;
+      },
+      release: () => scripted.answerOpen(),
+    };
+  });
+
+const FAILURES = ['retryable', 'throttled', 'permanent', 'refused', 'shutdown'] as const;
+const share = fc.constantFrom(0, 0, 0.5, 1);
+type BatchStep = (released: Promise<void>) => OutcomeStep;
+
+const batchStep: fc.Arbitrary<BatchStep> = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('delivered', 'stored'), delayMillis }).map(always) },
+  fc
+    .record({ failure: fc.constantFrom(...FAILURES), delivered: share, rejected: share, stored: share })
+    .map((shares) => always((batch) => partly(batch, shares))),
+  fc.constantFrom<BatchStep[]>(
+    always('hang'),
+    always((batch, { signal }) => untilAborted(batch, signal)),
+    (released) => (batch) => released.then(() => partly(batch, { delivered: 1 })),
+    // Outcomes that do not add up.
+    always(() => undefined as never),
+    always(() => ({}) as never),
+    always(() => partly({ spanCount: 1_000 } as SpanBatch, { delivered: 1 })),
+    always((batch) => ({ delivered: -1, rejected: batch.spanCount + 1, stored: 0, dropped: {} })),
+    always((batch) => ({ delivered: batch.spanCount - 0.5, rejected: 0.5, stored: 0, dropped: {} })),
+  ),
+  thrown.map((error) => always({ kind: 'throw', error })),
+);
+
+/** One of ours, or of a user's own; a wrong one rejects, or returns outcomes that do not add up. */
+export const batchChaos = fc
+  .record({
+    steps: fc.array(batchStep, { maxLength: 12 }),
+    maxConcurrentExports: fc.integer({ min: 1, max: 8 }),
+    onForceFlush: lifecycle,
+    onShutdown: lifecycle,
+  })
+  .map(({ steps, ...options }) => (clock: Clock, observe: Observe): Chaos => {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const exporter = new ObservedBatchExporter(observe, {
+      ...options,
+      script: steps.map((step) => step(released)),
+      clock,
+    });
+    return {
+      exporter,
+      bears: options.maxConcurrentExports,
+      observed: exporter,
+      get spans() {
+        return exporter.exports.flatMap(({ batch }) => batch.spans());
+      },
+      release,
+    };
+  });
+
+class ObservedBatchExporter extends ScriptedBatchExporter {
+  private readonly observe: Observe;
+
+  constructor(observe: Observe, options: ConstructorParameters<typeof ScriptedBatchExporter>[0]) {
+    super(options);
+    this.observe = observe;
+  }
+
+  override exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    this.observe('exportBatch');
+    return super.exportBatch(batch, context);
+  }
+
+  protected override onFlush(): Promise<void> {
+    this.observe('forceFlush');
+    return super.onFlush();
+  }
+
+  protected override onShutdown(): Promise<void> {
+    this.observe('shutdown');
+    return super.onShutdown();
+  }
+}
+
+function always(step: OutcomeStep): BatchStep {
+  return () => step;
+}
+
+interface Shares {
+  readonly delivered?: number;
+  readonly rejected?: number;
+  readonly stored?: number;
+  readonly failure?: (typeof FAILURES)[number];
+}
+
+/** Each share is taken from what the ones before it have left; the rest fails, or is dropped without a failure. */
+function partly(batch: SpanBatch, { failure, ...shares }: Shares): ExportOutcome {
+  let left = batch.spanCount;
+  const take = (share = 0) => {
+    const taken = Math.floor(left * share);
+    left -= taken;
+    return taken;
+  };
+  const settled = { delivered: take(shares.delivered), rejected: take(shares.rejected), stored: take(shares.stored) };
+  if (left === 0 || !failure) return { ...settled, dropped: left > 0 ? { chaos: left } : {} };
+  const { remaining, error } = failedOutcome(batch.slice(batch.spanCount - left), failure, new Error(failure));
+  return { ...settled, dropped: {}, remaining: remaining!, failure, error: error! };
+}
+
+function untilAborted(batch: SpanBatch, signal: AbortSignal): Promise<ExportOutcome> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(failedOutcome(batch, 'retryable', signal.reason)), { once: true });
+  });
+}
