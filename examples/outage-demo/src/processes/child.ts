@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Methods, Reply, Request } from './answer-parent.js';
 
@@ -45,13 +46,14 @@ export class Child<M extends Methods> {
     this.name = name;
     this.process = fork(module, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: ownEnvironment() });
     running.add(this.process);
-    for (const stream of [this.process.stdout!, this.process.stderr!]) {
-      createInterface({ input: stream }).on('line', (line) => {
+    const outputs = [this.process.stdout!, this.process.stderr!].map((input) => {
+      const lines = createInterface({ input }).on('line', (line) => {
         this.lastLines.push(line);
         if (this.lastLines.length > KEPT_LINES) this.lastLines.shift();
         onOutput(`${name}: ${line}`);
       });
-    }
+      return once(lines, 'close');
+    });
     this.process.on('message', (reply: Reply) => this.settle(reply));
     this.exited = new Promise((resolve) => {
       const end = (why: string) => {
@@ -60,7 +62,11 @@ export class Child<M extends Methods> {
         resolve();
       };
       this.process.once('error', (error) => end(error.message));
-      this.process.once('close', (code, signal) => end(`ended with ${signal ?? `code ${code}`}`));
+      // Not 'close': after a disconnect() on this side it never comes.
+      this.process.once('exit', async (code, signal) => {
+        await Promise.all(outputs);
+        end(`ended with ${signal ?? `code ${code}`}`);
+      });
     });
   }
 
