@@ -44,6 +44,10 @@ function listen(server: Server, port: number, host: string): Promise<number> {
   });
 }
 
+/** `http://host:port`, with an IPv6 address in brackets. */
+export const urlOf = ({ host, port }: { readonly host: string; readonly port: number }): string =>
+  `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+
 /** Stops listening; resolves when the last connection is gone. A server that does not listen is closed already. */
 export function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));

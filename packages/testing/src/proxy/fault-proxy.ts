@@ -12,7 +12,7 @@ import {
   systemClock,
   text,
 } from '@otel-resilience/core';
-import { closeServer, listenOn } from '../listening.js';
+import { closeServer, listenOn, urlOf } from '../listening.js';
 import { connectUpstream, type UpstreamAddress } from './connect-upstream.js';
 import type { Direction, Link, ProxyMode } from './link.js';
 import { ProxyConnection } from './proxy-connection.js';
@@ -142,7 +142,7 @@ export class FaultProxy {
 
   /** `http://host:port`. */
   get url(): string {
-    return `http://${this.host}:${this.port}`;
+    return urlOf(this);
   }
 
   /** Shapes how bytes pass from now on, those already waiting included. */

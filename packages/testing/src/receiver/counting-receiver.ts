@@ -10,6 +10,7 @@ import {
   type Timer,
   text,
 } from '@otel-resilience/core';
+import { urlOf } from '../listening.js';
 import { Script, step } from '../script.js';
 import { type DecodedRequest, decodeRequest } from './decode-request.js';
 import type { Door, DoorRequest } from './door.js';
@@ -118,7 +119,7 @@ export class CountingReceiver {
 
   /** `http://host:port`: what `OTEL_EXPORTER_OTLP_ENDPOINT` takes, and the stock gRPC exporter's `url`. */
   get url(): string {
-    return `http://${this.host}:${this.port}`;
+    return urlOf(this);
   }
 
   /** What a stock exporter's `url` option takes: over HTTP with the path. */

@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { closeServer, listenOn, track } from '../listening.js';
 import { resetNow } from '../reset-now.js';
@@ -49,7 +48,7 @@ export class HttpDoor implements Door {
     if (request.method !== 'POST') return end(response, 405, { allow: 'POST' });
     if (!Object.hasOwn(FORMATS, type)) return end(response, 415);
     const body = await this.read(request);
-    if (body === 'tooLarge') return end(response, 413, { connection: 'close' });
+    if (body === 'tooLarge') return end(response, 413);
     if (body === 'undecodable') return end(response, 400);
     const format = FORMATS[type];
     const answer = await this.takeIn({ body, format, headers: flatten(request) });
@@ -74,28 +73,27 @@ export class HttpDoor implements Door {
     end(response, 200, { 'content-type': type }, encodeResponse(answer, type));
   }
 
-  private async read(request: IncomingMessage): Promise<Buffer | 'tooLarge' | 'undecodable'> {
+  private read(request: IncomingMessage): Promise<Buffer | 'tooLarge' | 'undecodable'> {
     const encoding = request.headers['content-encoding'] ?? 'identity';
-    if (encoding !== 'gzip' && encoding !== 'identity') return 'undecodable';
-    let stream: Readable = request;
-    if (encoding === 'gzip') {
-      const gunzip = createGunzip();
-      request.on('error', (error) => gunzip.destroy(error));
-      stream = request.pipe(gunzip);
-    }
-    const chunks: Buffer[] = [];
-    let byteLength = 0;
-    try {
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
+    if (encoding !== 'gzip' && encoding !== 'identity') return Promise.resolve('undecodable');
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let byteLength = 0;
+      const stream = encoding === 'gzip' ? request.pipe(createGunzip()) : request;
+      stream.on('data', (chunk: Buffer) => {
         byteLength += chunk.byteLength;
-        if (byteLength > this.maxRequestBytes) return 'tooLarge';
-        chunks.push(chunk);
-      }
-    } catch (error) {
-      if (request.destroyed && !request.complete) throw error;
-      return 'undecodable';
-    }
-    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+        if (byteLength <= this.maxRequestBytes) chunks.push(chunk);
+        else resolve('tooLarge'); // the rest is read and thrown away: the connection stays usable
+      });
+      stream.on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)));
+      stream.on('error', () => {
+        resolve('undecodable');
+        request.resume();
+      });
+      request.on('close', () => {
+        if (!request.complete) reject(new Error('the request was cut short'));
+      });
+    });
   }
 }
 
