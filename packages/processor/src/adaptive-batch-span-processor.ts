@@ -16,16 +16,17 @@ import {
   type SpanBatchExporter,
   type SpanProcessor,
   settledBy,
+  suppressTracing,
   systemClock,
-  type Timer,
   totalDropped,
 } from '@otel-resilience/core';
 import { BatchSize } from './batch-size.js';
+import { BatchTimer } from './batch-timer.js';
 import { BatchWait } from './batch-wait.js';
 import { admit } from './drop-policies.js';
 import { exportChunk } from './export-chunk.js';
 import { ExportSlots } from './export-slots.js';
-import { FlushTracker } from './flush-tracker.js';
+import { type FlushResult, FlushTracker } from './flush-tracker.js';
 import {
   type AdaptiveBatchSpanProcessorOptions,
   MAX_BATCH_BYTES,
@@ -67,18 +68,17 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   private readonly clock: Clock;
   private readonly exporter: SpanBatchExporter;
   private readonly ledger = new Ledger();
-  private readonly tracker = new FlushTracker();
+  private readonly tracker: FlushTracker;
   private readonly queue: SpanQueue;
   private readonly slots: ExportSlots;
   private readonly batchSize: BatchSize;
   private readonly wait: BatchWait;
+  private readonly timer: BatchTimer;
   private readonly log: LimitedLog;
   private readonly instruments: Instruments;
   private readonly unpublish: Array<() => void>;
   private readonly abortExports = new AbortController();
   private phase: 'running' | 'stopping' | 'stopped' = 'running';
-  private timer: Timer | undefined;
-  private pausedUntil = Number.NEGATIVE_INFINITY;
   private shutdownPromise: Promise<void> | undefined;
 
   constructor(options: AdaptiveBatchSpanProcessorOptions) {
@@ -86,6 +86,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     const { batchSize, wait, adaptive, signals, clock = systemClock } = this.settings;
     this.clock = clock;
     this.exporter = adaptSpanExporter(this.settings.exporter, { clock });
+    this.tracker = new FlushTracker(clock);
     this.queue = new SpanQueue({
       chunkSize: batchSize.initial,
       maxChunkBytes: MAX_BATCH_BYTES,
@@ -102,6 +103,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
       clock.now(),
     );
     this.wait = new BatchWait({ ...wait, min: adaptive ? wait.min : wait.max, worthwhileSpans: batchSize.min });
+    this.timer = new BatchTimer(clock, () => this.pump());
     this.log = new LimitedLog('AdaptiveBatchSpanProcessor', { clock });
     this.instruments = processorInstruments(() => this.stats());
     setMaxListeners(0, this.abortExports.signal); // one listener per open export, of which there may be more than 10
@@ -139,25 +141,19 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
 
   /**
    * Resolves when every span that ended before is acknowledged or durably stored. Rejects when some could not be
-   * exported, and at the deadline.
+   * exported, or were dropped to make room for others, and at the deadline.
    */
   async forceFlush({ deadline }: DeadlineOptions = {}): Promise<void> {
-    if (this.shutdownPromise) return this.shutdownPromise;
+    if (this.phase === 'stopped') return;
     const until = deadline ?? this.clock.now() + this.settings.flushTimeoutMillis;
-    const flushed = this.drain().then(async ({ failedSpans, error }) => {
-      await this.exporter.forceFlush({ deadline: until });
-      if (failedSpans > 0) throw new Error(`forceFlush: ${failedSpans} spans were not exported`, { cause: error });
-    });
-    if (!(await settledBy(this.clock, until, flushed))) {
-      flushed.catch(() => {}); // it may still fail, with nobody waiting
-      throw new ExportError('DEADLINE_EXCEEDED', 'forceFlush: not every span was exported in time');
-    }
-    await flushed;
+    await suppressTracing(() => this.flush(until));
   }
 
   /** Exports what it can within the deadline, then shuts the exporter down, whatever happened. Never rejects. */
   shutdown({ deadline }: DeadlineOptions = {}): Promise<void> {
-    this.shutdownPromise ??= this.stop(deadline ?? this.clock.now() + this.settings.shutdownTimeoutMillis);
+    this.shutdownPromise ??= suppressTracing(() =>
+      this.stop(deadline ?? this.clock.now() + this.settings.shutdownTimeoutMillis),
+    );
     return this.shutdownPromise;
   }
 
@@ -179,39 +175,24 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
         () => `the queue is full (${queue.spanCount} spans, ${queue.bytes} bytes): dropping spans`,
       );
     if (queue.hasSealed && this.slots.hasFree) this.pump();
-    else this.timer ??= this.clock.setTimeout(this.onWaitOver, this.wait.currentMillis);
+    else this.timer.arm(this.wait.currentMillis);
   }
 
-  private readonly onWaitOver = (): void => {
-    this.timer = undefined;
-    // Without a free slot the open batch may as well go on filling: it leaves with the next slot.
-    if (this.slots.hasFree) this.queue.sealOpen();
-    this.pump();
-  };
-
-  /** Hands sealed batches to the exporter while slots are free; arms the timer for what is still open. */
+  /** Hands sealed batches to the exporter while slots are free; arms the timer for what stays. */
   private pump(): void {
     const now = this.clock.now();
-    while (this.slots.hasFree && now >= this.pausedUntil) {
+    while (this.slots.hasFree && !this.timer.isPaused(now)) {
+      // Not before a slot is free: until then the open batches, one per lane, may as well go on filling.
+      if (this.timer.due) {
+        this.queue.sealOpen();
+        this.timer.restart();
+      }
       const chunk = this.queue.take();
       if (!chunk) break;
       this.dispatch(chunk);
     }
-    this.armTimer(now);
-  }
-
-  /** One timer, for the end of a pause or of the wait; none while nothing is queued. */
-  private armTimer(now: number): void {
-    if (this.queue.spanCount === 0 || this.phase === 'stopped') this.clearTimer();
-    else if (this.pausedUntil > now) {
-      this.clearTimer();
-      this.timer = this.clock.setTimeout(this.onWaitOver, this.pausedUntil - now);
-    } else this.timer ??= this.clock.setTimeout(this.onWaitOver, this.wait.currentMillis);
-  }
-
-  private clearTimer(): void {
-    this.clock.clearTimeout(this.timer);
-    this.timer = undefined;
+    if (this.queue.spanCount === 0 || this.phase === 'stopped') this.timer.stop();
+    else this.timer.arm(this.wait.currentMillis);
   }
 
   private dispatch(chunk: QueuedChunk): void {
@@ -220,17 +201,20 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     const startedAt = clock.now();
     this.wait.observe(chunk.spanCount, startedAt);
     const token = this.ledger.dispatch(chunk.spanCount);
-    exportChunk(chunk, {
-      exporter,
-      slots,
-      clock,
-      timeoutMillis: this.settings.exportTimeoutMillis,
-      signal: this.abortExports.signal,
-      onLateOutcome: (late) => {
-        token.settle(late);
-        this.pump();
-      },
-    }).then((outcome) => this.settle(chunk, token, outcome, startedAt));
+    // Whoever ended the last span of this batch has nothing to do with what happens to it.
+    suppressTracing(() =>
+      exportChunk(chunk, {
+        exporter,
+        slots,
+        clock,
+        timeoutMillis: this.settings.exportTimeoutMillis,
+        signal: this.abortExports.signal,
+        onLateOutcome: (late) => {
+          token.settle(late);
+          this.pump();
+        },
+      }).then((outcome) => this.settle(chunk, token, outcome, startedAt)),
+    );
   }
 
   private settle(chunk: QueuedChunk, token: BatchToken, outcome: ExportOutcome, startedAt: number): void {
@@ -244,30 +228,42 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     const lost = (outcome.remaining?.spanCount ?? 0) + outcome.rejected + totalDropped(outcome.dropped);
     if (lost > 0)
       this.log.warn('export_failed', () => `${lost} spans were not exported: ${error?.message ?? 'rejected'}`);
-    if (failure === 'refused') this.pausedUntil = now + REFUSAL_PAUSE_MILLIS;
-    this.tracker.closed(chunk.generation, lost, error);
+    if (failure === 'refused') this.timer.pause(REFUSAL_PAUSE_MILLIS);
+    if (lost > 0) this.tracker.lost(chunk.generation, lost, error);
+    this.tracker.closed(chunk.generation);
     this.pump();
   }
 
-  /** Everything that has ended so far leaves as fast as the slots allow. */
-  private drain() {
+  private async flush(until: number): Promise<void> {
+    const result = await this.drain(until);
+    const flushed = result && suppressed(() => this.exporter.forceFlush({ deadline: until }));
+    if (!flushed || !(await settledBy(this.clock, until, flushed))) {
+      throw new ExportError('DEADLINE_EXCEEDED', 'forceFlush: not every span was exported in time');
+    }
+    await flushed;
+    const { failedSpans, error } = result;
+    if (failedSpans > 0) throw new Error(`forceFlush: ${failedSpans} spans were not exported`, { cause: error });
+  }
+
+  /** Everything that has ended so far leaves as fast as the slots allow: `undefined` if that is not by the deadline. */
+  private drain(deadline: number): Promise<FlushResult | undefined> {
     const generation = this.queue.endGeneration();
     this.pump();
-    return this.tracker.wait(generation);
+    return this.tracker.wait(generation, deadline);
   }
 
   private async stop(deadline: number): Promise<void> {
     this.phase = 'stopping';
-    const { clock } = this;
     // The exporter gets the second half: it may have retries to end, a spool to replay, connections to close.
-    await settledBy(clock, (clock.now() + deadline) / 2, this.drain());
-    await settledBy(clock, deadline, shutDown(this.exporter, deadline));
+    await this.drain((this.clock.now() + deadline) / 2);
+    const shutDown = suppressed(() => this.exporter.shutdown({ deadline }));
+    await settledBy(this.clock, deadline, shutDown);
     this.phase = 'stopped';
-    this.clearTimer();
+    this.timer.stop();
     this.dropQueue();
     this.abortExports.abort(new ExportError('SHUTDOWN', 'the processor has been shut down'));
     // Only what has just been aborted is still open, and settles in a few microtasks.
-    await settledBy(clock, deadline, this.tracker.wait(this.queue.endGeneration()));
+    await this.tracker.wait(this.queue.endGeneration(), deadline);
     for (const undo of this.unpublish) undo();
     this.instruments.shutdown();
   }
@@ -276,8 +272,9 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     this.queue.sealOpen();
     for (let chunk = this.queue.take(); chunk; chunk = this.queue.take()) {
       this.ledger.dropQueued(chunk.spanCount, 'shutdown');
-      this.tracker.closed(chunk.generation, chunk.spanCount);
-      const { spanCount } = chunk;
+      const { spanCount, generation } = chunk;
+      this.tracker.lost(generation, spanCount);
+      this.tracker.closed(generation);
       this.log.warn('shutdown', () => `shut down with spans in the queue: ${spanCount} dropped`);
     }
   }
@@ -288,9 +285,11 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   }
 }
 
+// By its code, not its class: there may be two copies of core in a process.
 const isTimeout = (error: Error | undefined): boolean =>
-  error instanceof ExportError && error.code === 'DEADLINE_EXCEEDED';
+  (error as { code?: unknown } | undefined)?.code === 'DEADLINE_EXCEEDED';
 
-async function shutDown(exporter: SpanBatchExporter, deadline: number): Promise<void> {
-  await exporter.shutdown({ deadline });
+/** Never throws synchronously. */
+async function suppressed(call: () => Promise<void>): Promise<void> {
+  await suppressTracing(call);
 }

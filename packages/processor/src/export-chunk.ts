@@ -5,7 +5,6 @@ import {
   exportAttempt,
   SpanBatch,
   type SpanBatchExporter,
-  settledBy,
 } from '@otel-resilience/core';
 import type { ExportSlots } from './export-slots.js';
 import { resourcesSettled } from './resources-settled.js';
@@ -35,7 +34,7 @@ export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOption
   const startedAt = clock.now();
   const deadline = startedAt + timeoutMillis;
   const pending = resourcesSettled(chunk.spans);
-  if (pending) await settledBy(clock, Math.min(deadline, startedAt + RESOURCE_WAIT_MILLIS), pending);
+  if (pending) await settledWithin(Math.min(timeoutMillis, RESOURCE_WAIT_MILLIS), pending, { clock, signal });
 
   let called = false;
   const inSlot = async (batch: SpanBatch, context: ExportContext) => {
@@ -50,4 +49,22 @@ export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOption
   const outcome = await exportAttempt({ exportBatch: inSlot }, batch, { signal, deadline }, { clock, onLateOutcome });
   if (!called) slots.release();
   return outcome;
+}
+
+/** Unlike `settledBy`, ends with the signal and keeps no process alive. */
+function settledWithin(
+  millis: number,
+  promise: Promise<unknown>,
+  { clock, signal }: Pick<ExportChunkOptions, 'clock' | 'signal'>,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clock.clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = clock.setTimeout(done, millis);
+    signal.addEventListener('abort', done, { once: true });
+    promise.then(done, done);
+  });
 }

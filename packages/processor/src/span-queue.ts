@@ -19,8 +19,12 @@ export interface SpanQueueOptions {
   readonly maxChunkBytes: number;
   /** Whether spans are kept apart by lane. */
   readonly lanes: boolean;
-  /** Told of every chunk that begins, and of every one evicted to its last span. */
-  readonly tracker: { opened(generation: number): void; closed(generation: number): void };
+  /** Told of every chunk that begins, of every span evicted, and of every chunk evicted to its last span. */
+  readonly tracker: {
+    opened(generation: number): void;
+    lost(generation: number, spans: number): void;
+    closed(generation: number): void;
+  };
 }
 
 /**
@@ -96,6 +100,7 @@ export class SpanQueue {
       if (!chunk) continue;
       this.bytes -= chunk.evict();
       this.spanCount--;
+      this.options.tracker.lost(chunk.generation, 1);
       if (chunk.spanCount === 0) {
         if (queue.sealed[0] === chunk) {
           queue.sealed.shift();
@@ -125,6 +130,8 @@ interface LaneQueue {
   open: Chunk | undefined;
 }
 
+const COMPACTION = 256;
+
 class Chunk implements QueuedChunk {
   readonly generation: number;
   readonly queued: ReadableSpan[] = [];
@@ -151,6 +158,14 @@ class Chunk implements QueuedChunk {
     this.queued[this.evicted] = undefined as never; // the span's memory is free now, not when the chunk leaves
     this.evicted++;
     this.bytes -= bytes;
+    if (this.evicted >= COMPACTION && this.evicted * 2 >= this.queued.length) this.compact();
     return bytes;
+  }
+
+  /** A chunk that never fills up, since the queue's bytes are spent before, is evicted and added to for ever. */
+  private compact(): void {
+    this.queued.splice(0, this.evicted);
+    this.sizes.splice(0, this.evicted);
+    this.evicted = 0;
   }
 }
