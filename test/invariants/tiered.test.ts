@@ -12,6 +12,7 @@ import {
   SpanBatchExporterBase,
   sleep,
 } from '@otel-resilience/core';
+import { FailoverSpanExporter, RetryingSpanExporter } from '@otel-resilience/exporter';
 import { fakeSpan, VirtualClock } from '@otel-resilience/testing';
 import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
 import fc from 'fast-check';
@@ -267,5 +268,61 @@ describe('invariants of the tiered exporter, whatever hot does', () => {
       return { bytes: spool.bytes, openExports, openReplays, timers: clock.pendingTimers, open: backend.open };
     };
     expect(await residue(600_000)).toEqual(await residue(60_000));
+  });
+});
+
+describe('the whole way out: tiered, retry, failover, breakers, with their defaults', () => {
+  const LATENCY_MILLIS = 10;
+  const outage = fc.record({
+    does: fc.constantFrom<Mood[]>({ does: 'hang', deaf: false }, { does: 'fail', failure: 'retryable' }),
+    outageMillis: fc.integer({ min: 500, max: 90_000 }),
+    recovering: fc.constantFrom<number[][]>([0], [1], [0, 1]),
+  });
+
+  it('delivers again within a second of the recovery of any endpoint, and loses nothing', async () => {
+    await fc.assert(
+      fc.asyncProperty(outage, async ({ does, outageMillis, recovering }) => {
+        const clock = new VirtualClock();
+        const backends = [new Backend(clock, 30), new Backend(clock, 30)];
+        const failover = new FailoverSpanExporter({
+          endpoints: backends.map((exporter, index) => ({ name: `${index}`, exporter })),
+          clock,
+        });
+        const spool = new MemorySpool();
+        const hot = new RetryingSpanExporter({ exporter: failover, clock, random: () => 0.5 });
+        const tiered = new TieredSpanExporter({ hot, spool, clock });
+        let open = 0;
+        let mostOpen = 0;
+        let sent = 0;
+        const load = async (millis: number) => {
+          for (let t = 0; t < millis; t += 100) {
+            const batch = SpanBatch.fromSpans([fakeSpan({ name: `s${sent++}` })], { byteLength: BYTES_PER_SPAN });
+            mostOpen = Math.max(mostOpen, ++open);
+            const { signal } = new AbortController();
+            tiered.exportBatch(batch, { signal, deadline: clock.now() + 30_000 }).then((outcome) => {
+              open--;
+              expect(outcome.delivered + outcome.stored).toBe(1);
+            });
+            await clock.advance(100);
+          }
+        };
+        await load(1_000);
+        for (const backend of backends) backend.mood = does;
+        await load(outageMillis);
+        const received = () => recovering.reduce((sum, index) => sum + backends[index]!.received.size, 0);
+        const before = received();
+        for (const index of recovering) backends[index]!.mood = { does: 'take', latencyMillis: LATENCY_MILLIS };
+        await load(1_000);
+        await clock.advance(LATENCY_MILLIS);
+        expect(received()).toBeGreaterThan(before);
+        await load(10_000);
+        await clock.run(tiered.shutdown());
+        expect(spool.stats()).toMatchObject({ waiting: 0, dropped: {}, rejected: 0, balanced: true });
+        expect(new Set(backends.flatMap((backend) => [...backend.received.keys()])).size).toBe(sent);
+        // No caller is held up for longer than hotTimeoutMillis.
+        expect(mostOpen).toBeLessThanOrEqual(5_000 / 100 + 1);
+      }),
+      { numRuns: 20 },
+    );
   });
 });

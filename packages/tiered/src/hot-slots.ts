@@ -22,8 +22,17 @@ export class HotSlots {
     this.onFree = onFree;
   }
 
+  get full(): boolean {
+    return this.taken >= this.total;
+  }
+
+  get hasWaiters(): boolean {
+    return this.waiters.size > 0;
+  }
+
+  /** A slot that is freed goes to who waits, so one that is free has nobody waiting for it. */
   tryAcquire(): boolean {
-    if (this.taken >= this.total || this.waiters.size > 0) return false;
+    if (this.full) return false;
     this.taken++;
     return true;
   }

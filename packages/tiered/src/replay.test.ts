@@ -261,6 +261,26 @@ describe('replay, while hot is up', () => {
     expect(hot.open).toBe(0);
   });
 
+  it('leaves half of the slots to live traffic, however much waits', async () => {
+    const { clock, hot, send } = setUp({ slots: 4, replaySpansPerSecond: 1e6 });
+    hot.behaviour = 'refuse';
+    send('s');
+    await clock.advance(1);
+    for (let i = 0; i < 99; i++) await send(`s${i}`);
+    await clock.advance(100);
+    hot.behaviour = 'take';
+    hot.latencyMillis = 1_000;
+    await clock.advance(4_000);
+    for (let i = 0; i < 10; i++) {
+      await clock.advance(700);
+      const startedAt = clock.now();
+      const live = await clock.run(Promise.all([send('live'), send('live')]));
+      expect(live).toEqual([deliveredOutcome(1), deliveredOutcome(1)]);
+      expect(clock.now() - startedAt).toBe(1_000);
+    }
+    expect(hot.maxOpen).toBe(4);
+  });
+
   it('makes a live batch wait for one replay at most, where there is only one slot', async () => {
     const { clock, hot, send } = setUp({ slots: 1 });
     hot.behaviour = 'refuse';
@@ -318,6 +338,21 @@ describe('a batch that always fails', () => {
       expect(new Set(hot.takenNames).size).toBe(1_200);
     });
   }
+
+  it('is no poison for failing in an outage, though it was suspected before', async () => {
+    const { clock, hot, spool, send, load } = setUp();
+    hot.behaviour = (name) => (name === 'bad' ? 'refuse' : 'take');
+    send('bad');
+    await clock.advance(1);
+    load(20_000, 500);
+    await clock.advance(25_000);
+    hot.behaviour = 'refuse';
+    await clock.advance(3_600_000);
+    expect(spool.stats()).toMatchObject({ waiting: 1, dropped: {} });
+    hot.behaviour = 'take';
+    await clock.advance(60_000);
+    expect(hot.takenNames).toContain('bad');
+  });
 
   it('is never seen in an outage, however long: nothing is poison when nothing is taken', async () => {
     const { clock, hot, spool, load } = setUp();

@@ -83,12 +83,6 @@ export class Replayer {
     this.allowedReplays = 1;
   }
 
-  /** A live export waits for a slot: a probe that has hung since before the recovery gives its own up. */
-  yieldSlot(): void {
-    const [stale] = this.openAttempts((attempt) => this.isStale(attempt));
-    if (stale) makeWay(stale);
-  }
-
   /** Shutting down: what is left matters more than the rate. */
   hurry(): void {
     this.hurried = true;
@@ -100,6 +94,7 @@ export class Replayer {
     if (this.options.backlog.size === 0) return Promise.resolve();
     if (this.halted) return Promise.reject(this.halted);
     this.idleWait ??= deferred();
+    this.pump();
     return this.idleWait.promise;
   }
 
@@ -132,25 +127,32 @@ export class Replayer {
   /** Returns when to look again, unless something happens before. */
   private replay(now: number): number {
     const { slots, backlog } = this.options;
-    const suspectDueAt = backlog.suspectDueAt;
-    if (!backlog.available && suspectDueAt > now) return Math.min(suspectDueAt, this.retireStale(now));
-    if (!this.hurried && this.nextReplayAt - now > BURST_MILLIS) return this.nextReplayAt - BURST_MILLIS;
+    const { suspectDueAt } = backlog;
+    const wanted = backlog.available || suspectDueAt <= now;
+    const needsStale = this.idleWait || (slots.full && (wanted || slots.hasWaiters));
+    const staleUntil = needsStale ? this.retireStale(now) : Number.POSITIVE_INFINITY;
+    if (!wanted) return Math.min(suspectDueAt, staleUntil);
+    const paceUntil = this.nextReplayAt - BURST_MILLIS;
+    if (now < paceUntil && !this.hurried) return Math.min(paceUntil, staleUntil);
     // Half of the slots are never replay's.
     const limit = Math.max(1, Math.min(this.allowedReplays, MAX_REPLAYS, Math.floor(slots.total / 2)));
-    if (this.openAttempts((attempt) => !this.isStale(attempt)).length >= limit) return Number.POSITIVE_INFINITY;
-    if (!slots.tryAcquire()) return this.retireStale(now);
-    this.start((backlog) => backlog.takeForReplay());
-    return Number.POSITIVE_INFINITY;
+    const open = this.openAttempts((attempt) => !this.isStale(attempt)).length;
+    if (open < limit && slots.tryAcquire()) this.start((backlog) => backlog.takeForReplay());
+    return staleUntil;
   }
 
-  /** Nothing else to send, or no slot: probes that hang since before the recovery are not waited for any longer. */
+  /**
+   * Probes that hang since before the recovery make way when somebody needs their slot (a live export, a replay) or
+   * their batch (a flush, a shutdown). Returns when the next one may have to.
+   */
   private retireStale(now: number): number {
-    const [stale] = this.openAttempts((attempt) => this.isStale(attempt));
-    if (!stale) return Number.POSITIVE_INFINITY;
-    const patientUntil = stale.startedAt + MIN_PATIENCE_MILLIS;
-    if (now < patientUntil) return patientUntil;
-    makeWay(stale);
-    return Number.POSITIVE_INFINITY;
+    let next = Number.POSITIVE_INFINITY;
+    for (const stale of this.openAttempts((attempt) => this.isStale(attempt))) {
+      const patientUntil = stale.startedAt + MIN_PATIENCE_MILLIS;
+      if (now >= patientUntil) makeWay(stale);
+      else next = Math.min(next, patientUntil);
+    }
+    return next;
   }
 
   private probe(now: number): number {

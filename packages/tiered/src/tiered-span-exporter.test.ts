@@ -127,6 +127,29 @@ describe('TieredSpanExporter, live', () => {
   });
 });
 
+describe('TieredSpanExporter, states', () => {
+  it('is not brought up by an answer to what was sent before it went down', async () => {
+    const { clock, hot, tiered, send } = setUp('retryable');
+    hot.script([{ kind: 'delivered', delayMillis: 300 }]);
+    const early = send();
+    await send();
+    expect(tiered.stats().hot.kind).toBe('down');
+    expect(await clock.run(early)).toMatchObject({ delivered: 1 });
+    expect(tiered.stats().hot.kind).toBe('down');
+  });
+
+  it('is not taken down by a failure of what was sent before it came up', async () => {
+    const { clock, hot, tiered, send } = setUp('delivered');
+    hot.script([{ kind: 'failed', failure: 'refused', delayMillis: 900 }, 'retryable']);
+    const early = send();
+    await send();
+    await clock.advance(600);
+    expect(tiered.stats().hot.kind).toBe('up');
+    expect(await clock.run(early)).toMatchObject({ stored: 1 });
+    expect(tiered.stats().hot.kind).toBe('up');
+  });
+});
+
 describe('TieredSpanExporter, when its spool cannot help', () => {
   it('counts what does not fit, and what a broken spool does not take', async () => {
     const full = setUp('retryable', { spool: new MemorySpool({ maxBytes: 250 }) });

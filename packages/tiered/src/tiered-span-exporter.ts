@@ -161,8 +161,9 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     const { state } = this.hot;
     if (state.kind === 'down' && this.spool.size > 0) return failedOutcome(batch, 'refused', state.error);
     if (!this.slots.tryAcquire()) {
-      this.replayer.yieldSlot();
-      if (!(await this.slots.acquire(deadline, context.signal))) {
+      const acquired = this.slots.acquire(deadline, context.signal);
+      this.replayer.pump();
+      if (!(await acquired)) {
         return failedOutcome(batch, 'refused', new ExportError('REFUSED', 'the hot tier had no slot free in time'));
       }
     }
