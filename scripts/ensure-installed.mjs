@@ -20,6 +20,7 @@ if (process.argv.includes('--build')) {
     join(root, 'node_modules', 'turbo', 'bin', 'turbo'),
     'run',
     'build',
+    '--output-logs=errors-only',
   ]);
 }
 

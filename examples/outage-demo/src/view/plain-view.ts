@@ -20,6 +20,7 @@ export class PlainView implements View {
     const { pipeline, phase, collectors } = progress;
     const now = performance.now();
     const about = [pipeline, phase, collectors.A.alive, collectors.B.alive].join();
+    if (!this.last.about.startsWith(`${pipeline},`)) this.note(`${pipeline}: ${PIPELINES[pipeline]}`);
     if (about === this.last.about && now - this.last.at < INTERVAL_MILLIS) return;
     this.last = { at: now, about };
     this.note(this.describe(progress));
@@ -36,7 +37,6 @@ export class PlainView implements View {
   close(): void {}
 
   private describe({ pipeline, phase, elapsedMillis, ended, collectors, view }: Progress): string {
-    if (phase === 'starting') return `${pipeline}: ${PIPELINES[pipeline]}`;
     const { A, B } = collectors;
     const parts = [
       `${seconds(elapsedMillis)} of ${seconds(this.scenario.durationMillis)}`,
