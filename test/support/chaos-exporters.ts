@@ -49,53 +49,61 @@ const stockStep: fc.Arbitrary<ExportStep> = fc.oneof(
 /** A stock `SpanExporter`; a wrong one returns promises, throws, calls back twice, late or never. */
 export const stockChaos = fc
   .record({ script: fc.array(stockStep, { maxLength: 12 }), onForceFlush: lifecycle, onShutdown: lifecycle })
-  .map((options) => (clock: Clock, observe: Observe): Chaos => {
-    const scripted = new ScriptedExporter({ ...options, clock });
-    return {
-      exporter: {
-        export(spans, resultCallback) {
-          observe('export');
-          return scripted.export(spans, resultCallback);
+  .map(
+    printable((options) => (clock: Clock, observe: Observe): Chaos => {
+      const scripted = new ScriptedExporter({ ...options, clock });
+      return {
+        exporter: {
+          export(spans, resultCallback) {
+            observe('export');
+            return scripted.export(spans, resultCallback);
+          },
+          forceFlush() {
+            observe('forceFlush');
+            return scripted.forceFlush();
+          },
+          shutdown() {
+            observe('shutdown');
+            return scripted.shutdown();
+          },
         },
-        forceFlush() {
-          observe('forceFlush');
-          return scripted.forceFlush();
+        bears: 1,
+        observed: scripted,
+        get spans() {
+          return scripted.spans;
         },
-        shutdown() {
-          observe('shutdown');
-          return scripted.shutdown();
-        },
-      },
-      bears: 1,
-      observed: scripted,
-      get spans() {
-        return scripted.spans;
-      },
-      release: () => scripted.answerOpen(),
-    };
-  });
+        release: () => scripted.answerOpen(),
+      };
+    }),
+  );
 
 const FAILURES = ['retryable', 'throttled', 'permanent', 'refused', 'shutdown'] as const;
 const share = fc.constantFrom(0, 0, 0.5, 1);
 type BatchStep = (released: Promise<void>) => OutcomeStep;
 
+const NAMED_STEPS: Readonly<Record<string, BatchStep>> = {
+  hangs: always('hang'),
+  'hangs until its signal aborts': always((batch, { signal }) => untilAborted(batch, signal)),
+  'hangs until released': (released) => (batch) => released.then(() => partly(batch, { delivered: 1 })),
+  'returns nothing': always(() => undefined as never),
+  'returns no outcome': always(() => ({}) as never),
+  'accounts for too many': always(() => partly({ spanCount: 1_000 } as SpanBatch, { delivered: 1 })),
+  'counts below zero': always(({ spanCount }) => outcome({ delivered: -1, rejected: spanCount + 1 })),
+  'counts halves': always(({ spanCount }) => outcome({ delivered: spanCount - 0.5, rejected: 0.5 })),
+};
+
 const batchStep: fc.Arbitrary<BatchStep> = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('delivered', 'stored'), delayMillis }).map(always) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({ kind: fc.constantFrom('delivered', 'stored'), delayMillis })
+      .map(printable((step) => always(step))),
+  },
   fc
     .record({ failure: fc.constantFrom(...FAILURES), delivered: share, rejected: share, stored: share })
-    .map((shares) => always((batch) => partly(batch, shares))),
-  fc.constantFrom<BatchStep[]>(
-    always('hang'),
-    always((batch, { signal }) => untilAborted(batch, signal)),
-    (released) => (batch) => released.then(() => partly(batch, { delivered: 1 })),
-    // Outcomes that do not add up.
-    always(() => undefined as never),
-    always(() => ({}) as never),
-    always(() => partly({ spanCount: 1_000 } as SpanBatch, { delivered: 1 })),
-    always((batch) => ({ delivered: -1, rejected: batch.spanCount + 1, stored: 0, dropped: {} })),
-    always((batch) => ({ delivered: batch.spanCount - 0.5, rejected: 0.5, stored: 0, dropped: {} })),
-  ),
-  thrown.map((error) => always({ kind: 'throw', error })),
+    .map(printable((shares) => always((batch) => partly(batch, shares)))),
+  fc.constantFrom(...Object.keys(NAMED_STEPS)).map(printable((name) => NAMED_STEPS[name]!)),
+  thrown.map(printable((error) => always({ kind: 'throw', error }))),
 );
 
 /** One of ours, or of a user's own; a wrong one rejects, or returns outcomes that do not add up. */
@@ -106,26 +114,28 @@ export const batchChaos = fc
     onForceFlush: lifecycle,
     onShutdown: lifecycle,
   })
-  .map(({ steps, ...options }) => (clock: Clock, observe: Observe): Chaos => {
-    let release = () => {};
-    const released = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const exporter = new ObservedBatchExporter(observe, {
-      ...options,
-      script: steps.map((step) => step(released)),
-      clock,
-    });
-    return {
-      exporter,
-      bears: options.maxConcurrentExports,
-      observed: exporter,
-      get spans() {
-        return exporter.exports.flatMap(({ batch }) => batch.spans());
-      },
-      release,
-    };
-  });
+  .map(
+    printable(({ steps, ...options }) => (clock: Clock, observe: Observe): Chaos => {
+      let release = () => {};
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      const exporter = new ObservedBatchExporter(observe, {
+        ...options,
+        script: steps.map((step) => step(released)),
+        clock,
+      });
+      return {
+        exporter,
+        bears: options.maxConcurrentExports,
+        observed: exporter,
+        get spans() {
+          return exporter.exports.flatMap(({ batch }) => batch.spans());
+        },
+        release,
+      };
+    }),
+  );
 
 class ObservedBatchExporter extends ScriptedBatchExporter {
   private readonly observe: Observe;
@@ -149,6 +159,15 @@ class ObservedBatchExporter extends ScriptedBatchExporter {
     this.observe('shutdown');
     return super.onShutdown();
   }
+}
+
+/** Makes functions whose arbitrary origin a counterexample shows. */
+function printable<T, F extends object>(make: (value: T) => F): (value: T) => F {
+  return (value) => Object.assign(make(value), { [fc.toStringMethod]: () => fc.stringify(value) });
+}
+
+function outcome(counts: { delivered: number; rejected: number }): ExportOutcome {
+  return { ...counts, stored: 0, dropped: {} };
 }
 
 function always(step: OutcomeStep): BatchStep {

@@ -1,0 +1,207 @@
+import { getEventListeners } from 'node:events';
+import { type ReadableSpan, totalDropped } from '@otel-resilience/core';
+import { AdaptiveBatchSpanProcessor, type AdaptiveBatchSpanProcessorOptions } from '@otel-resilience/processor';
+import { fakeSpan } from '@otel-resilience/testing';
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { asApplication, contextFaults } from '../support/application-context.js';
+import type { Chaos, stockChaos } from '../support/chaos-exporters.js';
+import { SuppressingClock, TimerCount } from '../support/clocks.js';
+import { HOSTILE_SPANS } from '../support/hostile-spans.js';
+
+type SpanShape = 'plain' | 'error' | 'child' | 'unsampled' | 'large' | keyof typeof HOSTILE_SPANS;
+
+const PARENT = { parentSpanId: 'b7ad6b7169203331' };
+const SHAPES: Readonly<Record<string, () => ReadableSpan>> = {
+  plain: () => fakeSpan(),
+  error: () => fakeSpan({ isError: true }),
+  child: () => fakeSpan(PARENT),
+  unsampled: () => fakeSpan({ traceFlags: 0 }),
+  large: () => fakeSpan({ attributes: { blob: 'x'.repeat(20_000) } }),
+  ...HOSTILE_SPANS,
+};
+
+type Command =
+  | { readonly kind: 'end'; readonly shape: SpanShape; readonly count: number }
+  | { readonly kind: 'advance'; readonly millis: number }
+  | { readonly kind: 'flush' | 'shutdown'; readonly withinMillis: number | undefined }
+  | { readonly kind: 'release' };
+
+const shape = fc.oneof(
+  { weight: 5, arbitrary: fc.constantFrom('plain', 'error', 'child', 'unsampled', 'large') },
+  { weight: 1, arbitrary: fc.constantFrom(...Object.keys(HOSTILE_SPANS)) },
+);
+const within = fc.option(fc.integer({ min: -100, max: 40_000 }), { nil: undefined });
+export const arbitraryCommand: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constant('end' as const), shape, count: fc.integer({ min: 1, max: 30 }) }),
+  },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('advance' as const), millis: fc.nat(20_000) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('flush' as const), withinMillis: within }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('shutdown' as const), withinMillis: within }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'release' as const }) },
+);
+
+export const arbitrarySettings = fc.record({
+  maxQueueSize: fc.integer({ min: 1, max: 60 }),
+  maxQueueBytes: fc.constantFrom(1_000, 10_000, 100_000, 33_554_432),
+  batchShare: fc.double({ min: 0, max: 1, noNaN: true }),
+  scheduledDelayMillis: fc.constantFrom(0, 100, 5_000),
+  exportTimeoutMillis: fc.constantFrom(1, 1_000, 30_000),
+  flushTimeoutMillis: fc.constantFrom(1, 2_000, 30_000),
+  shutdownTimeoutMillis: fc.constantFrom(1, 2_000, 10_000),
+  maxConcurrentExports: fc.integer({ min: 1, max: 6 }),
+  dropPolicy: fc.constantFrom('oldest' as const, 'newest' as const, 'priority' as const),
+  adaptive: fc.boolean(),
+  adaptationIntervalMillis: fc.constantFrom(1_000, 30_000),
+});
+
+interface Deadline {
+  readonly what: string;
+  readonly at: number;
+  settledAt: number | undefined;
+}
+
+/** A processor, its exporter and a clock, of which the invariants are checked after every command. */
+export class World {
+  readonly clock = new SuppressingClock();
+  readonly chaos: Chaos;
+  readonly processor: AdaptiveBatchSpanProcessor;
+  readonly faults: string[] = [];
+  private readonly exporterClock = new TimerCount(this.clock);
+  private readonly options: AdaptiveBatchSpanProcessorOptions;
+  private readonly concurrency: number;
+  private readonly deadlines: Deadline[] = [];
+  private shutdown: Promise<void> | undefined;
+  private ended = 0;
+
+  constructor({ batchShare, ...options }: ValueOf<typeof arbitrarySettings>, makeChaos: MakeChaos) {
+    this.chaos = makeChaos(this.exporterClock, (what) => this.faults.push(...contextFaults(what)));
+    this.concurrency = Math.min(options.maxConcurrentExports, this.chaos.bears);
+    const maxExportBatchSize = Math.max(1, Math.round(options.maxQueueSize * batchShare));
+    this.options = { ...options, maxExportBatchSize, exporter: this.chaos.exporter, clock: this.clock };
+    this.processor = new AdaptiveBatchSpanProcessor(this.options);
+  }
+
+  async run(command: Command): Promise<void> {
+    switch (command.kind) {
+      case 'end':
+        for (let i = 0; i < command.count; i++) this.end(SHAPES[command.shape]!());
+        return;
+      case 'advance':
+        return this.clock.advance(command.millis);
+      case 'release':
+        this.chaos.release();
+        return this.clock.settle();
+      case 'flush':
+        return this.flush(this.deadline(command.withinMillis));
+      case 'shutdown':
+        return this.shutDown(this.deadline(command.withinMillis));
+    }
+  }
+
+  private end(span: ReadableSpan): void {
+    asApplication(() => this.processor.onEnd(span));
+    this.ended++;
+    this.check();
+  }
+
+  private deadline(withinMillis: number | undefined): number | undefined {
+    return withinMillis === undefined ? undefined : this.clock.now() + withinMillis;
+  }
+
+  private async flush(deadline: number | undefined): Promise<void> {
+    const at = deadline ?? this.clock.now() + this.options.flushTimeoutMillis!;
+    const { ended } = this;
+    const lostBefore = this.lost;
+    const flushed = asApplication(() => this.processor.forceFlush(deadline === undefined ? {} : { deadline }));
+    const done = this.expectBy('forceFlush', at);
+    flushed.then(done, done);
+    flushed
+      .then(
+        () => {
+          // What ended in the meantime may have been lost, and is not what the flush was about.
+          if (this.ended === ended) expect(this.lost).toBe(lostBefore);
+        },
+        () => {},
+      )
+      .catch((error) => this.faults.push(`forceFlush resolved although spans were lost: ${error}`));
+    await this.clock.settle();
+  }
+
+  private async shutDown(deadline: number | undefined): Promise<void> {
+    const at = deadline ?? this.clock.now() + this.options.shutdownTimeoutMillis!;
+    const shutdown = asApplication(() => this.processor.shutdown(deadline === undefined ? {} : { deadline }));
+    if (this.shutdown) expect(shutdown).toBe(this.shutdown);
+    else {
+      this.shutdown = shutdown;
+      shutdown.then(this.expectBy('shutdown', at), (error) => this.faults.push(`shutdown rejected: ${error}`));
+    }
+    await this.clock.settle();
+  }
+
+  private expectBy(what: string, at: number): () => void {
+    const deadline: Deadline = { what, at: Math.max(at, this.clock.now()), settledAt: undefined };
+    this.deadlines.push(deadline);
+    return () => {
+      deadline.settledAt = this.clock.now();
+    };
+  }
+
+  private get lost(): number {
+    const { dropped, rejected } = this.processor.stats().ledger;
+    return totalDropped(dropped) + rejected;
+  }
+
+  /** Flushes and shutdowns that have not settled. */
+  private get waits(): number {
+    return this.deadlines.filter(({ settledAt }) => settledAt === undefined).length;
+  }
+
+  private get ownTimers(): number {
+    return this.clock.pendingTimers - this.exporterClock.pendingTimers;
+  }
+
+  check(): void {
+    const { ledger, queue, exports } = this.processor.stats();
+    expect(ledger).toMatchObject({ ended: this.ended, queued: queue.spans, held: 0, balanced: true });
+    expect(queue.spans).toBeLessThanOrEqual(this.options.maxQueueSize!);
+    expect(queue.bytes).toBeLessThanOrEqual(this.options.maxQueueBytes!);
+    expect(queue.bytes).toBeGreaterThanOrEqual(queue.spans);
+    expect(exports.open).toBeLessThanOrEqual(this.concurrency);
+    expect(this.chaos.observed.maxOpenExports).toBeLessThanOrEqual(this.concurrency);
+    for (const { what, at, settledAt } of this.deadlines) {
+      if ((settledAt ?? this.clock.now()) > at) throw new Error(`${what} was due at ${at} and settled at ${settledAt}`);
+    }
+    expect(this.ownTimers).toBeLessThanOrEqual(1 + 3 * this.concurrency + 3 * this.waits);
+    expect(this.faults).toEqual([]);
+  }
+
+  async finish(): Promise<void> {
+    await this.shutDown(undefined);
+    await this.clock.run(this.shutdown!);
+    this.check();
+    const { ledger, exports } = this.processor.stats();
+    expect(ledger).toMatchObject({ queued: 0, inFlight: 0 });
+    expect(this.chaos.observed.shutdowns).toBe(1);
+    if (this.waits === 0) expect(this.ownTimers).toBe(0);
+    const { signal } = Reflect.get(this.processor, 'abortExports') as AbortController;
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    expect(exports.open).toBeLessThanOrEqual(this.chaos.observed.openExports);
+
+    this.end(fakeSpan());
+    this.chaos.release();
+    await this.clock.advance(60_000);
+    this.check();
+    const after = this.processor.stats().ledger;
+    expect(after.dropped.shutdown).toBe((ledger.dropped.shutdown ?? 0) + 1);
+    expect(after).toMatchObject({ delivered: ledger.delivered, rejected: ledger.rejected });
+    expect(this.clock.pendingTimers).toBe(0);
+    const { spans } = this.chaos;
+    expect(new Set(spans).size).toBe(spans.length);
+  }
+}
+
+type ValueOf<T> = T extends fc.Arbitrary<infer Value> ? Value : never;
+type MakeChaos = ValueOf<typeof stockChaos>;

@@ -1,0 +1,200 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { context, DiagLogLevel, diag, metrics } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import type { SpanExporter } from '@otel-resilience/core';
+import { AdaptiveBatchSpanProcessor, type AdaptiveBatchSpanProcessorOptions } from '@otel-resilience/processor';
+import { fakeSpan, fakeSpans, ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { asApplication } from '../support/application-context.js';
+import { batchChaos, stockChaos } from '../support/chaos-exporters.js';
+import { TimerCount } from '../support/clocks.js';
+import { HOSTILE_SPANS, UNPRINTABLE } from '../support/hostile-spans.js';
+import { reachableSize } from '../support/reachable.js';
+import { arbitraryCommand, arbitrarySettings, World } from './processor-world.js';
+
+const contextManager = new AsyncLocalStorageContextManager();
+beforeAll(() => void context.setGlobalContextManager(contextManager.enable()));
+afterAll(() => context.disable());
+
+/** Holds nothing, so that what is held is ours. */
+const hanging: SpanExporter = { export() {}, shutdown: async () => {} };
+const failing: SpanExporter = {
+  export: (_, done) => done({ code: 1, error: new Error('no') }),
+  shutdown: async () => {},
+};
+
+function setUp(options: Partial<AdaptiveBatchSpanProcessorOptions> = {}) {
+  const clock = new VirtualClock();
+  const exporter = new ScriptedExporter({ clock });
+  const processor = new AdaptiveBatchSpanProcessor({ exporter, clock, ...options });
+  return { clock, exporter, processor };
+}
+
+describe('invariants 1, 6, 7 and 8: whatever spans, exporters, time, flushes and shutdowns do', () => {
+  it.each([
+    ['a stock exporter', stockChaos],
+    ['one of ours', batchChaos],
+  ])('the processor keeps its promises over %s', async (_, chaos) => {
+    const commands = fc.array(arbitraryCommand, { maxLength: 25 });
+    await fc.assert(
+      fc.asyncProperty(arbitrarySettings, chaos, commands, async (settings, makeChaos, commands) => {
+        const world = new World(settings, makeChaos);
+        expect(world.clock.pendingTimers).toBe(0);
+        for (const command of commands) {
+          await world.run(command);
+          world.check();
+        }
+        await world.finish();
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('invariant 6: deadlines and completeness', () => {
+  it('forceFlush rejects when a span that ended before it had to make room for another', async () => {
+    const { clock, exporter, processor } = setUp({ maxQueueSize: 5, maxExportBatchSize: 5 });
+    exporter.script(['never']);
+    for (const span of fakeSpans(10)) processor.onEnd(span); // five with the exporter, five queued
+    const flushed = processor.forceFlush();
+    for (const span of fakeSpans(2)) processor.onEnd(span);
+    exporter.answerOpen();
+    await expect(clock.run(flushed)).rejects.toThrow('2 spans were not exported');
+    expect(processor.stats().ledger).toMatchObject({ ended: 12, dropped: { queue_full: 2 }, balanced: true });
+    await clock.run(processor.shutdown());
+  });
+});
+
+describe('invariant 7: nothing grows with the length of an outage', () => {
+  it.each([
+    ['hangs', hanging],
+    ['fails', failing],
+  ])('while the exporter %s', async (_, exporter) => {
+    // The bytes of the queue are spent long before a batch is full.
+    const { clock, processor } = setUp({ exporter, maxQueueBytes: 20_000, exportTimeoutMillis: 1_000 });
+    const hour = async () => {
+      for (let minute = 0; minute < 60; minute++) {
+        for (let i = 0; i < 60; i++) processor.onEnd(fakeSpan());
+        processor.forceFlush({ deadline: clock.now() + 10_000 }).catch(() => {});
+        await clock.advance(60_000);
+      }
+      return reachableSize(processor);
+    };
+    await hour();
+    const afterTwo = [await hour(), clock.pendingTimers];
+    await hour();
+    const afterFour = [await hour(), clock.pendingTimers];
+    expect(afterFour[0]).toBeLessThan(1.1 * afterTwo[0]!);
+    expect(afterFour[1]).toBe(afterTwo[1]);
+    await clock.run(processor.shutdown());
+  });
+
+  it('and an exporter that hangs costs no timer of its own, even when batches do not wait', async () => {
+    const virtual = new VirtualClock();
+    let timers = 0;
+    class CountingClock extends TimerCount {
+      override setTimeout(callback: () => void, delayMillis: number) {
+        timers++;
+        return super.setTimeout(callback, delayMillis);
+      }
+    }
+    const { processor } = setUp({ exporter: hanging, clock: new CountingClock(virtual), scheduledDelayMillis: 0 });
+    for (const span of fakeSpans(5)) processor.onEnd(span);
+    await virtual.advance(10);
+    for (const span of fakeSpans(5)) processor.onEnd(span);
+    timers = 0;
+    for (let i = 0; i < 100; i++) await virtual.advance(100);
+    expect(timers).toBeLessThanOrEqual(1);
+  });
+});
+
+describe('invariant 8: nothing of ours reaches the application', () => {
+  it.each(Object.keys(HOSTILE_SPANS))('a span that %s is counted once, and its neighbours leave', async (shape) => {
+    const { clock, exporter, processor } = setUp({ maxExportBatchSize: 3 });
+    const good = fakeSpan();
+    processor.onEnd(good);
+    expect(() => processor.onEnd(HOSTILE_SPANS[shape]!())).not.toThrow();
+    expect(processor.stats().ledger).toMatchObject({ ended: 2, balanced: true });
+    await clock.advance(20_000);
+    expect(exporter.spans).toContain(good);
+    expect(processor.stats().ledger).toMatchObject({ queued: 0, inFlight: 0, balanced: true });
+    await clock.run(processor.shutdown());
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('a logger that throws, and what cannot be logged', async () => {
+    const throws = () => {
+      throw UNPRINTABLE;
+    };
+    diag.setLogger({ verbose() {}, debug() {}, info() {}, warn: throws, error: throws }, DiagLogLevel.ALL);
+    try {
+      const { clock, processor } = setUp({ maxQueueSize: 1, exporter: failing });
+      const hostile = HOSTILE_SPANS['has a spanContext that throws what cannot be printed']!;
+      for (let i = 0; i < 5; i++) for (const span of [fakeSpan(), fakeSpan(), hostile()]) processor.onEnd(span);
+      expect(processor.stats().ledger).toMatchObject({ ended: 15, dropped: { unreadable: 5 }, balanced: true });
+      await clock.run(processor.shutdown());
+      expect(processor.stats().ledger).toMatchObject({ ended: 15, queued: 0, inFlight: 0, balanced: true });
+    } finally {
+      diag.disable();
+    }
+  });
+
+  it('a meter provider that throws', async () => {
+    metrics.setGlobalMeterProvider({
+      getMeter() {
+        throw UNPRINTABLE;
+      },
+    });
+    try {
+      const { clock, processor } = setUp({ maxExportBatchSize: 1 });
+      for (const span of fakeSpans(5)) processor.onEnd(span);
+      await clock.run(processor.forceFlush());
+      expect(processor.stats().ledger).toMatchObject({ ended: 5, delivered: 5, balanced: true });
+      await clock.run(processor.shutdown());
+    } finally {
+      metrics.disable();
+    }
+  });
+
+  it('an export in flight retains no request', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage: () => void = runInNewContext('gc');
+    const processor = new AdaptiveBatchSpanProcessor({ exporter: hanging, maxExportBatchSize: 1 });
+    const request = endInRequest(processor);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(processor.stats().exports.open).toBe(1);
+    collectGarbage();
+    expect(request.deref()).toBeUndefined();
+    await processor.shutdown({ deadline: performance.now() });
+  });
+
+  function endInRequest(processor: AdaptiveBatchSpanProcessor): WeakRef<object> {
+    const request = {};
+    asApplication(() => processor.onEnd(fakeSpan()), request);
+    return new WeakRef(request);
+  }
+});
+
+describe('invariant 10: constructors start nothing', () => {
+  it('neither timer, handle, metric nor export, before the first span that is sampled', () => {
+    let metersAsked = 0;
+    metrics.setGlobalMeterProvider({
+      getMeter: () => {
+        metersAsked++;
+        throw new Error('too early');
+      },
+    });
+    const before = process.getActiveResourcesInfo();
+    const { clock, exporter, processor } = setUp();
+    new AdaptiveBatchSpanProcessor({ exporter });
+    processor.onStart();
+    processor.onEnd(fakeSpan({ traceFlags: 0 }));
+    processor.stats();
+    expect(process.getActiveResourcesInfo()).toEqual(before);
+    expect(clock.pendingTimers).toBe(0);
+    expect([exporter.exports.length, exporter.forceFlushes, metersAsked]).toEqual([0, 0, 0]);
+    metrics.disable();
+  });
+});
