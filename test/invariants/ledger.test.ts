@@ -118,10 +118,12 @@ const endings = fc.oneof(
       ledger.endHeld();
     }),
   ),
-  fc.constant(
-    command('endQueued', always, (model, ledger) => {
-      model.spans.push('queued');
-      ledger.endQueued();
+  fc.integer({ min: 1, max: 30 }).map((spans) =>
+    command(`endQueued × ${spans}`, always, (model, ledger) => {
+      for (let i = 0; i < spans; i++) {
+        model.spans.push('queued');
+        ledger.endQueued();
+      }
     }),
   ),
   fc.constantFrom(...REASONS).map((reason) =>
@@ -221,7 +223,8 @@ function batchOf(spans: number): SpanBatch {
 describe('Ledger', () => {
   it('shows every ended span in exactly one state, after every transition', () => {
     const commands = fc.commands([endings, endings, endings, releases, queueDrops, dispatches, settlements], {
-      maxCommands: 100,
+      maxCommands: 80,
+      size: 'max',
     });
     fc.assert(
       fc.property(commands, (run) => fc.modelRun(() => ({ model: newModel(), real: new Ledger() }), run)),

@@ -90,7 +90,7 @@ const serviceName = fc.oneof(
 export const arbitraryResource: fc.Arbitrary<Resource> = fc
   .tuple(plainAttributes, fc.option(serviceName, { nil: undefined }), schemaUrl())
   .map(([others, service, url]) => ({
-    attributes: service === undefined ? others : { ...others, 'service.name': service },
+    attributes: service === undefined ? others : { ...others, 'service.name': service, last: true },
     schemaUrl: url,
   }));
 

@@ -152,6 +152,17 @@ describe('estimateEnvelopeBytes', () => {
     );
   });
 
+  it('counts each resource once, and each scope once per resource', () => {
+    const resources = [{ attributes: { 'service.name': 'shop' } }, { attributes: { 'service.name': 'billing' } }];
+    const scopes = [{ name: 'http' }, { name: 'redis', version: '1.0.0' }];
+    const each = resources.flatMap((resource) =>
+      scopes.map((instrumentationScope) => ({ ...ordinarySpan, resource, instrumentationScope })),
+    );
+    const once = estimateEnvelopeBytes(each);
+    expect(estimateEnvelopeBytes([...each, ...each, ...each.toReversed()])).toBe(once);
+    expect(estimateEnvelopeBytes(each.slice(0, 2))).toBeLessThan(once);
+  });
+
   it('does not read the attributes of a resource while they are pending', () => {
     const resource = {
       asyncAttributesPending: true,

@@ -1,6 +1,6 @@
 import { metrics } from '@opentelemetry/api';
 import { DataPointType, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createInstruments, METRIC } from './instruments.js';
 
 class TestReader extends MetricReader {
@@ -85,8 +85,10 @@ describe('createInstruments', () => {
   it('registers once per provider, however often it is refreshed, and moves when the provider is replaced', async () => {
     const { state, instruments } = queueInstruments();
     const first = setGlobalProvider();
+    const getMeter = vi.spyOn(metrics.getMeterProvider(), 'getMeter');
     for (let i = 0; i < 5; i++) instruments.refresh();
     expect((await first.points())[METRIC.queueSize]).toHaveLength(1);
+    expect(getMeter).toHaveBeenCalledOnce();
     const second = setGlobalProvider();
     instruments.refresh();
     expect((await second.points())[METRIC.queueSize]).toHaveLength(1);

@@ -139,7 +139,8 @@ describe('SpanBatch', () => {
         },
       });
       const batch = SpanBatch.fromSpans([spanNamed('a')]);
-      const { summary } = batch;
+      const { summary, byteLength: estimate } = batch;
+      expect(estimate).not.toBe(encode([spanNamed('a')]).byteLength);
       expect(batch.otlp()).toBe(batch.otlp());
       expect(encoded).toBe(1);
       expect(batch.byteLength).toBe(encode([spanNamed('a')]).byteLength);

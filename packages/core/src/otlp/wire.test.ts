@@ -84,6 +84,7 @@ describe('FieldReader', () => {
     ['a length past the end', [0x0a, 5, 1], 'a field outside of its message at byte 0'],
     ['a length of 2^63', [0x0a, ...Array(9).fill(0xff), 0x01], 'a field outside of its message at byte 0'],
     ['a varint that never ends', [0x08, ...Array(11).fill(0x80)], 'a varint without an end at byte 0'],
+    ['a varint of eleven bytes', [0x08, ...Array(10).fill(0x80), 0x00], 'a varint without an end at byte 0'],
     ['a varint cut off', [0x08, 1, 0x08, 0x80], 'a varint without an end at byte 2'],
     ['a fixed32 cut off', [0x0d, 0, 0, 0], 'a field outside of its message at byte 0'],
     ['a fixed64 cut off', [0x09, 0, 0, 0], 'a field outside of its message at byte 0'],
