@@ -21,7 +21,8 @@ export const USAGE = `The same outage and the same load for three pipelines, one
     --only NAME     ${names.join(', ')}; may be repeated
     --help
 
-Ends with 0 only if otel-resilience lost nothing and the stock pipelines did; otherwise with 1, and says why.`;
+Ends with 0 only if otel-resilience lost nothing and each stock pipeline received less; otherwise with 1, and says why.
+What has not run is not judged.`;
 
 /** Throws a `TypeError` for what cannot be understood. */
 export function readArguments(args: readonly string[]): Arguments {

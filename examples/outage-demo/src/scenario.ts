@@ -2,9 +2,9 @@ export type PipelineName = 'stock' | 'stockFailover' | 'resilient';
 export type CollectorName = 'A' | 'B';
 
 export const PIPELINES: Readonly<Record<PipelineName, string>> = {
-  stock: 'stock NodeSDK, sending to A',
-  stockFailover: 'stock NodeSDK, TCP failover A → B',
-  resilient: 'otel-resilience, A and B',
+  stock: 'stock NodeSDK to A',
+  stockFailover: 'stock, TCP failover to B',
+  resilient: 'otel-resilience',
 };
 
 export interface Fault {

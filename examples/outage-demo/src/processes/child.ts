@@ -7,7 +7,6 @@ const READY_MILLIS = 20_000;
 // Stock: 30 s for a flush that hangs, and more after it.
 const ANSWER_MILLIS = 40_000;
 const EXIT_MILLIS = 3_000;
-const KEPT_LINES = 20;
 
 const running = new Set<ChildProcess>();
 
@@ -30,15 +29,19 @@ export interface ChildOptions {
 export class Child<M extends Methods> {
   private readonly name: string;
   private readonly process: ChildProcess;
-  private readonly calls = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
-  private readonly exited: Promise<void>;
-  private readonly lastLines: string[] = [];
+  private readonly calls = new Map<number, (reply: Reply) => void>();
+  private readonly exited: Promise<string>;
   private lastCall = 0;
 
   /** Resolves when the child is ready to answer. */
   static async start<M extends Methods>(options: ChildOptions): Promise<Child<M>> {
     const child = new Child<M>(options);
-    await child.answerTo(0, READY_MILLIS, 'start');
+    try {
+      await child.answerTo(0, READY_MILLIS, 'start');
+    } catch (error) {
+      child.process.kill('SIGKILL');
+      throw error;
+    }
     return child;
   }
 
@@ -48,8 +51,6 @@ export class Child<M extends Methods> {
     running.add(this.process);
     const outputs = [this.process.stdout!, this.process.stderr!].map((input) => {
       const lines = createInterface({ input }).on('line', (line) => {
-        this.lastLines.push(line);
-        if (this.lastLines.length > KEPT_LINES) this.lastLines.shift();
         onOutput(`${name}: ${line}`);
       });
       return once(lines, 'close');
@@ -58,8 +59,8 @@ export class Child<M extends Methods> {
     this.exited = new Promise((resolve) => {
       const end = (why: string) => {
         running.delete(this.process);
-        this.failCalls(why);
-        resolve();
+        for (const id of [...this.calls.keys()]) this.settle({ id, error: why });
+        resolve(why);
       };
       this.process.once('error', (error) => end(error.message));
       // Not 'close': after a disconnect() on this side it never comes.
@@ -76,7 +77,8 @@ export class Child<M extends Methods> {
     const answer = this.answerTo(id, ANSWER_MILLIS, method);
     const request: Request = { id, method, args };
     this.process.send(request, (error) => {
-      if (error) this.settle({ id, error: error.message });
+      // It is going; how it ended says more than a closed channel.
+      if (error) this.exited.then((why) => this.settle({ id, error: why }));
     });
     return answer as Promise<Awaited<ReturnType<M[K]>>>;
   }
@@ -99,32 +101,17 @@ export class Child<M extends Methods> {
       const timer = setTimeout(() => {
         this.settle({ id, error: `no answer to ${what} within ${timeoutMillis} ms` });
       }, timeoutMillis);
-      const settled = () => {
+      this.calls.set(id, (reply) => {
         clearTimeout(timer);
-        this.calls.delete(id);
-      };
-      this.calls.set(id, {
-        resolve: (value) => {
-          settled();
-          resolve(value);
-        },
-        reject: (error) => {
-          settled();
-          reject(error);
-        },
+        if ('error' in reply) reject(new Error(`${this.name}: ${reply.error}`));
+        else resolve(reply.result);
       });
     });
   }
 
   private settle(reply: Reply): void {
-    const call = this.calls.get(reply.id);
-    if ('error' in reply) call?.reject(new Error(`${this.name}: ${reply.error}`));
-    else call?.resolve(reply.result);
-  }
-
-  private failCalls(why: string): void {
-    const said = this.lastLines.map((line) => `\n    ${line}`).join('');
-    for (const call of [...this.calls.values()]) call.reject(new Error(`${this.name} ${why}${said}`));
+    this.calls.get(reply.id)?.(reply);
+    this.calls.delete(reply.id);
   }
 }
 

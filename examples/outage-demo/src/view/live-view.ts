@@ -49,7 +49,7 @@ export class LiveView implements View {
   private runs({ pipeline, phase, elapsedMillis }: Progress): string[] {
     return this.pipelines.map((name) => {
       const share = this.shares.get(name);
-      const title = PIPELINES[name].padEnd(40);
+      const title = PIPELINES[name].padEnd(28);
       if (share !== undefined) {
         const arrived = this.paint(share === 1 ? 'green' : 'red', `${percent(share)} of its spans arrived`);
         return `  ${this.paint('green', '✓')} ${title} ${arrived}`;

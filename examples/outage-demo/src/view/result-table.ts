@@ -8,10 +8,13 @@ const COLUMNS: readonly [string, (result: PipelineResult) => string][] = [
   ['ended', ({ ended }) => count(ended)],
   ['received', ({ received, ended }) => `${count(received)} (${percent(received / ended)})`],
   ['missing', ({ missing }) => count(missing)],
-  ['duplicates', ({ duplicates }) => count(duplicates)],
+  ['dupli-\ncates', ({ duplicates }) => count(duplicates)],
   ['app CPU\nper span', ({ cpuMicrosPerSpan }) => `${decimal(cpuMicrosPerSpan)} µs`],
-  ['longest event-\nloop delay', ({ maxLoopDelayMillis }) => `${decimal(maxLoopDelayMillis)} ms`],
+  ['longest\nloop delay', ({ maxLoopDelayMillis }) => `${decimal(maxLoopDelayMillis)} ms`],
 ];
+
+const LEGEND = `CPU: all that the application used, its HTTP work included, by spans ended; what a pipeline drops costs it nothing to send.
+Loop delay: the longest time that the application's event loop was late.`;
 
 export function resultTable(results: Results): string {
   const table = new Table({
@@ -22,5 +25,5 @@ export function resultTable(results: Results): string {
   for (const [name, result] of Object.entries(results)) {
     table.push([PIPELINES[name as PipelineName], ...COLUMNS.map(([, cell]) => cell(result))]);
   }
-  return table.toString();
+  return `${table.toString()}\n${LEGEND}`;
 }
