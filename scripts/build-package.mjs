@@ -1,6 +1,6 @@
 // Builds one package, twice from one source: dist/esm and dist/cjs. Run by every package's `build` script, in its folder.
 import { spawn } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -9,6 +9,7 @@ const tsc = join(dirname(typescript), 'bin', 'tsc');
 
 rmSync('dist', { recursive: true, force: true });
 mkdirSync('dist/cjs', { recursive: true });
+copyFileSync('../../LICENSE', 'LICENSE'); // npm packs the one beside package.json only
 writeFileSync('dist/cjs/package.json', '{"type":"commonjs"}\n');
 
 const pass = (project) =>
