@@ -1,10 +1,10 @@
 import {
   type Clock,
   ExportError,
+  type ExportOutcome,
   failedOutcome,
   giveUp,
   type LimitedLog,
-  type SpanBatch,
   toError,
 } from '@otel-resilience/core';
 import type { HotAnswer } from './hot-tier.js';
@@ -20,6 +20,8 @@ interface Suspicion {
 /** A batch taken out of the backlog to be sent; {@link Backlog.settle} must follow. */
 export interface Taken {
   readonly lease: SpoolLease;
+  /** As they were when it was leased: sending may encode the batch. */
+  readonly bytes: number;
   readonly suspicion?: Suspicion;
   /** The oldest was passed over for it. */
   readonly passedOver?: boolean;
@@ -45,6 +47,9 @@ export class Backlog {
   private readonly aside: Array<Taken & { readonly suspicion: Suspicion }> = [];
   /** Nothing was left to lease; until something is appended or comes back. */
   private exhausted = false;
+  /** Counts what is appended or comes back, since that may happen while we wait for a lease. */
+  private arrivals = 0;
+  private takenBytes = 0;
   private oldestIsSuspect = false;
 
   constructor(spool: SpanSpool, clock: Clock, log: LimitedLog, poisonAttempts: number) {
@@ -64,9 +69,13 @@ export class Backlog {
     return !this.exhausted;
   }
 
-  /** Whether {@link take} may find a batch for a probe, which takes a suspect when there is nothing else. */
+  /**
+   * Whether there may be a batch for another probe, which takes a suspect when there is nothing else. Probes that hang
+   * take no more than half of the spool, and one batch: what is leased cannot be evicted for what comes.
+   */
   get availableForProbe(): boolean {
-    return !this.exhausted || this.aside.length > 0;
+    if (this.exhausted && this.aside.length === 0) return false;
+    return this.takenBytes === 0 || this.takenBytes < this.spool.maxBytes / 2;
   }
 
   /** When the next suspect is due to be tried again. */
@@ -77,7 +86,9 @@ export class Backlog {
     );
   }
 
-  appended(): void {
+  /** Something was appended, or has come back. */
+  arrived(): void {
+    this.arrivals++;
     this.exhausted = false;
   }
 
@@ -90,11 +101,10 @@ export class Backlog {
     const now = this.clock.now();
     const due = this.aside.findIndex(({ suspicion }) => suspicion.retryAt <= now);
     if (due >= 0) return this.aside.splice(due, 1)[0];
-    const lease = await this.lease();
-    if (!lease) return undefined;
-    if (!this.oldestIsSuspect) return { lease };
+    const oldest = await this.lease();
+    if (!oldest || !this.oldestIsSuspect) return oldest;
     this.oldestIsSuspect = false;
-    return { lease, suspicion: { strikes: 0, failedAt: Number.NEGATIVE_INFINITY, retryAt: now } };
+    return { ...oldest, suspicion: { strikes: 0, failedAt: Number.NEGATIVE_INFINITY, retryAt: now } };
   }
 
   /** The oldest, or with `passOver` the one after it. */
@@ -102,16 +112,17 @@ export class Backlog {
     const oldest = await this.lease();
     if (!oldest) return this.aside.shift();
     const next = passOver ? await this.lease() : undefined;
-    if (!next) return { lease: oldest };
-    this.settleAs(oldest, untouched(oldest.batch));
-    return { lease: next, passedOver: true };
+    if (!next) return oldest;
+    this.release(oldest);
+    return { ...next, passedOver: true };
   }
 
   /** `latestTakenAt`: when the latest attempt was begun that the hot tier has answered. */
-  settle({ lease, suspicion }: Taken, { outcome, blamesBatch }: HotAnswer, latestTakenAt: number): void {
+  settle(taken: Taken, { outcome, blamesBatch }: HotAnswer, latestTakenAt: number): void {
+    const { lease, bytes, suspicion } = taken;
     const whole = outcome.remaining?.spanCount === lease.batch.spanCount;
     if (!blamesBatch || !whole || this.aside.length >= MAX_ASIDE) {
-      this.settleAs(lease, outcome);
+      this.settleAs(taken, outcome);
       return;
     }
     const now = this.clock.now();
@@ -121,33 +132,43 @@ export class Backlog {
     if (strikes >= this.poisonAttempts) {
       const { spanCount } = lease.batch;
       this.log.warn('poison', () => `${spanCount} spans dropped: they alone failed ${strikes} times: ${outcome.error}`);
-      this.settleAs(lease, giveUp(outcome, 'poison'));
+      this.settleAs(taken, giveUp(outcome, 'poison'));
       return;
     }
     const wait = Math.min(MIN_RETRY_MILLIS * 2 ** (strikes - 1), MAX_RETRY_MILLIS);
-    this.aside.push({ lease, suspicion: { strikes, failedAt: now, retryAt: now + wait } });
+    this.aside.push({ lease, bytes, suspicion: { strikes, failedAt: now, retryAt: now + wait } });
   }
 
   /** Suspects go back to where they came from, since nobody will try them again. */
   releaseSuspects(): void {
-    for (const { lease } of this.aside.splice(0)) this.settleAs(lease, untouched(lease.batch));
+    for (const suspect of this.aside.splice(0)) this.release(suspect);
   }
 
-  private async lease(): Promise<SpoolLease | undefined> {
+  private async lease(): Promise<Taken | undefined> {
+    const { arrivals } = this;
     const lease = await this.spool.lease();
-    this.exhausted = lease === undefined;
-    return lease;
+    if (!lease) {
+      if (this.arrivals === arrivals) this.exhausted = true;
+      return undefined;
+    }
+    const bytes = lease.batch.byteLength;
+    this.takenBytes += bytes;
+    return { lease, bytes };
   }
 
-  private settleAs(lease: SpoolLease, outcome: HotAnswer['outcome']): void {
+  private release(untried: Taken): void {
+    this.settleAs(untried, failedOutcome(untried.lease.batch, 'refused', UNTRIED));
+  }
+
+  private settleAs({ lease, bytes }: Taken, outcome: ExportOutcome): void {
+    this.takenBytes -= bytes;
     try {
       lease.settle(outcome);
     } catch (thrown) {
       this.log.warn('settle', () => `the spool failed to settle a batch: ${toError(thrown).message}`);
     }
-    if (outcome.remaining) this.exhausted = false;
+    if (outcome.remaining) this.arrived();
   }
 }
 
-const UNTOUCHED = new ExportError('REFUSED', 'not tried');
-const untouched = (batch: SpanBatch) => failedOutcome(batch, 'refused', UNTOUCHED);
+const UNTRIED = new ExportError('REFUSED', 'not tried');

@@ -119,6 +119,7 @@ export class HotTier {
 
   private change(state: HotState): void {
     this.current = state;
+    if (state.kind === 'up') this.throttleEnd = Number.NEGATIVE_INFINITY;
     this.onChange(state);
   }
 }

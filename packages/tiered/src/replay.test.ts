@@ -210,6 +210,21 @@ describe('replay, while hot is down', () => {
   });
 });
 
+describe('replay and a small spool', () => {
+  it('leaves room for what comes while probes hang', async () => {
+    const spool = new MemorySpool({ maxBytes: 1_000 });
+    const { clock, hot, send } = setUp({ spool });
+    hot.behaviour = 'swallow';
+    send('s');
+    await clock.advance(5_000);
+    for (let i = 0; i < 200; i++) {
+      expect(await send(`s${i}`)).toMatchObject({ stored: 1 });
+      await clock.advance(100);
+    }
+    expect(spool.stats().dropped).toEqual({ full: 191 });
+  });
+});
+
 describe('replay, while hot is up', () => {
   it('keeps to its rate, and holds up no live batch', async () => {
     const { clock, hot, send, load } = setUp();

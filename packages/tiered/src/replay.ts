@@ -25,7 +25,7 @@ const REFUSED_SHARE_OF_INTERVAL = 0.2;
 /** After this long, every eighth probe passes the oldest batch over: perhaps that is what holds us up. */
 const PASS_OVER_AFTER_MILLIS = 10_000;
 const PASS_OVER_EVERY = 8;
-/** After a spool that failed to lease. */
+/** To wait after a spool that could not be read, in a hurry too. */
 const LEASE_RETRY_MILLIS = 1_000;
 
 interface Attempt {
@@ -48,6 +48,8 @@ export class Replayer {
   private wakeAt = Number.POSITIVE_INFINITY;
   private nextProbeAt = 0;
   private nextReplayAt = 0;
+  /** After a spool that could not be read. */
+  private nextLeaseAt = 0;
   private patienceMillis = MIN_PATIENCE_MILLIS;
   /** Grows with every success since the hot tier came up, so that one that has just recovered is not run over. */
   private allowedReplays = 1;
@@ -119,7 +121,8 @@ export class Replayer {
       this.idleWait = undefined;
     } else if (!this.taking) {
       const now = clock.now();
-      next = hot.state.kind === 'up' ? this.replay(now) : this.probe(now);
+      if (now < this.nextLeaseAt) next = this.nextLeaseAt;
+      else next = hot.state.kind === 'up' ? this.replay(now) : this.probe(now);
     }
     this.wakeBy(next);
   }
@@ -194,7 +197,7 @@ export class Replayer {
     try {
       taken = await take(backlog);
     } catch (thrown) {
-      this.nextReplayAt = this.nextProbeAt = clock.now() + LEASE_RETRY_MILLIS;
+      this.nextLeaseAt = clock.now() + LEASE_RETRY_MILLIS;
       log.warn('lease', () => `the spool could not be read: ${toError(thrown).message}`);
     }
     this.taking = false;

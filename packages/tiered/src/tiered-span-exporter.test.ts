@@ -170,6 +170,29 @@ describe('TieredSpanExporter, when its spool cannot help', () => {
     expect(tiered.stats().lateStored).toBe(2);
   });
 
+  it('reads a spool that fails to lease once a second, in a hurry too, and recovers with it', async () => {
+    const spool = new MemorySpool();
+    let leases = 0;
+    let broken = true;
+    const lease = () => {
+      leases++;
+      return broken ? Promise.reject(new Error('EIO')) : spool.lease();
+    };
+    const { clock, tiered, send } = setUp('delivered', {
+      spool: spoolThat({ lease }, spool),
+    });
+    await spool.append(batchOf(3));
+    await send();
+    await clock.advance(10_000);
+    expect(leases).toBe(11);
+    const stopped = tiered.shutdown({ deadline: clock.now() + 10_000 });
+    await clock.advance(2_500);
+    expect(leases).toBe(13);
+    broken = false;
+    await clock.run(stopped);
+    expect(spool.stats()).toMatchObject({ delivered: 3, waiting: 0 });
+  });
+
   it('goes on asking hot while nothing waits that could be a probe', async () => {
     const { hot, tiered, send } = setUp('retryable', { spool: new MemorySpool({ maxBytes: 1 }) });
     await send();
@@ -336,8 +359,7 @@ describe('TieredSpanExporter, from outside', () => {
   });
 });
 
-function spoolThat(differs: Partial<SpanSpool>): SpanSpool {
-  const spool = new MemorySpool();
+function spoolThat(differs: Partial<SpanSpool>, spool = new MemorySpool()): SpanSpool {
   return {
     append: (batch) => spool.append(batch),
     lease: () => spool.lease(),

@@ -197,7 +197,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private async append(batch: SpanBatch): Promise<{ stored: number; reason: string }> {
     try {
       const { stored } = await this.spool.append(batch);
-      this.backlog.appended();
+      this.backlog.arrived();
       this.replayer.pump();
       return { stored: Math.max(0, Math.min(stored, batch.spanCount)), reason: 'spool_full' };
     } catch (thrown) {
