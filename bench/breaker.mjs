@@ -4,8 +4,8 @@
 // 30 s; ours also watches for failures in a row, as it does by default, and opossum leaves out its percentiles.
 // - `vs…`: ours is one permit acquired and settled. The others offer nothing but running a function, so theirs is that,
 //   with the cheapest function there is: it returns at once, and no promise.
-// - `async…`: all guard a function that returns a promise, as an export does; its own cost is in all of them.
-// - `call…`: all run the cheapest function, ours through `call(fn)`.
+// - `call…`: all run that function, ours through `call(fn)`.
+// - `async…`: all guard a function that returns a promise, as an export does, and wait for it; its own cost is in all.
 import { systemClock } from '@otel-resilience/core';
 import { CircuitBreaker } from '@otel-resilience/exporter';
 import { circuitBreaker, handleAll, SamplingBreaker } from 'cockatiel';
@@ -15,24 +15,105 @@ import { allocatedBytes, interleave, ratios, round, summarize } from './harness.
 const WINDOW_MILLIS = 60_000;
 const OPEN_MILLIS = 30_000;
 const MINIMUM_CALLS = 10;
-
-const guarded = () => 1;
-const exporting = async () => 1;
+// Everything here dies young, and what is measured is shorter than what other programs take away from it.
+const HOW = { rounds: 25, measure: 'cpu', collect: false };
 
 export async function run({ log }) {
-  const ours = new CircuitBreaker();
-  const counting = new CircuitBreaker({ window: 'count' });
-  const open = new CircuitBreaker();
-  open.trip();
-  const cockatiel = circuitBreaker(handleAll, {
-    halfOpenAfter: OPEN_MILLIS,
-    breaker: new SamplingBreaker({
-      threshold: 0.5,
-      duration: WINDOW_MILLIS,
-      minimumRps: MINIMUM_CALLS / (WINDOW_MILLIS / 1_000),
-    }),
+  log('breaker: 2 × 25 interleaved rounds, about 15 s');
+  const plain = await measurePlain();
+  const guarding = await measureAsync();
+  const { metrics, spread } = summarize({
+    tryAcquireNanos: plain.permit,
+    vsCockatiel: ratios(plain.cockatiel, plain.permit),
+    vsOpossum: ratios(plain.opossum, plain.permit),
+    tryAcquireCountWindowNanos: plain.permitCountWindow,
+    refusedNanos: plain.refused,
+    clockReadNanos: plain.clockRead,
+    cockatielNanos: plain.cockatiel,
+    opossumNanos: plain.opossum,
+    callNanos: plain.call,
+    callVsCockatiel: ratios(plain.cockatiel, plain.call),
+    callVsOpossum: ratios(plain.opossum, plain.call),
+    asyncPermitNanos: guarding.permit,
+    asyncVsCockatiel: ratios(guarding.cockatiel, guarding.permit),
+    asyncVsOpossum: ratios(guarding.opossum, guarding.permit),
   });
-  const opossumOptions = {
+  const bytesPerPermit = round(allocatedBytes(permits(new CircuitBreaker())));
+  return { metrics: { ...metrics, clockReadsPerPermit: clockReads(), bytesPerPermit }, spread };
+}
+
+async function measurePlain() {
+  const guarded = () => 1;
+  const ours = new CircuitBreaker();
+  const tripped = new CircuitBreaker();
+  tripped.trip();
+  const cockatiel = makeCockatiel();
+  const opossum = makeOpossum(guarded);
+  const nanos = await interleave(
+    {
+      permit: permits(ours),
+      permitCountWindow: permits(new CircuitBreaker({ window: 'count' })),
+      refused: permits(tripped),
+      call: awaited(() => ours.call(guarded)),
+      cockatiel: awaited(() => cockatiel.execute(guarded)),
+      opossum: awaited(() => opossum.fire()),
+      clockRead: (iterations) => {
+        for (let i = 0; i < iterations; i++) systemClock.now();
+      },
+    },
+    HOW,
+  );
+  opossum.shutdown();
+  return nanos;
+}
+
+async function measureAsync() {
+  const guarded = async () => 1;
+  const ours = new CircuitBreaker();
+  const cockatiel = makeCockatiel();
+  const opossum = makeOpossum(guarded);
+  const permit = async () => {
+    const permit = ours.tryAcquire();
+    if (!permit) return;
+    try {
+      await guarded();
+      permit.success();
+    } catch {
+      permit.failure();
+    }
+  };
+  const nanos = await interleave(
+    {
+      permit: awaited(permit),
+      cockatiel: awaited(() => cockatiel.execute(guarded)),
+      opossum: awaited(() => opossum.fire()),
+    },
+    HOW,
+  );
+  opossum.shutdown();
+  return nanos;
+}
+
+function permits(breaker) {
+  return (iterations) => {
+    for (let i = 0; i < iterations; i++) breaker.tryAcquire()?.success();
+  };
+}
+
+function awaited(call) {
+  return async (iterations) => {
+    for (let i = 0; i < iterations; i++) await call();
+  };
+}
+
+function makeCockatiel() {
+  const minimumRps = MINIMUM_CALLS / (WINDOW_MILLIS / 1_000);
+  const breaker = new SamplingBreaker({ threshold: 0.5, duration: WINDOW_MILLIS, minimumRps });
+  return circuitBreaker(handleAll, { halfOpenAfter: OPEN_MILLIS, breaker });
+}
+
+function makeOpossum(action) {
+  return new Opossum(action, {
     timeout: false,
     resetTimeout: OPEN_MILLIS,
     errorThresholdPercentage: 50,
@@ -41,87 +122,17 @@ export async function run({ log }) {
     rollingCountBuckets: 60,
     rollingPercentilesEnabled: false,
     enableSnapshots: false,
-  };
-  const opossum = new Opossum(guarded, opossumOptions);
-  const opossumExporting = new Opossum(exporting, opossumOptions);
-
-  const permits = (breaker) => (iterations) => {
-    for (let i = 0; i < iterations; i++) breaker.tryAcquire()?.success();
-  };
-  const calls = (call) => async (iterations) => {
-    for (let i = 0; i < iterations; i++) await call();
-  };
-
-  const permitAround = async (fn) => {
-    const permit = ours.tryAcquire();
-    if (!permit) return;
-    try {
-      await fn();
-      permit.success();
-    } catch {
-      permit.failure();
-    }
-  };
-
-  log('breaker: 25 interleaved rounds of 10 contenders, about 15 s');
-  const nanos = await interleave(
-    {
-      permit: permits(ours),
-      permitCountWindow: permits(counting),
-      refused: permits(open),
-      call: calls(() => ours.call(guarded)),
-      cockatiel: calls(() => cockatiel.execute(guarded)),
-      opossum: calls(() => opossum.fire()),
-      asyncPermit: calls(() => permitAround(exporting)),
-      asyncCockatiel: calls(() => cockatiel.execute(exporting)),
-      asyncOpossum: calls(() => opossumExporting.fire()),
-      clock: (iterations) => {
-        for (let i = 0; i < iterations; i++) systemClock.now();
-      },
-    },
-    { rounds: 25 },
-  );
-  opossum.shutdown();
-  opossumExporting.shutdown();
-
-  const { metrics, spread } = summarize({
-    tryAcquireNanos: nanos.permit,
-    vsCockatiel: ratios(nanos.cockatiel, nanos.permit),
-    vsOpossum: ratios(nanos.opossum, nanos.permit),
-    tryAcquireCountWindowNanos: nanos.permitCountWindow,
-    refusedNanos: nanos.refused,
-    clockReadNanos: nanos.clock,
-    callNanos: nanos.call,
-    cockatielNanos: nanos.cockatiel,
-    opossumNanos: nanos.opossum,
-    callVsCockatiel: ratios(nanos.cockatiel, nanos.call),
-    callVsOpossum: ratios(nanos.opossum, nanos.call),
-    asyncPermitNanos: nanos.asyncPermit,
-    asyncCockatielNanos: nanos.asyncCockatiel,
-    asyncVsCockatiel: ratios(nanos.asyncCockatiel, nanos.asyncPermit),
-    asyncVsOpossum: ratios(nanos.asyncOpossum, nanos.asyncPermit),
   });
-  return {
-    metrics: {
-      ...metrics,
-      clockReadsPerPermit: clockReads(),
-      bytesPerPermit: round(allocatedBytes(permits(ours))),
-    },
-    spread,
-  };
 }
 
 /** Most clock reads between asking for a permit and having settled it. */
 function clockReads() {
   let reads = 0;
-  const clock = {
-    ...systemClock,
-    now: () => {
-      reads++;
-      return performance.now();
-    },
+  const now = () => {
+    reads++;
+    return performance.now();
   };
-  const breaker = new CircuitBreaker({ clock });
+  const breaker = new CircuitBreaker({ clock: { ...systemClock, now } });
   let most = 0;
   for (let i = 0; i < 1_000; i++) {
     reads = 0;

@@ -4,24 +4,33 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 setFlagsFromString('--expose-gc');
+// Else the collections we ask for throw away the code of whichever contender has not run for a while.
+setFlagsFromString('--no-flush-bytecode');
 const collectGarbage = runInNewContext('gc');
 
 /**
  * Measures contenders side by side: every round runs each of them once, in rotated order, so that whatever else the
  * machine does hits all alike and a round's ratios are paired. A contender is `(iterations) => void | Promise<void>`;
  * iterations are chosen so that one turn takes about `millis`. Returns nanoseconds per iteration, by contender, one
- * value per round.
+ * value per round: of the wall, or with `measure: 'cpu'` of the processor, all threads of the process included, which
+ * other programs disturb less. Every turn begins with a full collection, so that one contender's garbage is not the
+ * next one's cost; `collect: false` leaves it out where garbage dies young anyway, because a collection also makes the
+ * engine forget what it knows of objects that live only during a call.
  */
-export async function interleave(contenders, { rounds = 21, warmupRounds = 3, millis = 30 } = {}) {
+export async function interleave(
+  contenders,
+  { rounds = 21, warmupRounds = 3, millis = 30, measure = 'wall', collect = true } = {},
+) {
+  const time = measure === 'cpu' ? timeCpu : timeWall;
   const names = Object.keys(contenders);
   const iterations = {};
-  for (const name of names) iterations[name] = await calibrate(contenders[name], millis);
+  for (const name of names) iterations[name] = await calibrate(contenders[name], millis, time);
 
   const nanos = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = -warmupRounds; round < rounds; round++) {
     for (let turn = 0; turn < names.length; turn++) {
       const name = names[(turn + round + warmupRounds) % names.length];
-      collectGarbage(); // One contender's garbage is not the next one's cost.
+      if (collect) collectGarbage();
       const took = await time(contenders[name], iterations[name]);
       if (round >= 0) nanos[name].push((took / iterations[name]) * 1e6);
     }
@@ -93,7 +102,7 @@ export function machine() {
 /** Four significant digits. */
 export const round = (value) => Number(value.toPrecision(4));
 
-async function calibrate(contender, millis) {
+async function calibrate(contender, millis, time) {
   await time(contender, 1_000);
   for (let iterations = 1_000; ; iterations *= 2) {
     const took = await time(contender, iterations);
@@ -101,11 +110,19 @@ async function calibrate(contender, millis) {
   }
 }
 
-async function time(contender, iterations) {
+async function timeWall(contender, iterations) {
   const startedAt = performance.now();
   const pending = contender(iterations);
   if (pending) await pending;
   return performance.now() - startedAt;
+}
+
+async function timeCpu(contender, iterations) {
+  const startedAt = process.cpuUsage();
+  const pending = contender(iterations);
+  if (pending) await pending;
+  const { user, system } = process.cpuUsage(startedAt);
+  return (user + system) / 1_000;
 }
 
 function upperRank(n) {
