@@ -136,7 +136,7 @@ export const arbitrarySpans: fc.Arbitrary<ReadableSpan[]> = fc
     fc.array(arbitraryResource, { minLength: 1, maxLength: 3 }),
     fc.array(arbitraryScope, { minLength: 1, maxLength: 3 }),
   )
-  .chain(([resources, scopes]) => fc.array(arbitrarySpan(resources, scopes), { maxLength: 12 }));
+  .chain(([resources, scopes]) => fc.array(arbitrarySpan(resources, scopes), { maxLength: 8 }));
 
 /** The order in which an encoder that groups by resource and scope writes spans. */
 export function inWireOrder(spans: readonly ReadableSpan[]): ReadableSpan[] {
