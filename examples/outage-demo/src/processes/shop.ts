@@ -21,6 +21,7 @@ export async function openShop(): Promise<{ port: number; close(): Promise<void>
   const server: Server = createServer((request, response) => {
     placeOrder(request, response).catch((error) => response.destroy(error));
   });
+  server.keepAliveTimeout = 0; // else it closes an idle connection in the moment that the client uses it again
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
   return {
     port: (server.address() as AddressInfo).port,
