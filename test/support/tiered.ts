@@ -1,0 +1,139 @@
+import {
+  deliveredOutcome,
+  type ExportContext,
+  type ExportOutcome,
+  failedOutcome,
+  SpanBatch,
+  SpanBatchExporterBase,
+} from '@otel-resilience/core';
+import { fakeSpan, fakeSpans, type OutcomeStep, ScriptedBatchExporter, VirtualClock } from '@otel-resilience/testing';
+import {
+  MemorySpool,
+  type SpanSpool,
+  TieredSpanExporter,
+  type TieredSpanExporterOptions,
+} from '@otel-resilience/tiered';
+
+/** Set-ups for the tests of the tiered exporter. */
+
+const BYTES_PER_SPAN = 100;
+
+export const batchOf = (spans: number): SpanBatch =>
+  SpanBatch.fromSpans(fakeSpans(spans), { byteLength: BYTES_PER_SPAN * spans });
+
+const namedBatch = (name: string, spans: number): SpanBatch =>
+  SpanBatch.fromSpans(
+    Array.from({ length: spans }, () => fakeSpan({ name })),
+    { byteLength: BYTES_PER_SPAN * spans },
+  );
+
+interface SetUpOptions extends Partial<TieredSpanExporterOptions> {
+  /** What hot bears at a time. */
+  readonly slots?: number;
+}
+
+/** Over a hot tier that follows a script. */
+export function setUpScripted(respond: OutcomeStep, options: SetUpOptions = {}) {
+  const { slots: maxConcurrentExports, ...rest } = options;
+  const clock = new VirtualClock();
+  const hot = new ScriptedBatchExporter({ otherwise: respond, maxConcurrentExports, clock });
+  const spool = new MemorySpool();
+  const tiered = new TieredSpanExporter({ hot, spool, clock, ...rest });
+  const send = (spans = 1, context: Partial<ExportContext> = {}) =>
+    tiered.exportBatch(batchOf(spans), {
+      signal: new AbortController().signal,
+      deadline: clock.now() + 30_000,
+      ...context,
+    });
+  return { clock, hot, spool, tiered, send };
+}
+
+/** Over a hot tier that takes, refuses or swallows by name. */
+export function setUpLeaf(options: SetUpOptions = {}) {
+  const { slots = 30, ...rest } = options;
+  const clock = new VirtualClock();
+  const hot = new Leaf(clock, slots);
+  const spool = new MemorySpool();
+  const tiered = new TieredSpanExporter({ hot, spool, clock, ...rest });
+  const send = (name: string, spans = 1) =>
+    tiered.exportBatch(namedBatch(name, spans), {
+      signal: new AbortController().signal,
+      deadline: clock.now() + 30_000,
+    });
+  /** Sends one batch after the other, `everyMillis`, for a while. */
+  const load = (millis: number, everyMillis: number, spans = 1, prefix = 'live') => {
+    const endBy = clock.now() + millis;
+    let sent = 0;
+    const next = () => {
+      if (clock.now() >= endBy) return;
+      send(`${prefix}${sent++}`, spans);
+      clock.setTimeout(next, everyMillis);
+    };
+    next();
+  };
+  const isUp = () => tiered.stats().hot.kind === 'up';
+  return { clock, hot, spool, tiered, send, load, isUp };
+}
+
+type Behaviour = 'take' | 'refuse' | 'swallow' | ((name: string) => 'take' | 'refuse' | 'swallow');
+
+/** A leaf that takes, refuses or swallows batches by name, and knows when it took which. */
+export class Leaf extends SpanBatchExporterBase {
+  override readonly prefers = 'spans';
+  override readonly maxConcurrentExports: number;
+  behaviour: Behaviour = 'take';
+  latencyMillis = 20;
+  readonly calls: Array<{ name: string; at: number; lastResort: boolean }> = [];
+  readonly taken: Array<{ name: string; at: number; spans: number }> = [];
+  open = 0;
+  maxOpen = 0;
+
+  constructor(clock: VirtualClock, maxConcurrentExports: number) {
+    super({ clock });
+    this.maxConcurrentExports = maxConcurrentExports;
+  }
+
+  async exportBatch(batch: SpanBatch, { signal, lastResort = false }: ExportContext): Promise<ExportOutcome> {
+    const { name } = batch.spans()[0]!;
+    this.calls.push({ name, at: this.clock.now(), lastResort });
+    this.maxOpen = Math.max(this.maxOpen, ++this.open);
+    const { behaviour } = this;
+    const outcome = await new Promise<ExportOutcome>((resolve) => {
+      const fail = (message: string) => resolve(failedOutcome(batch, 'retryable', new Error(message)));
+      const does = typeof behaviour === 'function' ? behaviour(name) : behaviour;
+      signal.addEventListener('abort', () => fail('aborted'));
+      if (does === 'refuse') this.clock.setTimeout(() => fail('ECONNREFUSED'), 1);
+      if (does !== 'take') return;
+      this.clock.setTimeout(() => {
+        if (signal.aborted) return;
+        this.taken.push({ name, at: this.clock.now(), spans: batch.spanCount });
+        resolve(deliveredOutcome(batch.spanCount));
+      }, this.latencyMillis);
+    });
+    this.open--;
+    return outcome;
+  }
+
+  get takenNames(): string[] {
+    return this.taken.map(({ name }) => name);
+  }
+}
+
+/** A spool that is a memory spool but for what differs. */
+export function spoolThat(differs: Partial<SpanSpool>, spool: MemorySpool = new MemorySpool()): SpanSpool {
+  return {
+    append: (batch) => spool.append(batch),
+    lease: () => spool.lease(),
+    get size() {
+      return spool.size;
+    },
+    get bytes() {
+      return spool.bytes;
+    },
+    maxBytes: spool.maxBytes,
+    durable: false,
+    stats: () => spool.stats(),
+    shutdown: async () => {},
+    ...differs,
+  };
+}
