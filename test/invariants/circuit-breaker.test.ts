@@ -257,7 +257,7 @@ describe('CircuitBreaker', () => {
         expect(breaker.metrics()).toMatchObject({ ok, failed, released, rejected, inFlight: 0, state: 'closed' });
         expect(clock.pendingTimers).toBe(0);
       }),
-      { numRuns: 300 },
+      { numRuns: 500 },
     );
   });
 });

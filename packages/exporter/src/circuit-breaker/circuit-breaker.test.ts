@@ -252,6 +252,16 @@ describe('a half-open breaker', () => {
     expect(breaker.metrics()).toMatchObject({ state: 'open', ok: 0, failed: 8, inFlight: 0 });
   });
 
+  it('has used up a probe that has expired, also before anybody looks', async () => {
+    const { clock, breaker } = await halfOpen({ halfOpenPermits: 2, halfOpenSuccesses: 1 });
+    breaker.tryAcquire();
+    await clock.advance(5_000);
+    breaker.tryAcquire();
+    await clock.advance(5_000);
+    expect(breaker.isCallPermitted).toBe(false);
+    expect(breaker.tryAcquire()).toBeUndefined();
+  });
+
   it('reopens as of when the probes expired, so that a breaker nobody asked meanwhile is not late', async () => {
     const { clock, breaker } = await halfOpen();
     repeat(3, () => breaker.tryAcquire());

@@ -87,11 +87,7 @@ export class Listeners {
   }
 
   private warn(name: string, thrown: unknown): void {
-    try {
-      this.log.warn('listener', () => `a ${name} listener failed: ${String(thrown)}`);
-    } catch {
-      // Neither a logger that throws nor an error that cannot be shown may reach the call that caused the event.
-    }
+    this.log.warn('listener', () => `a ${name} listener failed: ${String(thrown)}`);
   }
 }
 

@@ -32,10 +32,17 @@ export class Probes {
     return first && first.deadline <= now ? this.open.shift() : undefined;
   }
 
-  /** How many have neither been settled nor expired, of one state or of all. */
-  inFlight(now: number, issuer?: State): number {
+  /** How many have neither been settled nor expired. */
+  inFlight(now: number): number {
     let count = 0;
-    for (const probe of this.open) if (probe.deadline > now && (!issuer || probe.issuer === issuer)) count++;
+    for (const { deadline } of this.open) if (deadline > now) count++;
+    return count;
+  }
+
+  /** How many of one state's have not been settled, in flight or just expired: each takes up a probe of that state. */
+  unsettled(issuer: State): number {
+    let count = 0;
+    for (const probe of this.open) if (probe.issuer === issuer) count++;
     return count;
   }
 

@@ -48,7 +48,7 @@ export class StateMachine implements PermitDesk {
     if (state.name === 'open') return now >= state.until;
     const reopens = this.reopensAt(state, now);
     if (reopens !== undefined) return now >= reopens + openMillis(state.openings + 1, this.options);
-    return this.hasProbeLeft(state, now);
+    return this.hasProbeLeft(state);
   }
 
   /** Whether a result without a duration would be incomplete. */
@@ -111,7 +111,7 @@ export class StateMachine implements PermitDesk {
       case 'metrics-only':
         return this.admit(state);
       case 'half-open':
-        return this.hasSlotLeft(now) && this.hasProbeLeft(state, now) ? this.admitProbe(state, now) : this.refuse(now);
+        return this.hasSlotLeft(now) && this.hasProbeLeft(state) ? this.admitProbe(state, now) : this.refuse(now);
       case 'open':
         if (!lastResort || now < this.nextLastResortAt || !this.hasSlotLeft(now)) return this.refuse(now);
         this.nextLastResortAt = now + this.options.lastResortIntervalMillis;
@@ -197,9 +197,8 @@ export class StateMachine implements PermitDesk {
     return this.probes.inFlight(now) < this.options.halfOpenPermits;
   }
 
-  private hasProbeLeft(state: HalfOpen, now: number): boolean {
-    const used = state.successes + state.failures + this.probes.inFlight(now, state);
-    return used < this.options.halfOpenPermits;
+  private hasProbeLeft(state: HalfOpen): boolean {
+    return state.successes + state.failures + this.probes.unsettled(state) < this.options.halfOpenPermits;
   }
 
   /** When a half-open state has reopened by probes that expired and that nobody has looked after yet. */
