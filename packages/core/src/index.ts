@@ -36,6 +36,7 @@ export {
   type SpoolLedgerSnapshot,
 } from './ledger.js';
 export { LimitedLog } from './limited-log.js';
+export { maxSpanBytes } from './max-span-bytes.js';
 export {
   anyExporter,
   boolean,
