@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { context, DiagLogLevel, diag, metrics } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import type { SpanExporter } from '@otel-resilience/core';
+import { type ExportOutcome, SpanBatchExporterBase, type SpanExporter } from '@otel-resilience/core';
 import { AdaptiveBatchSpanProcessor, type AdaptiveBatchSpanProcessorOptions } from '@otel-resilience/processor';
 import { fakeSpan, fakeSpans, ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
 import fc from 'fast-check';
@@ -20,6 +20,11 @@ afterAll(() => context.disable());
 
 /** Holds nothing, so that what is held is ours. */
 const hanging: SpanExporter = { export() {}, shutdown: async () => {} };
+class Hanging extends SpanBatchExporterBase {
+  override exportBatch(): Promise<ExportOutcome> {
+    return new Promise(() => {});
+  }
+}
 const failing: SpanExporter = {
   export: (_, done) => done({ code: 1, error: new Error('no') }),
   shutdown: async () => {},
@@ -69,15 +74,17 @@ describe('invariant 6: deadlines and completeness', () => {
 
 describe('invariant 7: nothing grows with the length of an outage', () => {
   it.each([
-    ['hangs', hanging],
-    ['fails', failing],
-  ])('while the exporter %s', async (_, exporter) => {
+    ['hangs', hanging, false],
+    ['hangs and keeps its slot', new Hanging(), false],
+    ['hangs and keeps its slot, while the application flushes', new Hanging(), true],
+    ['fails, while the application flushes', failing, true],
+  ])('while the exporter %s', async (_, exporter, flushes) => {
     // The bytes of the queue are spent long before a batch is full.
     const { clock, processor } = setUp({ exporter, maxQueueBytes: 20_000, exportTimeoutMillis: 1_000 });
     const hour = async () => {
       for (let minute = 0; minute < 60; minute++) {
         for (let i = 0; i < 60; i++) processor.onEnd(fakeSpan());
-        processor.forceFlush({ deadline: clock.now() + 10_000 }).catch(() => {});
+        if (flushes) processor.forceFlush({ deadline: clock.now() + 10_000 }).catch(() => {});
         await clock.advance(60_000);
       }
       return reachableSize(processor);

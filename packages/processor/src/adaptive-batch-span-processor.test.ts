@@ -104,6 +104,46 @@ describe('batching', () => {
     expect(leaf.names).toEqual(Array.from({ length: 13 }, (_, i) => String(i)));
   });
 
+  it('sends a batch that has waited with the next free slot, and wakes up for nothing until then', async () => {
+    let answer = () => {};
+    const { clock, leaf, processor, end } = setUp({ maxConcurrentExports: 1, scheduledDelayMillis: 0 }, (batch) => {
+      return new Promise((resolve) => {
+        answer = () => resolve(deliveredOutcome(batch.spanCount));
+      });
+    });
+    end(1);
+    await clock.advance(1);
+    end(3, 1);
+    await clock.advance(10);
+    expect(leaf.batches).toHaveLength(1);
+    expect(clock.pendingTimers).toBe(1); // the export's own timeout
+    end(2, 4);
+    answer();
+    await clock.settle();
+    expect(leaf.batches.map((batch) => batch.spanCount)).toEqual([1, 5]);
+    answer();
+    await clock.run(processor.shutdown());
+  });
+
+  it('sends a batch of errors in its time although other lanes keep every slot busy', async () => {
+    const { clock, leaf, processor } = setUp(
+      { dropPolicy: 'priority', maxConcurrentExports: 1, maxExportBatchSize: 10, scheduledDelayMillis: 1_000 },
+      async (batch) => {
+        await new Promise<void>((resolve) => clock.setTimeout(resolve, 100));
+        return deliveredOutcome(batch.spanCount);
+      },
+    );
+    const child = { parentSpanContext: { traceId: '1', spanId: '2', traceFlags: 1 } };
+    for (let tenth = 0; tenth < 20; tenth++) {
+      for (let i = 0; i < 15; i++) processor.onEnd(span('rest', child));
+      if (tenth === 0) processor.onEnd(span('error', { ...child, status: { code: 2 } }));
+      await clock.advance(100);
+    }
+    expect(leaf.names).toContain('error');
+    expect(processor.stats().queue.spans).toBeGreaterThan(10);
+    await clock.run(processor.shutdown());
+  });
+
   it('starts nothing before the first span', () => {
     const { clock, processor } = setUp();
     expect(clock.pendingTimers).toBe(0);
@@ -133,9 +173,13 @@ describe('batching', () => {
     await clock.settle();
     expect(leaf.names).toEqual(['a']);
 
-    processor.onEnd(span('b', { resource: { ...pending, waitForAsyncAttributes: never } }));
+    const broken = { ...pending, waitForAsyncAttributes: never };
+    processor.onEnd(span('b', { resource: broken }));
     await clock.advance(5_000);
     expect(leaf.names).toEqual(['a', 'b']);
+    processor.onEnd(span('c', { resource: broken })); // has had its time
+    await clock.settle();
+    expect(leaf.names).toEqual(['a', 'b', 'c']);
   });
 });
 
@@ -187,6 +231,16 @@ describe('bounds', () => {
     expect(queue.spans).toBeGreaterThan(5);
     expect(ledger).toMatchObject({ ended: 101, queued: queue.spans, balanced: true });
     expect(ledger.dropped.queue_full).toBe(101 - queue.spans);
+  });
+
+  it('forgets evicted spans, in a batch that never fills up too', () => {
+    const { processor } = setUp({ maxQueueBytes: 10_000, maxExportBatchSize: 1_000, maxConcurrentExports: 1 }, never);
+    processor.forceFlush({ deadline: 0 }).catch(() => {});
+    for (let i = 0; i < 5_000; i++) processor.onEnd(span(String(i), { attributes: { blob: 'x'.repeat(1_000) } }));
+    const { queue } = processor.stats();
+    expect(queue.spans).toBeLessThan(10);
+    const [lane] = Reflect.get(Reflect.get(processor, 'queue'), 'lanes');
+    expect(lane.open.queued.length).toBeLessThan(1_000);
   });
 
   it('never has more exports open than the exporter bears, hung ones included', async () => {
@@ -247,6 +301,20 @@ describe('failure', () => {
     } as unknown as ReadableSpan;
     expect(() => processor.onEnd(hostile)).not.toThrow();
     expect(processor.stats().ledger).toMatchObject({ ended: 1, dropped: { unreadable: 1 }, balanced: true });
+  });
+
+  it('asks an exporter that refuses once, however its answer and new spans interleave', async () => {
+    const { clock, leaf, processor, end } = setUp({ maxExportBatchSize: 1, maxConcurrentExports: 1 }, (batch) =>
+      failedOutcome(batch, 'refused', new ExportError('REFUSED', 'open')),
+    );
+    for (let i = 0; i < 20; i++) {
+      end(1, i);
+      await Promise.resolve();
+    }
+    expect(leaf.batches).toHaveLength(1);
+    leaf.script = (batch) => deliveredOutcome(batch.spanCount);
+    await clock.advance(1_000);
+    expect(processor.stats().ledger).toMatchObject({ delivered: 19, dropped: { export_failed: 1 } });
   });
 
   it('halves concurrency when exports fail and raises it when they succeed again', async () => {

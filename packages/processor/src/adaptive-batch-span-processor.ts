@@ -34,6 +34,7 @@ import {
   readProcessorOptions,
 } from './options.js';
 import { processorInstruments } from './processor-instruments.js';
+import { ResourceWait } from './resource-wait.js';
 import { type QueuedChunk, SpanQueue } from './span-queue.js';
 
 export interface ProcessorStats {
@@ -71,6 +72,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   private readonly tracker: FlushTracker;
   private readonly queue: SpanQueue;
   private readonly slots: ExportSlots;
+  private readonly resources: ResourceWait;
   private readonly batchSize: BatchSize;
   private readonly wait: BatchWait;
   private readonly timer: BatchTimer;
@@ -94,6 +96,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
       tracker: this.tracker,
     });
     this.slots = new ExportSlots(Math.min(this.settings.maxConcurrentExports, this.exporter.maxConcurrentExports));
+    this.resources = new ResourceWait(clock);
     this.batchSize = new BatchSize(
       {
         ...(adaptive ? batchSize : { initial: batchSize.initial, min: batchSize.initial, max: batchSize.initial }),
@@ -196,7 +199,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   }
 
   private dispatch(chunk: QueuedChunk): void {
-    const { exporter, slots, clock } = this;
+    const { exporter, slots, resources, clock } = this;
     this.instruments.refresh();
     const startedAt = clock.now();
     this.wait.observe(chunk.spanCount, startedAt);
@@ -206,14 +209,16 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
       exportChunk(chunk, {
         exporter,
         slots,
+        resources,
         clock,
         timeoutMillis: this.settings.exportTimeoutMillis,
         signal: this.abortExports.signal,
+        onOutcome: (outcome) => this.settle(chunk, token, outcome, startedAt),
         onLateOutcome: (late) => {
           token.settle(late);
           this.pump();
         },
-      }).then((outcome) => this.settle(chunk, token, outcome, startedAt)),
+      }),
     );
   }
 
@@ -236,7 +241,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
 
   private async flush(until: number): Promise<void> {
     const result = await this.drain(until);
-    const flushed = result && suppressed(() => this.exporter.forceFlush({ deadline: until }));
+    const flushed = result && called(() => this.exporter.forceFlush({ deadline: until }));
     if (!flushed || !(await settledBy(this.clock, until, flushed))) {
       throw new ExportError('DEADLINE_EXCEEDED', 'forceFlush: not every span was exported in time');
     }
@@ -256,7 +261,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     this.phase = 'stopping';
     // The exporter gets the second half: it may have retries to end, a spool to replay, connections to close.
     await this.drain((this.clock.now() + deadline) / 2);
-    const shutDown = suppressed(() => this.exporter.shutdown({ deadline }));
+    const shutDown = called(() => this.exporter.shutdown({ deadline }));
     await settledBy(this.clock, deadline, shutDown);
     this.phase = 'stopped';
     this.timer.stop();
@@ -290,6 +295,6 @@ const isTimeout = (error: Error | undefined): boolean =>
   (error as { code?: unknown } | undefined)?.code === 'DEADLINE_EXCEEDED';
 
 /** Never throws synchronously. */
-async function suppressed(call: () => Promise<void>): Promise<void> {
-  await suppressTracing(call);
+async function called(method: () => Promise<void>): Promise<void> {
+  await method();
 }

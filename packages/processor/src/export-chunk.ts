@@ -7,64 +7,49 @@ import {
   type SpanBatchExporter,
 } from '@otel-resilience/core';
 import type { ExportSlots } from './export-slots.js';
-import { resourcesSettled } from './resources-settled.js';
+import type { ResourceWait } from './resource-wait.js';
 import type { QueuedChunk } from './span-queue.js';
 
 export interface ExportChunkOptions {
   readonly exporter: SpanBatchExporter;
   readonly slots: ExportSlots;
+  readonly resources: ResourceWait;
   readonly clock: Clock;
   readonly timeoutMillis: number;
   /** Ends every export when the processor stops. */
   readonly signal: AbortSignal;
-  /** Called when the exporter answers after its export had been given up, and its slot is free at last. */
+  /** Called once; by then the slot is free, unless the exporter has been given up without an answer. */
+  readonly onOutcome: (outcome: ExportOutcome) => void;
+  /** Called when that answer comes after all, and the slot is free at last. */
   readonly onLateOutcome: (outcome: ExportOutcome) => void;
 }
-
-// Resource detectors give up after 5 s themselves; a batch must not wait for a broken one for ever.
-const RESOURCE_WAIT_MILLIS = 5_000;
 
 /**
  * Exports a chunk in a slot that is taken here and now, before anything is awaited. The slot is free again when the
  * exporter has answered, not when we stop waiting: a hung exporter gets no further work.
  */
-export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOptions): Promise<ExportOutcome> {
-  const { exporter, slots, clock, timeoutMillis, signal, onLateOutcome } = options;
+export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOptions): Promise<void> {
+  const { exporter, slots, resources, clock, timeoutMillis, signal, onOutcome, onLateOutcome } = options;
   slots.acquire();
-  const startedAt = clock.now();
-  const deadline = startedAt + timeoutMillis;
-  const pending = resourcesSettled(chunk.spans);
-  if (pending) await settledWithin(Math.min(timeoutMillis, RESOURCE_WAIT_MILLIS), pending, { clock, signal });
+  const deadline = clock.now() + timeoutMillis;
+  const resourcesSettled = resources.settled(chunk.spans, deadline, signal);
+  if (resourcesSettled) await resourcesSettled;
 
-  let called = false;
+  let asked = false;
+  let givenUp = false;
   const inSlot = async (batch: SpanBatch, context: ExportContext) => {
-    called = true;
+    asked = true;
     try {
       return await exporter.exportBatch(batch, context);
     } finally {
-      slots.release();
+      asked = false;
+      if (givenUp) slots.release();
     }
   };
   const batch = SpanBatch.fromSpans(chunk.spans, { byteLength: chunk.bytes });
   const outcome = await exportAttempt({ exportBatch: inSlot }, batch, { signal, deadline }, { clock, onLateOutcome });
-  if (!called) slots.release();
-  return outcome;
-}
-
-/** Unlike `settledBy`, ends with the signal and keeps no process alive. */
-function settledWithin(
-  millis: number,
-  promise: Promise<unknown>,
-  { clock, signal }: Pick<ExportChunkOptions, 'clock' | 'signal'>,
-): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clock.clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = clock.setTimeout(done, millis);
-    signal.addEventListener('abort', done, { once: true });
-    promise.then(done, done);
-  });
+  givenUp = asked;
+  // Together, so that nothing is sent before it is known what this answer means for the next export.
+  if (!givenUp) slots.release();
+  onOutcome(outcome);
 }
