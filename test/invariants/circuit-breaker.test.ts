@@ -108,6 +108,10 @@ class Model {
     this.now = until;
   }
 
+  get openUntil() {
+    return this.state === 'open' ? this.until : undefined;
+  }
+
   get probesInFlight() {
     return this.issued.filter(({ probe, open }) => probe && open).length;
   }
@@ -143,8 +147,10 @@ class Model {
     this[verdict === 'success' ? 'ok' : verdict === 'failure' ? 'failed' : 'released']++;
     if (permit.generation !== this.generation || verdict === 'release') return;
     const well = verdict === 'success';
-    if (this.state === 'open' && well) this.halfOpen(1);
-    else if (this.state === 'half-open') {
+    if (this.state === 'open') {
+      if (well) this.halfOpen(1);
+      else this.until = Math.max(this.until, this.now + this.settings.openMillis);
+    } else if (this.state === 'half-open') {
       if (well) this.good++;
       else this.bad++;
       this.judgeProbes();
@@ -246,6 +252,7 @@ describe('CircuitBreaker', () => {
             model.control(step.control);
           }
           expect(breaker.isCallPermitted).toBe(model.admits());
+          expect(breaker.openUntil).toBe(model.openUntil);
           expect(model.probesInFlight).toBeLessThanOrEqual(options.halfOpenPermits);
         }
         breaker.reset();

@@ -304,7 +304,20 @@ describe('a last-resort call', () => {
     }
     expect(admitted).toEqual([0, 500, 1_000, 1_500, 2_000, 2_500]);
     expect(breaker.state).toBe('open');
-    expect(breaker.openUntil).toBe(start + 30_000);
+  });
+
+  it('that fails keeps ordinary calls out for the open time, but does not make that grow', async () => {
+    const { clock, breaker, fail } = setUp();
+    fail(5);
+    await clock.advance(29_000);
+    breaker.tryAcquire({ lastResort: true })!.failure();
+    expect(breaker.openUntil).toBe(clock.now() + 30_000);
+    await clock.advance(30_000);
+    expect(breaker.isCallPermitted).toBe(true);
+    fail(3);
+    expect(breaker.openUntil).toBe(clock.now() + 60_000);
+    breaker.tryAcquire({ lastResort: true })!.failure();
+    expect(breaker.openUntil).toBe(clock.now() + 60_000);
   });
 
   it('that succeeds lets ordinary calls in at once, and counts towards closing', () => {

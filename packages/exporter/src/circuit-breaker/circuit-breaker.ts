@@ -36,7 +36,8 @@ export interface CircuitBreakerMetrics {
 export interface AcquireOptions {
   /**
    * Nobody else can take the call. So a breaker that is open admits a probe when `lastResortIntervalMillis` has
-   * passed since the last such one; as soon as one succeeds, the breaker is half-open.
+   * passed since the last such one. As soon as one succeeds, the breaker is half-open and this was its first success;
+   * one that fails keeps ordinary calls out for another `openMillis`, counted from then.
    */
   readonly lastResort?: boolean;
 }
@@ -87,10 +88,9 @@ export class CircuitBreaker {
     return this.machine.isCallPermitted();
   }
 
-  /** While `open`: when ordinary calls are admitted again, by the clock's `now()`; otherwise `undefined`. */
+  /** When the open time ends, by the clock's `now()`; `undefined` when the breaker is not open. */
   get openUntil(): number | undefined {
-    const { state } = this.machine;
-    return state.name === 'open' ? state.until : undefined;
+    return this.machine.openUntil(this.clock.now());
   }
 
   /** A permit for one call, or `undefined` when the call is refused. */

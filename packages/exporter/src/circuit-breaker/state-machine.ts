@@ -4,7 +4,7 @@ import type { ResolvedOptions } from './options.js';
 import { Permit, type PermitDesk, type Verdict } from './permit.js';
 import { Probes } from './probes.js';
 import { RejectionRate } from './rejection-rate.js';
-import { closed, type HalfOpen, type Held, halfOpen, held, type Open, open, openMillis, type State } from './states.js';
+import { closed, type HalfOpen, type Held, halfOpen, held, type Open, open, type State } from './states.js';
 import { type OpenReason, Strategy } from './strategies.js';
 
 /**
@@ -44,11 +44,21 @@ export class StateMachine implements PermitDesk {
     const { state } = this;
     if (state.name !== 'open' && state.name !== 'half-open') return state.name !== 'forced-open';
     const now = this.clock.now();
-    if (this.probes.inFlight(now) >= this.options.halfOpenPermits) return false;
-    if (state.name === 'open') return now >= state.until;
-    const reopens = this.reopensAt(state, now);
-    if (reopens !== undefined) return now >= reopens + openMillis(state.openings + 1, this.options);
-    return this.hasProbeLeft(state);
+    if (!this.hasSlotLeft(now)) return false;
+    const until = this.openUntil(now);
+    return until === undefined ? state.name === 'half-open' && this.hasProbeLeft(state) : now >= until;
+  }
+
+  /** When an open time ends, those included that probes have begun or prolonged by expiring, unseen as yet. */
+  openUntil(now: number): number | undefined {
+    const { state, options } = this;
+    if (state.name === 'open') {
+      const [last] = this.probes.expiredDeadlines(now, state).slice(-1);
+      return last === undefined ? state.until : Math.max(state.until, last + options.openMillis);
+    }
+    if (state.name !== 'half-open') return undefined;
+    const reopens = this.probes.expiredDeadlines(now, state)[this.failuresToReopen - state.failures - 1];
+    return reopens === undefined ? undefined : open(reopens, state.openings + 1, options).until;
   }
 
   /** Whether a result without a duration would be incomplete. */
@@ -150,19 +160,28 @@ export class StateMachine implements PermitDesk {
 
   /** A slow probe has failed: under the composite strategy, slowness is what opened the breaker. */
   private onProbe(issuer: Open | HalfOpen, now: number, well: boolean): void {
-    if (issuer.name === 'open') {
-      // A last-resort probe. Its failure tells nothing new, its success lets the others in at once.
-      if (!well) return;
-      const state = halfOpen(issuer.openings, 1);
-      this.moveTo(state, 'lastResortSucceeded');
-      this.closeWhenWell(state);
-    } else if (well) {
+    if (issuer.name === 'open') this.onLastResortProbe(issuer, now, well);
+    else if (well) {
       issuer.successes++;
       this.closeWhenWell(issuer);
     } else {
       issuer.failures++;
       if (issuer.failures >= this.failuresToReopen) this.open(now, issuer.openings + 1, 'probesFailed');
     }
+  }
+
+  /**
+   * Its success lets the others in at once. Its failure is fresh evidence: while last-resort probes run and fail, no
+   * burst of ordinary ones takes all the slots, so the backend is never further than one interval from a probe.
+   */
+  private onLastResortProbe(issuer: Open, now: number, well: boolean): void {
+    if (!well) {
+      issuer.until = Math.max(issuer.until, now + this.options.openMillis);
+      return;
+    }
+    const state = halfOpen(issuer.openings, 1);
+    this.moveTo(state, 'lastResortSucceeded');
+    this.closeWhenWell(state);
   }
 
   private closeWhenWell(state: HalfOpen): void {
@@ -199,10 +218,5 @@ export class StateMachine implements PermitDesk {
 
   private hasProbeLeft(state: HalfOpen): boolean {
     return state.successes + state.failures + this.probes.unsettled(state) < this.options.halfOpenPermits;
-  }
-
-  /** When a half-open state has reopened by probes that expired and that nobody has looked after yet. */
-  private reopensAt(state: HalfOpen, now: number): number | undefined {
-    return this.probes.expiredDeadlines(now, state)[this.failuresToReopen - state.failures - 1];
   }
 }

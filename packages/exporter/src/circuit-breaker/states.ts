@@ -23,7 +23,7 @@ export interface Closed {
 export interface Open {
   readonly name: 'open';
   /** By the clock's `now()`. */
-  readonly until: number;
+  until: number;
   /** How often the breaker has opened since it was last closed, this time included; the back-off grows with it. */
   readonly openings: number;
 }
@@ -58,10 +58,6 @@ export const halfOpen = (openings: number, successes = 0): HalfOpen => ({
 });
 
 /** The `openings`-th open state in a row: each lasts `openMultiplier` times as long as the one before, up to the cap. */
-export function open(at: number, openings: number, times: OpenTimes): Open {
-  return { name: 'open', until: at + openMillis(openings, times), openings };
-}
-
-export function openMillis(openings: number, { openMillis: first, openMultiplier, maxOpenMillis }: OpenTimes): number {
-  return Math.min(maxOpenMillis, first * openMultiplier ** (openings - 1));
+export function open(at: number, openings: number, { openMillis, openMultiplier, maxOpenMillis }: OpenTimes): Open {
+  return { name: 'open', until: at + Math.min(maxOpenMillis, openMillis * openMultiplier ** (openings - 1)), openings };
 }
