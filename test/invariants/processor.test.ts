@@ -43,14 +43,16 @@ describe('invariants 1, 6, 7 and 8: whatever spans, exporters, time, flushes and
     ['one of ours', batchChaos],
   ])('the processor keeps its promises over %s', async (_, chaos) => {
     const commands = fc.array(arbitraryCommand, { maxLength: 25 });
+    const worlds = [arbitrarySettings, chaos, commands, fc.boolean()] as const;
     await fc.assert(
-      fc.asyncProperty(arbitrarySettings, chaos, commands, async (settings, makeChaos, commands) => {
+      fc.asyncProperty(...worlds, async (settings, makeChaos, commands, calm) => {
         const world = new World(settings, makeChaos);
         expect(world.clock.pendingTimers).toBe(0);
         for (const command of commands) {
           await world.run(command);
           world.check();
         }
+        if (calm) await world.calm();
         await world.finish();
       }),
       { numRuns: 300 },

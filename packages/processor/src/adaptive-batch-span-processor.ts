@@ -149,14 +149,12 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   async forceFlush({ deadline }: DeadlineOptions = {}): Promise<void> {
     if (this.phase === 'stopped') return;
     const until = deadline ?? this.clock.now() + this.settings.flushTimeoutMillis;
-    await suppressTracing(() => this.flush(until));
+    await this.flush(until);
   }
 
   /** Exports what it can within the deadline, then shuts the exporter down, whatever happened. Never rejects. */
   shutdown({ deadline }: DeadlineOptions = {}): Promise<void> {
-    this.shutdownPromise ??= suppressTracing(() =>
-      this.stop(deadline ?? this.clock.now() + this.settings.shutdownTimeoutMillis),
-    );
+    this.shutdownPromise ??= this.stop(deadline ?? this.clock.now() + this.settings.shutdownTimeoutMillis);
     return this.shutdownPromise;
   }
 
