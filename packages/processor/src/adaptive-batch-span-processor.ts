@@ -6,7 +6,6 @@ import {
   type DeadlineOptions,
   ExportError,
   type ExportOutcome,
-  estimateSpanBytes,
   giveUp,
   type Instruments,
   Ledger,
@@ -160,13 +159,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
 
   private enqueue(span: ReadableSpan): void {
     const { queue } = this;
-    const { admitted, evicted } = admit(
-      queue,
-      this.settings.dropPolicy,
-      this.settings.bounds,
-      span,
-      estimateSpanBytes(span),
-    );
+    const { admitted, evicted } = admit(queue, this.settings.dropPolicy, this.settings.bounds, span);
     if (admitted) this.ledger.endQueued();
     else this.ledger.endDropped('queue_full');
     if (evicted > 0) this.ledger.dropQueued(evicted, 'queue_full');
@@ -176,7 +169,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
         () => `the queue is full (${queue.spanCount} spans, ${queue.bytes} bytes): dropping spans`,
       );
     if (queue.hasSealed && this.slots.hasFree) this.pump();
-    else this.timer.arm(this.wait.currentMillis);
+    else if (!this.timer.isArmed) this.timer.arm(this.wait.currentMillis);
   }
 
   /** Hands sealed batches to the exporter while slots are free; arms the timer for what stays. */

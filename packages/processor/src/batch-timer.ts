@@ -23,6 +23,11 @@ export class BatchTimer {
     return this.waited;
   }
 
+  /** Nothing to do for `arm`. */
+  get isArmed(): boolean {
+    return this.timer !== undefined;
+  }
+
   isPaused(now: number): boolean {
     return now < this.pausedUntil;
   }

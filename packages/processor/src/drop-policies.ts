@@ -1,4 +1,4 @@
-import { laneOf, type ReadableSpan } from '@otel-resilience/core';
+import { estimateSpanBytes, laneOf, maxSpanBytes, type ReadableSpan } from '@otel-resilience/core';
 import { laneIndex, type SpanQueue } from './span-queue.js';
 
 /**
@@ -26,34 +26,38 @@ export interface QueueBounds {
 }
 
 const ADMITTED: Admission = Object.freeze({ admitted: true, evicted: 0 });
+const REFUSED: Admission = Object.freeze({ admitted: false, evicted: 0 });
 
 export function laneFor(policy: DropPolicy, span: ReadableSpan): number {
   return policy === 'priority' ? laneIndex(laneOf(span)) : 0;
 }
 
 /** Adds the span to the queue within its bounds, making room by the policy. Allocates only when something must go. */
-export function admit(
+export function admit(queue: SpanQueue, policy: DropPolicy, bounds: QueueBounds, span: ReadableSpan): Admission {
+  const lane = laneFor(policy, span);
+  const bound = maxSpanBytes(span);
+  if (queue.spanCount < bounds.maxSpans && queue.maxBytes + bound <= bounds.maxBytes) {
+    queue.push(span, bound, lane, false);
+    return ADMITTED;
+  }
+  return admitMeasured(queue, policy, bounds, span, lane);
+}
+
+/** There may be no room: now it matters how large the spans really are. */
+function admitMeasured(
   queue: SpanQueue,
   policy: DropPolicy,
   bounds: QueueBounds,
   span: ReadableSpan,
-  bytes: number,
+  lane: number,
 ): Admission {
-  const lane = laneFor(policy, span);
-  if (fits(queue, bounds, bytes)) {
-    queue.push(span, bytes, lane);
-    return ADMITTED;
-  }
-  if (policy === 'newest' || bytes > bounds.maxBytes) return { admitted: false, evicted: 0 };
+  const bytes = estimateSpanBytes(span);
+  if (bytes > bounds.maxBytes) return REFUSED;
   let evicted = 0;
-  while (!fits(queue, bounds, bytes)) {
-    if (!queue.evictOldest(lane)) return { admitted: false, evicted };
+  while (queue.spanCount >= bounds.maxSpans || queue.bytes + bytes > bounds.maxBytes) {
+    if (policy === 'newest' || !queue.evictOldest(lane)) return evicted === 0 ? REFUSED : { admitted: false, evicted };
     evicted++;
   }
-  queue.push(span, bytes, lane);
-  return { admitted: true, evicted };
-}
-
-function fits(queue: SpanQueue, bounds: QueueBounds, bytes: number): boolean {
-  return queue.spanCount < bounds.maxSpans && queue.bytes + bytes <= bounds.maxBytes;
+  queue.push(span, bytes, lane, true);
+  return evicted === 0 ? ADMITTED : { admitted: true, evicted };
 }

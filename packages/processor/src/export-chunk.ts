@@ -46,7 +46,7 @@ export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOption
       if (givenUp) slots.release();
     }
   };
-  const batch = SpanBatch.fromSpans(chunk.spans, { byteLength: chunk.bytes });
+  const batch = SpanBatch.fromSpans(chunk.spans);
   const outcome = await exportAttempt({ exportBatch: inSlot }, batch, { signal, deadline }, { clock, onLateOutcome });
   givenUp = asked;
   // Together, so that nothing is sent before it is known what this answer means for the next export.

@@ -1,4 +1,6 @@
+import { estimateSpanBytes, maxSpanBytes } from '@otel-resilience/core';
 import { fakeSpan } from '@otel-resilience/testing';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpanQueue } from './span-queue.js';
 
@@ -10,7 +12,7 @@ function setUp({ lanes = false, chunkSize = 3, maxChunkBytes = 1_000 } = {}) {
     closed: (generation: number) => void told.push(`closed ${generation}`),
   };
   const queue = new SpanQueue({ chunkSize, maxChunkBytes, lanes, tracker });
-  const push = (name: string, { bytes = 10, lane = 0 } = {}) => queue.push(fakeSpan({ name }), bytes, lane);
+  const push = (name: string, { bytes = 10, lane = 0 } = {}) => queue.push(fakeSpan({ name }), bytes, lane, true);
   const taken = () => queue.take()?.spans.map((span) => span.name);
   return { queue, told, push, taken };
 }
@@ -82,5 +84,35 @@ describe('SpanQueue', () => {
     expect(queue.evictOldest(0)).toBe(false);
     queue.sealOpen();
     expect([taken(), taken(), taken()]).toEqual([['error'], ['root'], undefined]);
+  });
+
+  it('knows what its spans take, whatever was pushed, evicted, taken and measured before', () => {
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ kind: fc.constant('push'), blob: fc.nat(300), isMeasured: fc.boolean() }) },
+      fc.record({ kind: fc.constantFrom('evict', 'take', 'seal', 'measure', 'read') }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const { queue } = setUp({ chunkSize: 7, maxChunkBytes: 5_000 });
+        let model: number[] = [];
+        for (const next of steps) {
+          if ('blob' in next) {
+            const span = fakeSpan({ attributes: { blob: 'é'.repeat(next.blob) } });
+            const estimate = estimateSpanBytes(span);
+            queue.push(span, next.isMeasured ? estimate : maxSpanBytes(span), 0, next.isMeasured);
+            model.push(estimate);
+          } else if (next.kind === 'evict') {
+            if (queue.evictOldest(0)) model = model.slice(1);
+          } else if (next.kind === 'take') model = model.slice(queue.take()?.spanCount ?? 0);
+          else if (next.kind === 'seal') queue.sealOpen();
+          else if (next.kind === 'measure') queue.measure();
+          const bytes = model.reduce((sum, estimate) => sum + estimate, 0);
+          expect(queue.spanCount).toBe(model.length);
+          expect(queue.maxBytes).toBeGreaterThanOrEqual(bytes);
+          if (next.kind === 'read') expect(queue.bytes).toBe(bytes);
+        }
+        expect(queue.bytes).toBe(model.reduce((sum, estimate) => sum + estimate, 0));
+      }),
+    );
   });
 });

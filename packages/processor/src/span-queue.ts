@@ -1,11 +1,9 @@
-import { LANES, type Lane, type ReadableSpan } from '@otel-resilience/core';
+import { estimateSpanBytes, LANES, type Lane, type ReadableSpan } from '@otel-resilience/core';
 
 /** A batch in the making: spans are added at the end, evicted from the front, and taken as a whole. */
 export interface QueuedChunk {
   readonly spanCount: number;
   readonly spans: readonly ReadableSpan[];
-  /** Estimated encoded size of `spans`. */
-  readonly bytes: number;
   /** Rises with every flush; a chunk never holds spans from before and after one. */
   readonly generation: number;
   /** Whether it was sealed because it was full. */
@@ -15,7 +13,7 @@ export interface QueuedChunk {
 export interface SpanQueueOptions {
   /** Spans in the first chunks; may be changed at any time. */
   readonly chunkSize: number;
-  /** A chunk is sealed before its estimate exceeds this; a single span may. */
+  /** A chunk is sealed before its estimated size exceeds this; a single span may. */
   readonly maxChunkBytes: number;
   /** Whether spans are kept apart by lane. */
   readonly lanes: boolean;
@@ -30,11 +28,16 @@ export interface SpanQueueOptions {
 /**
  * The spans that wait for an export, as a queue of chunks that are batches already: taking one copies nothing, and
  * adding a span is two array pushes. It has no bound of its own, its owner evicts by policy.
+ *
+ * The size of a span is a cheap upper bound (`maxSpanBytes`) until somebody needs to know better: when the bounds add
+ * up to more than there is room for, {@link measure} replaces them by estimates, once per span. Spans that leave
+ * before, nearly all of them in a healthy pipeline, are never measured.
  */
 export class SpanQueue {
   chunkSize: number;
   spanCount = 0;
-  bytes = 0;
+  private byteBound = 0;
+  private unmeasured = 0;
   private sealedChunks = 0;
   private generation = 0;
   private readonly lanes: readonly LaneQueue[];
@@ -46,20 +49,40 @@ export class SpanQueue {
     this.lanes = Array.from({ length: options.lanes ? LANES.length : 1 }, () => ({ sealed: [], open: undefined }));
   }
 
-  /** `lane` is an index into {@link LANES}, 0 without lanes. */
-  push(span: ReadableSpan, bytes: number, lane: number): void {
+  /** At least as much as the spans take, encoded. */
+  get maxBytes(): number {
+    return this.byteBound;
+  }
+
+  /** What they take, estimated within 20 %. */
+  get bytes(): number {
+    this.measure();
+    return this.byteBound;
+  }
+
+  /** Replaces upper bounds by estimates. */
+  measure(): void {
+    if (this.unmeasured === 0) return;
+    for (const { sealed, open } of this.lanes) {
+      for (const chunk of sealed) this.measureChunk(chunk);
+      if (open) this.measureChunk(open);
+    }
+  }
+
+  /** `lane` is an index into {@link LANES}, 0 without lanes; `isMeasured` says that `bytes` is an estimate. */
+  push(span: ReadableSpan, bytes: number, lane: number, isMeasured: boolean): void {
     const queue = this.lanes[lane]!;
     let chunk = queue.open;
-    if (chunk === undefined || chunk.bytes + bytes > this.options.maxChunkBytes) {
+    if (chunk === undefined || !this.hasRoom(chunk, bytes)) {
       this.seal(queue, true);
       chunk = queue.open = new Chunk(this.generation);
       this.options.tracker.opened(this.generation);
     }
-    chunk.queued.push(span);
-    chunk.sizes.push(bytes);
-    chunk.bytes += bytes;
+    const { unmeasured } = chunk;
+    chunk.push(span, bytes, isMeasured);
     this.spanCount++;
-    this.bytes += bytes;
+    this.byteBound += bytes;
+    this.unmeasured += chunk.unmeasured - unmeasured;
     if (chunk.spanCount >= this.chunkSize) this.seal(queue, true);
   }
 
@@ -86,7 +109,8 @@ export class SpanQueue {
       if (!chunk) continue;
       this.sealedChunks--;
       this.spanCount -= chunk.spanCount;
-      this.bytes -= chunk.bytes;
+      this.byteBound -= chunk.bytes;
+      this.unmeasured -= chunk.unmeasured;
       return chunk;
     }
     return undefined;
@@ -98,7 +122,10 @@ export class SpanQueue {
       const queue = this.lanes[lane]!;
       const chunk = queue.sealed[0] ?? queue.open;
       if (!chunk) continue;
-      this.bytes -= chunk.evict();
+      const { bytes, unmeasured } = chunk;
+      chunk.evict();
+      this.byteBound -= bytes - chunk.bytes;
+      this.unmeasured -= unmeasured - chunk.unmeasured;
       this.spanCount--;
       this.options.tracker.lost(chunk.generation, 1);
       if (chunk.spanCount === 0) {
@@ -111,6 +138,20 @@ export class SpanQueue {
       return true;
     }
     return false;
+  }
+
+  private hasRoom(chunk: Chunk, bytes: number): boolean {
+    const { maxChunkBytes } = this.options;
+    if (chunk.bytes + bytes <= maxChunkBytes) return true;
+    this.measureChunk(chunk);
+    return chunk.bytes + bytes <= maxChunkBytes;
+  }
+
+  private measureChunk(chunk: Chunk): void {
+    const { bytes, unmeasured } = chunk;
+    chunk.measure();
+    this.byteBound -= bytes - chunk.bytes;
+    this.unmeasured -= unmeasured;
   }
 
   private seal(lane: LaneQueue, full: boolean): void {
@@ -134,10 +175,12 @@ const COMPACTION = 256;
 
 class Chunk implements QueuedChunk {
   readonly generation: number;
-  readonly queued: ReadableSpan[] = [];
-  readonly sizes: number[] = [];
-  evicted = 0;
+  private readonly queued: ReadableSpan[] = [];
+  private readonly sizes: number[] = [];
+  private evicted = 0;
   bytes = 0;
+  /** How many of the sizes, the last ones, may be upper bounds. */
+  unmeasured = 0;
   full = false;
 
   constructor(generation: number) {
@@ -152,14 +195,28 @@ class Chunk implements QueuedChunk {
     return this.queued.length - this.evicted;
   }
 
-  /** Returns the bytes of the span that went. */
-  evict(): number {
-    const bytes = this.sizes[this.evicted]!;
+  push(span: ReadableSpan, bytes: number, isMeasured: boolean): void {
+    this.queued.push(span);
+    this.sizes.push(bytes);
+    this.bytes += bytes;
+    if (!isMeasured || this.unmeasured > 0) this.unmeasured++;
+  }
+
+  measure(): void {
+    for (let i = this.queued.length - this.unmeasured; i < this.queued.length; i++) {
+      const estimate = estimateSpanBytes(this.queued[i]!);
+      this.bytes += estimate - this.sizes[i]!;
+      this.sizes[i] = estimate;
+    }
+    this.unmeasured = 0;
+  }
+
+  evict(): void {
+    this.bytes -= this.sizes[this.evicted]!;
     this.queued[this.evicted] = undefined as never; // the span's memory is free now, not when the chunk leaves
     this.evicted++;
-    this.bytes -= bytes;
+    this.unmeasured = Math.min(this.unmeasured, this.spanCount);
     if (this.evicted >= COMPACTION && this.evicted * 2 >= this.queued.length) this.compact();
-    return bytes;
   }
 
   /** A chunk that never fills up, since the queue's bytes are spent before, is evicted and added to for ever. */
