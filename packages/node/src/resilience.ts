@@ -77,7 +77,14 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
   const hot = new RetryingSpanExporter({ ...sections.retry, exporter: failover, clock });
   signals.publish('throttledExports', () => hot.stats().throttled);
   const spool = new MemorySpool({ ...sections.spool });
-  const tiered = new TieredSpanExporter({ ...sections.tiered, hot, spool, signals, clock });
+  const tiered = new TieredSpanExporter({
+    probeIntervalMillis: PROBE_INTERVAL_MILLIS,
+    ...sections.tiered,
+    hot,
+    spool,
+    signals,
+    clock,
+  });
   const processor = new AdaptiveBatchSpanProcessor({
     ...environment.processor,
     ...sections.processor,
@@ -104,6 +111,9 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     },
   };
 }
+
+// An open breaker admits one probe per 500 ms; asking twice as often, none of them comes late.
+const PROBE_INTERVAL_MILLIS = 250;
 
 function guarded(
   settings: EndpointSettings,
