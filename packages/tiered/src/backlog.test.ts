@@ -1,5 +1,8 @@
+import { failedOutcome, LimitedLog } from '@otel-resilience/core';
+import { VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
-import { setUpLeaf } from '../../../test/support/tiered.js';
+import { batchOf, setUpLeaf } from '../../../test/support/tiered.js';
+import { Backlog } from './backlog.js';
 import { MemorySpool } from './spool/memory-spool.js';
 
 describe('a batch that always fails', () => {
@@ -49,6 +52,23 @@ describe('a batch that always fails', () => {
     hot.behaviour = 'take';
     await clock.advance(2_000);
     expect(spool.stats()).toMatchObject({ accepted: 50, delivered: 50, dropped: {} });
+  });
+});
+
+describe('Backlog', () => {
+  it('puts no more than eight batches aside; the next goes back to the head', async () => {
+    const clock = new VirtualClock();
+    const spool = new MemorySpool();
+    const backlog = new Backlog(spool, clock, new LimitedLog('test', { clock }), 10);
+    for (let i = 0; i < 10; i++) await spool.append(batchOf(1));
+    for (let i = 0; i < 9; i++) {
+      const taken = (await backlog.takeForReplay())!;
+      const outcome = failedOutcome(taken.lease.batch, 'retryable', new Error('reset'));
+      backlog.settle(taken, { outcome, blamesBatch: true }, clock.now());
+    }
+    const leased = [await spool.lease(), await spool.lease(), await spool.lease()];
+    expect(leased.filter((lease) => lease !== undefined)).toHaveLength(2);
+    expect(spool.size).toBe(10);
   });
 });
 

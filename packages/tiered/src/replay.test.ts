@@ -9,7 +9,7 @@ import {
 import { VirtualClock } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { batchOf, setUpLeaf } from '../../../test/support/tiered.js';
+import { batchOf, setUpLeaf, setUpScripted } from '../../../test/support/tiered.js';
 import { TieredSpanExporter } from './tiered-span-exporter.js';
 
 describe('replay, while hot is down', () => {
@@ -128,6 +128,27 @@ describe('replay, while hot is down', () => {
     }
   });
 
+  it('forgets what a throttle asked for once hot is up', async () => {
+    const { clock, hot, tiered, send } = setUpScripted('retryable');
+    hot.script([
+      'retryable',
+      { kind: 'delivered', delayMillis: 800 },
+      { kind: 'failed', failure: 'throttled', retryAfterMillis: 30_000 },
+    ]);
+    await send();
+    await send();
+    await clock.advance(1_200);
+    expect(hot.exports).toHaveLength(3);
+    hot.respond('hang');
+    await clock.advance(200);
+    hot.respond('retryable');
+    await clock.run(send());
+    expect(tiered.stats().hot.kind).toBe('down');
+    const before = hot.exports.length;
+    await clock.advance(1_000);
+    expect(hot.exports.length).toBeGreaterThan(before);
+  });
+
   it('asks a hot tier that refused without asking anybody again soon', async () => {
     const clock = new VirtualClock();
     let dueAt = clock.now() + 600;
@@ -169,6 +190,18 @@ describe('replay, while hot is up', () => {
       expect(at - (startedAt + i * 500)).toBeLessThanOrEqual(hot.latencyMillis);
     });
     expect(live).toHaveLength(20);
+  });
+
+  it('owes nothing for the probes of an outage', async () => {
+    const { clock, hot, send } = setUpLeaf({ replaySpansPerSecond: 100 });
+    hot.behaviour = 'refuse';
+    send('s', 100);
+    await clock.advance(1);
+    for (let i = 0; i < 4; i++) await send(`s${i}`, 100);
+    await clock.advance(60_000);
+    hot.behaviour = 'take';
+    await clock.advance(5_000);
+    expect(hot.taken).toHaveLength(5);
   });
 
   it('replays small batches as fast as large ones', async () => {
@@ -215,6 +248,22 @@ describe('replay, while hot is up', () => {
       expect(clock.now() - startedAt).toBe(1_000);
     }
     expect(hot.maxOpen).toBe(4);
+  });
+
+  it('gives the slot of a probe that hangs to a live batch that waits, though nothing waits in the spool', async () => {
+    const { clock, hot, send, isUp } = setUpLeaf({ slots: 2 });
+    hot.behaviour = 'swallow';
+    send('a');
+    await clock.advance(5_000);
+    await send('b');
+    await clock.advance(5_100);
+    hot.behaviour = 'take';
+    while (!isUp()) await clock.advance(100);
+    await clock.advance(1_000);
+    expect(hot.open).toBe(1);
+    hot.latencyMillis = 3_000;
+    const live = await clock.run(Promise.all([send('x'), send('y')]));
+    expect(live).toEqual([deliveredOutcome(1), deliveredOutcome(1)]);
   });
 
   it('makes a live batch wait for one replay at most, where there is only one slot', async () => {

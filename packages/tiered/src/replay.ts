@@ -162,8 +162,7 @@ export class Replayer {
     const { slots, hot, backlog, probeIntervalMillis, replayTimeoutMillis } = this.options;
     const due = Math.max(this.nextProbeAt, hot.throttledUntil);
     if (now < due) return due;
-    const limit = Math.ceil(replayTimeoutMillis / probeIntervalMillis);
-    if (backlog.availableForProbe && this.attempts.size < limit && slots.tryAcquire()) {
+    if (backlog.availableForProbe && slots.tryAcquire()) {
       this.nextProbeAt = now + probeIntervalMillis;
       this.probed++;
       const passOver = now - hot.state.since >= PASS_OVER_AFTER_MILLIS && this.probed % PASS_OVER_EVERY === 0;

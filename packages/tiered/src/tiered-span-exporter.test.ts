@@ -61,6 +61,14 @@ describe('TieredSpanExporter, live', () => {
     expect(clock.now() - startedAt).toBe(expected);
   });
 
+  it('does not ask hot for a caller without any time left', async () => {
+    const { clock, hot, tiered, send } = setUpScripted('hang');
+    expect(await send(1, { deadline: clock.now() })).toMatchObject({ stored: 1 });
+    // Only the replay asks, at once, in its own time.
+    expect(hot.exports.map(({ context }) => context.deadline - clock.now())).toEqual([10_000]);
+    expect(tiered.stats().hot.kind).toBe('up');
+  });
+
   it('stores nothing for a caller that has given up: it has counted the spans itself', async () => {
     const { clock, spool, send, tiered } = setUpScripted('hang');
     const abort = new AbortController();
@@ -110,8 +118,8 @@ describe('TieredSpanExporter, live', () => {
 
 describe('TieredSpanExporter, states', () => {
   it('is not brought up by an answer to what was sent before it went down', async () => {
-    const { clock, hot, tiered, send } = setUpScripted('retryable');
-    hot.script([{ kind: 'delivered', delayMillis: 300 }]);
+    const { clock, hot, tiered, send } = setUpScripted('hang');
+    hot.script([{ kind: 'delivered', delayMillis: 300 }, 'retryable']);
     const early = send();
     await send();
     expect(tiered.stats().hot.kind).toBe('down');

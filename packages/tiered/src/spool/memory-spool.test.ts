@@ -119,6 +119,16 @@ describe('MemorySpool', () => {
     expect(spool.stats()).toMatchObject({ accepted: 3, waiting: 3, dropped: {}, balanced: true });
   });
 
+  it('keeps its bound when what comes back is estimated larger than it was', async () => {
+    const spool = new MemorySpool({ maxBytes: 300 });
+    await spool.append(batch(2));
+    await spool.append(batch(1));
+    const leased = await lease(spool);
+    leased.settle(followedBy(deliveredOutcome(1), failed(batch(1, 250))));
+    expect(spool.bytes).toBe(100);
+    expect(spool.stats()).toMatchObject({ waiting: 1, dropped: { full: 1 }, balanced: true });
+  });
+
   it('drops what waits at shutdown, and a leased batch when it comes back', async () => {
     const spool = new MemorySpool();
     for (const each of [batch(1), batch(2), batch(4)]) await spool.append(each);

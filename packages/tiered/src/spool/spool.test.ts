@@ -1,4 +1,4 @@
-import type { SpanBatch } from '@otel-resilience/core';
+import { type SpanBatch, sleep } from '@otel-resilience/core';
 import { describe, expect, it } from 'vitest';
 import { batchOf, setUpScripted, spoolThat } from '../../../../test/support/tiered.js';
 import { MemorySpool } from './memory-spool.js';
@@ -44,6 +44,24 @@ describe('a spool that cannot help', () => {
     broken = false;
     await clock.run(stopped);
     expect(spool.stats()).toMatchObject({ delivered: 3, waiting: 0 });
+  });
+
+  it('is asked again when something comes while it looks in vain', async () => {
+    const spool = new MemorySpool();
+    const lease = async () => {
+      const leased = await spool.lease();
+      await sleep(clock, 100);
+      return leased;
+    };
+    const { clock, hot, send } = setUpScripted('hang', { spool: spoolThat({ lease }, spool) });
+    send(1);
+    await clock.advance(5_000);
+    await clock.advance(1_050);
+    // The first probe hangs, and the second is looking for a batch.
+    expect(hot.exports).toHaveLength(2);
+    await send(2);
+    await clock.advance(700);
+    expect(hot.exports).toHaveLength(3);
   });
 
   it('goes on asking hot while nothing waits that could be a probe', async () => {
