@@ -140,7 +140,10 @@ function isBalanced(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats):
 
 function totalsOf(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): SpanTotals {
   const dropped: Record<string, number> = { ...ledger.dropped };
-  for (const [reason, spans] of Object.entries(spool.dropped)) dropped[`spool_${reason}`] = spans;
+  // `spool_full` may be in both: refused by the spool, and evicted from it.
+  for (const [reason, spans] of Object.entries(spool.dropped)) {
+    dropped[`spool_${reason}`] = (dropped[`spool_${reason}`] ?? 0) + spans;
+  }
   return {
     ended: ledger.ended,
     delivered: ledger.delivered + spool.delivered,
