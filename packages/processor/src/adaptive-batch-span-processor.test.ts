@@ -9,7 +9,7 @@ import {
   type SpanBatch,
   SpanBatchExporterBase,
 } from '@otel-resilience/core';
-import { VirtualClock } from '@otel-resilience/testing';
+import { type FakeSpanOverrides, fakeSpan, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import { AdaptiveBatchSpanProcessor } from './adaptive-batch-span-processor.js';
 import type { AdaptiveBatchSpanProcessorOptions } from './options.js';
@@ -55,27 +55,7 @@ class Leaf extends SpanBatchExporterBase {
   }
 }
 
-const resource = { attributes: {} };
-const span = (name: string, overrides: object = {}): ReadableSpan =>
-  ({
-    name,
-    kind: 0,
-    spanContext: () => ({ traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1 }),
-    startTime: [1, 0],
-    endTime: [2, 0],
-    duration: [1, 0],
-    status: { code: 0 },
-    attributes: {},
-    links: [],
-    events: [],
-    ended: true,
-    resource,
-    instrumentationScope: { name: 'test' },
-    droppedAttributesCount: 0,
-    droppedEventsCount: 0,
-    droppedLinksCount: 0,
-    ...overrides,
-  }) as ReadableSpan;
+const span = (name: string, overrides: FakeSpanOverrides = {}) => fakeSpan({ name, ...overrides });
 
 function setUp(options: Partial<AdaptiveBatchSpanProcessorOptions> = {}, script?: Script) {
   const clock = new VirtualClock();
@@ -147,7 +127,7 @@ describe('batching', () => {
   it('starts nothing before the first span', () => {
     const { clock, processor } = setUp();
     expect(clock.pendingTimers).toBe(0);
-    processor.onEnd(span('unsampled', { spanContext: () => ({ traceId: '', spanId: '', traceFlags: 0 }) }));
+    processor.onEnd(span('unsampled', { traceFlags: 0 }));
     expect(clock.pendingTimers).toBe(0);
     expect(processor.stats().ledger).toMatchObject({ ended: 1, unsampled: 1, balanced: true });
   });
