@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   resolve: { tsconfigPaths: true },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'test/{invariants,stock-defects,integration,bad-input}/**/*.test.ts'],
+    include: [
+      '{packages,examples}/*/src/**/*.test.ts',
+      'test/{invariants,stock-defects,integration,bad-input}/**/*.test.ts',
+    ],
     testTimeout: 30_000,
     pool: 'forks',
   },
