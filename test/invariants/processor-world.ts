@@ -5,45 +5,10 @@ import { fakeSpan } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { asApplication, contextFaults } from '../support/application-context.js';
-import type { Chaos, stockChaos } from '../support/chaos-exporters.js';
+import type { Chaos, MakeChaos } from '../support/chaos-exporters.js';
 import { SuppressingClock, TimerCount } from '../support/clocks.js';
-import { HOSTILE_SPANS } from '../support/hostile-spans.js';
-
-type SpanShape = 'plain' | 'error' | 'child' | 'unsampled' | 'large' | keyof typeof HOSTILE_SPANS;
-
-const SMALLEST_BYTES = 50;
-const LARGEST_BYTES = 40_000;
-const PARENT = { parentSpanId: 'b7ad6b7169203331' };
-const SHAPES: Readonly<Record<string, () => ReadableSpan>> = {
-  plain: () => fakeSpan(),
-  error: () => fakeSpan({ isError: true }),
-  child: () => fakeSpan(PARENT),
-  unsampled: () => fakeSpan({ traceFlags: 0 }),
-  large: () => fakeSpan({ attributes: { blob: 'x'.repeat(LARGEST_BYTES / 2) } }),
-  ...HOSTILE_SPANS,
-};
-
-type Command =
-  | { readonly kind: 'end'; readonly shape: SpanShape; readonly count: number }
-  | { readonly kind: 'advance'; readonly millis: number }
-  | { readonly kind: 'flush' | 'shutdown'; readonly withinMillis: number | undefined }
-  | { readonly kind: 'release' };
-
-const shape = fc.oneof(
-  { weight: 5, arbitrary: fc.constantFrom('plain', 'error', 'child', 'unsampled', 'large') },
-  { weight: 1, arbitrary: fc.constantFrom(...Object.keys(HOSTILE_SPANS)) },
-);
-const within = fc.option(fc.integer({ min: -100, max: 40_000 }), { nil: undefined });
-export const arbitraryCommand: fc.Arbitrary<Command> = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({ kind: fc.constant('end' as const), shape, count: fc.integer({ min: 1, max: 30 }) }),
-  },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('advance' as const), millis: fc.nat(20_000) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('flush' as const), withinMillis: within }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('shutdown' as const), withinMillis: within }) },
-  { weight: 1, arbitrary: fc.constant({ kind: 'release' as const }) },
-);
+import { type Command, LARGEST_BYTES, SHAPES, SMALLEST_BYTES } from './commands.js';
+import { Deadlines } from './deadlines.js';
 
 export const arbitrarySettings = fc.record({
   maxQueueSize: fc.integer({ min: 1, max: 60 }),
@@ -61,12 +26,6 @@ export const arbitrarySettings = fc.record({
   looksAtEverySpan: fc.boolean(),
 });
 
-interface Deadline {
-  readonly what: string;
-  readonly at: number;
-  settledAt: number | undefined;
-}
-
 /** A processor, its exporter and a clock, of which the invariants are checked after every command. */
 export class World {
   readonly clock = new SuppressingClock();
@@ -77,7 +36,7 @@ export class World {
   private readonly options: AdaptiveBatchSpanProcessorOptions;
   private readonly looksAtEverySpan: boolean;
   private readonly concurrency: number;
-  private readonly deadlines: Deadline[] = [];
+  private readonly deadlines = new Deadlines(this.clock);
   private shutdown: Promise<void> | undefined;
   private ended = 0;
 
@@ -122,8 +81,7 @@ export class World {
     const { ended } = this;
     const lostBefore = this.lost;
     const flushed = asApplication(() => this.processor.forceFlush(deadline === undefined ? {} : { deadline }));
-    const done = this.expectBy('forceFlush', at);
-    flushed.then(done, done);
+    this.deadlines.expect('forceFlush', flushed, at);
     flushed
       .then(
         () => {
@@ -142,27 +100,15 @@ export class World {
     if (this.shutdown) expect(shutdown).toBe(this.shutdown);
     else {
       this.shutdown = shutdown;
-      shutdown.then(this.expectBy('shutdown', at), (error) => this.faults.push(`shutdown rejected: ${error}`));
+      this.deadlines.expect('shutdown', shutdown, at);
+      shutdown.catch((error) => this.faults.push(`shutdown rejected: ${error}`));
     }
     await this.clock.settle();
-  }
-
-  private expectBy(what: string, at: number): () => void {
-    const deadline: Deadline = { what, at: Math.max(at, this.clock.now()), settledAt: undefined };
-    this.deadlines.push(deadline);
-    return () => {
-      deadline.settledAt = this.clock.now();
-    };
   }
 
   private get lost(): number {
     const { dropped, rejected } = this.processor.stats().ledger;
     return totalDropped(dropped) + rejected;
-  }
-
-  /** Flushes and shutdowns that have not settled. */
-  private get waits(): number {
-    return this.deadlines.filter(({ settledAt }) => settledAt === undefined).length;
   }
 
   private get ownTimers(): number {
@@ -178,10 +124,8 @@ export class World {
     expect(queue.bytes).toBeLessThanOrEqual(queue.spans * LARGEST_BYTES);
     expect(exports.open).toBeLessThanOrEqual(this.concurrency);
     expect(this.chaos.observed.maxOpenExports).toBeLessThanOrEqual(this.concurrency);
-    for (const { what, at, settledAt } of this.deadlines) {
-      if ((settledAt ?? this.clock.now()) > at) throw new Error(`${what} was due at ${at} and settled at ${settledAt}`);
-    }
-    expect(this.ownTimers).toBeLessThanOrEqual(1 + 3 * this.concurrency + 3 * this.waits);
+    this.deadlines.check();
+    expect(this.ownTimers).toBeLessThanOrEqual(1 + 3 * this.concurrency + 3 * this.deadlines.pending);
     expect(this.listeners).toBeLessThanOrEqual(exports.open);
     expect(this.faults).toEqual([]);
   }
@@ -207,7 +151,7 @@ export class World {
     const { ledger, exports } = this.processor.stats();
     expect(ledger).toMatchObject({ queued: 0, inFlight: 0 });
     expect(this.chaos.observed.shutdowns).toBe(1);
-    if (this.waits === 0) expect(this.ownTimers).toBe(0);
+    if (this.deadlines.pending === 0) expect(this.ownTimers).toBe(0);
     expect(this.listeners).toBe(0);
     expect(exports.open).toBeLessThanOrEqual(this.chaos.observed.openExports);
 
@@ -225,4 +169,3 @@ export class World {
 }
 
 type ValueOf<T> = T extends fc.Arbitrary<infer Value> ? Value : never;
-type MakeChaos = ValueOf<typeof stockChaos>;

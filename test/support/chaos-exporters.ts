@@ -1,5 +1,5 @@
 import type { Clock, ExportContext, ExportOutcome, ReadableSpan, SpanBatch, SpanExporter } from '@otel-resilience/core';
-import { ExportError, failedOutcome } from '@otel-resilience/core';
+import { accountedFor, ExportError, failedOutcome } from '@otel-resilience/core';
 import { type ExportStep, type OutcomeStep, ScriptedBatchExporter, ScriptedExporter } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { UNPRINTABLE } from './hostile-spans.js';
@@ -16,11 +16,14 @@ export interface Chaos {
   };
   /** Every span it was given, in order. */
   readonly spans: readonly ReadableSpan[];
+  /** Those it has acknowledged or stored, in time or late. */
+  readonly acknowledged: readonly ReadableSpan[];
   /** Answers, late, what hangs. */
   release(): void;
 }
 
 type Observe = (what: string) => void;
+export type MakeChaos = (clock: Clock, observe: Observe) => Chaos;
 
 const fail = (properties: object, message = 'no') => Object.assign(new Error(message), properties);
 const error = fc.constantFrom<(() => Error | undefined)[]>(
@@ -47,7 +50,7 @@ const stockStep: fc.Arbitrary<ExportStep> = fc.oneof(
 );
 
 /** A stock `SpanExporter`; a wrong one returns promises, throws, calls back twice, late or never. */
-export const stockChaos = fc
+export const stockChaos: fc.Arbitrary<MakeChaos> = fc
   .record({ script: fc.array(stockStep, { maxLength: 12 }), onForceFlush: lifecycle, onShutdown: lifecycle })
   .map(
     printable((options) => (clock: Clock, observe: Observe): Chaos => {
@@ -72,6 +75,9 @@ export const stockChaos = fc
         get spans() {
           return scripted.spans;
         },
+        get acknowledged() {
+          return scripted.deliveredSpans;
+        },
         release: () => scripted.answerOpen(),
       };
     }),
@@ -92,52 +98,61 @@ const NAMED_STEPS: Readonly<Record<string, BatchStep>> = {
   'counts halves': always(({ spanCount }) => outcome({ delivered: spanCount - 0.5, rejected: 0.5 })),
 };
 
-const batchStep: fc.Arbitrary<BatchStep> = fc.oneof(
-  {
-    weight: 2,
-    arbitrary: fc
-      .record({ kind: fc.constantFrom('delivered', 'stored'), delayMillis })
-      .map(printable((step) => always(step))),
-  },
-  fc
-    .record({ failure: fc.constantFrom(...FAILURES), delivered: share, rejected: share, stored: share })
-    .map(printable((shares) => always((batch) => partly(batch, shares)))),
-  fc.constantFrom(...Object.keys(NAMED_STEPS)).map(printable((name) => NAMED_STEPS[name]!)),
-  thrown.map(printable((error) => always({ kind: 'throw', error }))),
-);
-
-/** One of ours, or of a user's own; a wrong one rejects, or returns outcomes that do not add up. */
-export const batchChaos = fc
-  .record({
-    steps: fc.array(batchStep, { maxLength: 12 }),
-    maxConcurrentExports: fc.integer({ min: 1, max: 8 }),
-    onForceFlush: lifecycle,
-    onShutdown: lifecycle,
-  })
-  .map(
-    printable(({ steps, ...options }) => (clock: Clock, observe: Observe): Chaos => {
-      let release = () => {};
-      const released = new Promise<void>((resolve) => {
-        release = resolve;
-      });
-      const exporter = new ObservedBatchExporter(observe, {
-        ...options,
-        script: steps.map((step) => step(released)),
-        clock,
-      });
-      return {
-        exporter,
-        bears: options.maxConcurrentExports,
-        observed: exporter,
-        get spans() {
-          return exporter.exports.flatMap(({ batch }) => batch.spans());
-        },
-        release,
-      };
-    }),
+const batchStep = (stores: boolean): fc.Arbitrary<BatchStep> =>
+  fc.oneof(
+    {
+      weight: 2,
+      arbitrary: fc
+        .record({ kind: stores ? fc.constantFrom('delivered', 'stored') : fc.constant('delivered'), delayMillis })
+        .map(printable((step) => always(step))),
+    },
+    fc
+      .record({
+        failure: fc.constantFrom(...FAILURES),
+        delivered: share,
+        rejected: share,
+        stored: stores ? share : fc.constant(0),
+      })
+      .map(printable((shares) => always((batch) => partly(batch, shares)))),
+    fc.constantFrom(...Object.keys(NAMED_STEPS)).map(printable((name) => NAMED_STEPS[name]!)),
+    thrown.map(printable((error) => always({ kind: 'throw', error }))),
   );
 
+/** One of ours, or of a user's own; a wrong one rejects, or returns outcomes that do not add up. */
+export const batchChaos = ({ stores }: { stores: boolean }): fc.Arbitrary<MakeChaos> =>
+  fc
+    .record({
+      steps: fc.array(batchStep(stores), { maxLength: 12 }),
+      maxConcurrentExports: fc.integer({ min: 1, max: 8 }),
+      onForceFlush: lifecycle,
+      onShutdown: lifecycle,
+    })
+    .map(
+      printable(({ steps, ...options }) => (clock: Clock, observe: Observe): Chaos => {
+        let release = () => {};
+        const released = new Promise<void>((resolve) => {
+          release = resolve;
+        });
+        const exporter = new ObservedBatchExporter(observe, {
+          ...options,
+          script: steps.map((step) => step(released)),
+          clock,
+        });
+        return {
+          exporter,
+          bears: options.maxConcurrentExports,
+          observed: exporter,
+          get spans() {
+            return exporter.exports.flatMap(({ batch }) => batch.spans());
+          },
+          acknowledged: exporter.acknowledged,
+          release,
+        };
+      }),
+    );
+
 class ObservedBatchExporter extends ScriptedBatchExporter {
+  readonly acknowledged: ReadableSpan[] = [];
   private readonly observe: Observe;
 
   constructor(observe: Observe, options: ConstructorParameters<typeof ScriptedBatchExporter>[0]) {
@@ -145,9 +160,18 @@ class ObservedBatchExporter extends ScriptedBatchExporter {
     this.observe = observe;
   }
 
-  override exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+  override async exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     this.observe('exportBatch');
-    return super.exportBatch(batch, context);
+    const outcome = await super.exportBatch(batch, context);
+    if (outcome && accountedFor(outcome) === batch.spanCount) this.acknowledge(batch, outcome);
+    return outcome;
+  }
+
+  /** The order of `partly`: first what was delivered, then what was rejected, then what was stored. */
+  private acknowledge(batch: SpanBatch, { delivered, rejected, stored }: ExportOutcome): void {
+    const spans = batch.spans();
+    this.acknowledged.push(...spans.slice(0, delivered));
+    this.acknowledged.push(...spans.slice(delivered + rejected, delivered + rejected + stored));
   }
 
   protected override onFlush(): Promise<void> {

@@ -1,0 +1,148 @@
+import { isSpanBatchExporter, type ReadableSpan, type SpanProcessor, totalDropped } from '@otel-resilience/core';
+import { type Resilience, type ResilienceStatus, resilience } from '@otel-resilience/node';
+import fc from 'fast-check';
+import { expect } from 'vitest';
+import { asApplication, contextFaults } from '../support/application-context.js';
+import { batchChaos, type Chaos, stockChaos } from '../support/chaos-exporters.js';
+import { SuppressingClock, TimerCount } from '../support/clocks.js';
+import { type Command, SHAPES } from './commands.js';
+import { Deadlines } from './deadlines.js';
+
+const MAX_SPOOL_BYTES = 100_000;
+const FLUSH_MILLIS = 20_000;
+const SHUTDOWN_MILLIS = 8_000;
+
+export const arbitraryPreset = fc.record({
+  makers: fc.array(fc.oneof(stockChaos, batchChaos({ stores: false })), { minLength: 1, maxLength: 3 }),
+  processor: fc.record({
+    maxQueueSize: fc.integer({ min: 4, max: 200 }),
+    maxQueueBytes: fc.constantFrom(30_000, 33_554_432),
+    scheduledDelayMillis: fc.constantFrom(0, 1_000),
+    exportTimeoutMillis: fc.constantFrom(3_000, 30_000),
+  }),
+  strategy: fc.constantFrom('priority', 'roundRobin', 'weighted', 'random', 'fastest', 'leastInFlight'),
+});
+
+/** The whole pipeline over arbitrary exporters, of which the invariants are checked after every command. */
+export class PresetWorld {
+  readonly clock = new SuppressingClock();
+  private readonly exporterClock = new TimerCount(this.clock);
+  private readonly deadlines = new Deadlines(this.clock);
+  private readonly chaos: readonly Chaos[];
+  private readonly pipeline: Resilience;
+  private readonly processor: SpanProcessor;
+  private readonly faults: string[] = [];
+  private shutdown: Promise<void> | undefined;
+  private ended = 0;
+
+  constructor({ makers, processor, strategy }: ValueOf<typeof arbitraryPreset>) {
+    const observe = (what: string) => this.faults.push(...contextFaults(what));
+    this.chaos = makers.map((make) => make(this.exporterClock, observe));
+    this.pipeline = resilience({
+      exporters: this.chaos.map(({ exporter }) => ({ exporter })),
+      processor: { ...processor, flushTimeoutMillis: FLUSH_MILLIS, shutdownTimeoutMillis: SHUTDOWN_MILLIS },
+      failover: { strategy },
+      spool: { maxBytes: MAX_SPOOL_BYTES },
+      clock: this.clock,
+    });
+    this.processor = this.pipeline.sdk.spanProcessors[0]!;
+  }
+
+  async run(command: Command): Promise<void> {
+    switch (command.kind) {
+      case 'end':
+        for (let i = 0; i < command.count; i++) this.end(SHAPES[command.shape]!());
+        return this.clock.settle();
+      case 'advance':
+        return this.clock.advance(command.millis);
+      case 'release':
+        for (const chaos of this.chaos) chaos.release();
+        return this.clock.settle();
+      case 'flush':
+        return this.flush();
+      case 'shutdown':
+        return this.shutDown();
+    }
+  }
+
+  private end(span: ReadableSpan): void {
+    asApplication(() => this.processor.onEnd(span));
+    this.ended++;
+  }
+
+  private async flush(): Promise<void> {
+    const { ended } = this;
+    const lostBefore = lostOf(this.pipeline.status());
+    const stopping = this.shutdown !== undefined;
+    const flushed = asApplication(() => this.processor.forceFlush());
+    this.deadlines.expect('forceFlush', flushed, this.clock.now() + FLUSH_MILLIS);
+    const onFlushed = () => {
+      // What ended in the meantime, or during a shutdown, is not what the flush was about.
+      if (this.ended !== ended || stopping || this.shutdown) return;
+      const status = this.pipeline.status();
+      if (status.totals.waiting > 0) this.faults.push(`flushed with ${status.totals.waiting} spans waiting`);
+      if (lostOf(status) > lostBefore) this.faults.push(`flushed with ${lostOf(status) - lostBefore} spans lost`);
+    };
+    flushed.then(onFlushed, () => {});
+    await this.clock.settle();
+  }
+
+  private async shutDown(): Promise<void> {
+    const shutdown = asApplication(() => this.pipeline.shutdown());
+    if (!this.shutdown) {
+      this.deadlines.expect('shutdown', shutdown, this.clock.now() + SHUTDOWN_MILLIS);
+      shutdown.catch((error) => this.faults.push(`shutdown rejected: ${error}`));
+    }
+    this.shutdown ??= shutdown;
+    await this.clock.settle();
+  }
+
+  check(): void {
+    const { balanced, totals, processor, tiered } = this.pipeline.status();
+    expect(balanced).toBe(true);
+    expect(totals.ended).toBe(this.ended);
+    const { delivered, rejected, waiting, unsampled, dropped } = totals;
+    expect(delivered + rejected + waiting + unsampled + totalDropped(dropped)).toBe(this.ended);
+    expect(delivered).toBeLessThanOrEqual(this.acknowledged);
+    expect(processor.queue.spans).toBeLessThanOrEqual(processor.queue.maxSpans);
+    expect(processor.queue.bytes).toBeLessThanOrEqual(processor.queue.maxBytes);
+    expect(tiered.spool.bytes).toBeLessThanOrEqual(MAX_SPOOL_BYTES);
+    // An adapted exporter is never called beyond what it bears; one of ours is trusted to end when its signal aborts.
+    for (const { observed, exporter } of this.chaos) {
+      if (!isSpanBatchExporter(exporter)) expect(observed.maxOpenExports).toBeLessThanOrEqual(1);
+    }
+    this.deadlines.check();
+    expect(this.faults).toEqual([]);
+  }
+
+  /** Spans that some exporter has acknowledged, each once. */
+  private get acknowledged(): number {
+    return new Set(this.chaos.flatMap(({ acknowledged }) => acknowledged)).size;
+  }
+
+  private get ownTimers(): number {
+    return this.clock.pendingTimers - this.exporterClock.pendingTimers;
+  }
+
+  async finish(): Promise<void> {
+    await this.shutDown();
+    await this.clock.run(this.shutdown!);
+    await this.clock.advance(0); // every layer has a timer for the same deadline
+    this.check();
+    for (const { observed } of this.chaos) expect(observed.shutdowns).toBe(1);
+    if (this.deadlines.pending === 0) expect(this.ownTimers).toBe(0);
+    const { totals } = this.pipeline.status();
+    expect(totals.waiting).toBe(0);
+
+    for (const chaos of this.chaos) chaos.release();
+    await this.clock.advance(120_000);
+    this.check();
+    expect(this.pipeline.status().totals).toEqual(totals); // late answers change nothing
+    expect(this.clock.pendingTimers).toBe(0);
+  }
+}
+
+/** On the way to the exporters. What a replay out of the spool loses is in the spool's books alone. */
+const lostOf = ({ processor: { ledger } }: ResilienceStatus): number => ledger.rejected + totalDropped(ledger.dropped);
+
+type ValueOf<T> = T extends fc.Arbitrary<infer Value> ? Value : never;
