@@ -1,0 +1,6 @@
+// SDK 2.x
+import { BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace-base';
+
+export type { ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace-base';
+
+export const batched = (exporter: SpanExporter): BatchSpanProcessor => new BatchSpanProcessor(exporter);

@@ -1,0 +1,6 @@
+// SDK 3.x
+import { BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace';
+
+export type { ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
+
+export const batched = (exporter: SpanExporter): BatchSpanProcessor => new BatchSpanProcessor({ exporter });

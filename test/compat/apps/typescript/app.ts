@@ -1,0 +1,12 @@
+import { trace } from '@opentelemetry/api';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import { type Resilience, type ResilienceOptions, resilience } from '@otel-resilience/node';
+import { work } from '../work.cjs';
+
+const endpoints = process.env.ENDPOINTS?.split(',');
+const options: ResilienceOptions = endpoints ? { endpoints } : {};
+const r: Resilience = resilience(options);
+const sdk = new NodeSDK({ ...r.sdk });
+sdk.start();
+
+void work({ trace, r, sdk });
