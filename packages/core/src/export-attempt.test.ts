@@ -2,7 +2,7 @@ import { VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import { exportAttempt } from './export-attempt.js';
 import { ExportError } from './export-error.js';
-import { deliveredOutcome, type ExportOutcome } from './export-outcome.js';
+import { deliveredOutcome, type ExportOutcome, failedOutcome } from './export-outcome.js';
 import type { ReadableSpan } from './sdk-types.js';
 import { SpanBatch } from './span-batch.js';
 import type { SpanBatchExporter } from './span-batch-exporter.js';
@@ -60,6 +60,25 @@ describe('exportAttempt', () => {
     answer(deliveredOutcome(3));
     await clock.settle();
     expect(late).toEqual([deliveredOutcome(3)]);
+  });
+
+  it('tells the caller of spans that were acknowledged late, and of nothing else', async () => {
+    const { clock, context } = setUp();
+    let acknowledged = 0;
+    const onLateAcknowledgement = (spans: number) => {
+      acknowledged += spans;
+    };
+    const answers: Array<(outcome: ExportOutcome) => void> = [];
+    const hung = exporter(() => new Promise((resolve) => answers.push(resolve)));
+    const attempts = [0, 1, 2].map(() =>
+      exportAttempt(hung, batch, { ...context, onLateAcknowledgement }, { clock, timeoutMillis: 10 }),
+    );
+    answers[0]!(deliveredOutcome(3));
+    await clock.run(Promise.all(attempts));
+    answers[1]!(deliveredOutcome(3));
+    answers[2]!(failedOutcome(batch, 'retryable', new Error('no')));
+    await clock.settle();
+    expect(acknowledged).toBe(3);
   });
 
   it('ends with the reason of an abort from above, and never calls an exporter once that has come', async () => {

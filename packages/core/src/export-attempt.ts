@@ -36,6 +36,7 @@ export function exportAttempt(
     const finish = (outcome: ExportOutcome) => {
       if (!open) {
         onLateOutcome?.(outcome);
+        if (outcome.delivered > 0) context.onLateAcknowledgement?.(outcome.delivered);
         return;
       }
       open = false;

@@ -12,6 +12,13 @@ export interface ExportContext {
    * breaker admits a probe if one is due (every 500 ms), and a retry layer makes a single attempt.
    */
   readonly lastResort?: boolean;
+  /** The caller has no room left: an exporter that `takesOverflow` stores the batch now and asks nobody. */
+  readonly overflow?: boolean;
+  /**
+   * Told of spans that were acknowledged after their attempt had been given up: they are counted otherwise, and may be
+   * sent twice. A layer that cares puts its own in the place of its caller's and passes the news on.
+   */
+  readonly onLateAcknowledgement?: (spans: number) => void;
 }
 
 /** When to give up, by the clock's `now()`. */
@@ -33,6 +40,11 @@ export interface SpanBatchExporter {
   readonly prefers: 'spans' | 'bytes';
   /** How many `exportBatch` calls may be open at a time; a wrapper takes the minimum of its children. */
   readonly maxConcurrentExports: number;
+  /**
+   * Whether it has a place of its own for batches: with `context.overflow` it stores them at once, however many
+   * exports are open. Absent: it has none.
+   */
+  readonly takesOverflow?: boolean;
   /** Never rejects. */
   exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome>;
   /** Resolves when what was accepted is acknowledged or durably stored, rejects at the deadline (default 30 s). */

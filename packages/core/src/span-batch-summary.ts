@@ -1,5 +1,5 @@
 import type { HrTime } from '@opentelemetry/api';
-import { type Lane, laneOf } from './lane.js';
+import { LANES, type Lane, laneOf } from './lane.js';
 import type { ReadableSpan } from './sdk-types.js';
 
 /** What routing and budgets need to know of a span; available without decoding it. */
@@ -49,13 +49,34 @@ export function summarize(heads: Iterable<SpanHead>): SpanBatchSummary {
     if (head.endMillis > endMillis) endMillis = head.endMillis;
   }
   return {
-    lane: lanes.errors > 0 ? 'errors' : lanes.localRoots > 0 ? 'localRoots' : 'rest',
+    lane: bestLane(lanes),
     lanes,
     services,
     startMillis: Number.isFinite(startMillis) ? startMillis : 0,
     endMillis: Number.isFinite(endMillis) ? endMillis : 0,
   };
 }
+
+/** The summary of several batches in one. */
+export function mergeSummaries(summaries: readonly SpanBatchSummary[]): SpanBatchSummary {
+  const lanes: Record<Lane, number> = { errors: 0, localRoots: 0, rest: 0 };
+  const services = new Map<string, number>();
+  const filled = summaries.filter((summary) => summaryCount(summary) > 0);
+  for (const summary of filled) {
+    for (const lane of LANES) lanes[lane] += summary.lanes[lane];
+    for (const [service, spans] of summary.services) services.set(service, (services.get(service) ?? 0) + spans);
+  }
+  return {
+    lane: bestLane(lanes),
+    lanes,
+    services,
+    startMillis: filled.length > 0 ? Math.min(...filled.map(({ startMillis }) => startMillis)) : 0,
+    endMillis: filled.length > 0 ? Math.max(...filled.map(({ endMillis }) => endMillis)) : 0,
+  };
+}
+
+const bestLane = (lanes: Readonly<Record<Lane, number>>): Lane =>
+  lanes.errors > 0 ? 'errors' : lanes.localRoots > 0 ? 'localRoots' : 'rest';
 
 export function summaryCount({ lanes }: SpanBatchSummary): number {
   return lanes.errors + lanes.localRoots + lanes.rest;

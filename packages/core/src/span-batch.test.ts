@@ -58,6 +58,24 @@ describe('SpanBatch', () => {
     );
   });
 
+  it('joins batches of either form into what they were cut from', () => {
+    const cuts = fc.array(fc.nat(15), { maxLength: 3 }).map((at) => [...at, 0, 15].sort((a, b) => a - b));
+    fc.assert(
+      fc.property(bothForms, cuts, ({ ofSpans, ofBytes }, at) => {
+        for (const whole of [ofSpans, ofBytes]) {
+          const joined = SpanBatch.join(at.slice(1).map((end, i) => whole.slice(at[i], end)));
+          expect(joined.spanCount).toBe(whole.spanCount);
+          expect(joined.summary).toEqual(whole.summary);
+          expect(decodeWireSpans(whole === ofSpans ? [encode(joined.spans())] : joined.otlp())).toEqual(
+            decodeWireSpans([encode(ofSpans.spans())]),
+          );
+        }
+      }),
+      { numRuns: 50 },
+    );
+    expect(SpanBatch.join([]).spanCount).toBe(0);
+  });
+
   it('partitions bytes into the same batches as it partitions spans, each span in exactly one', () => {
     const keys: ReadonlyArray<(head: SpanHead, index: number) => unknown> = [
       ({ lane }) => lane,

@@ -1,7 +1,14 @@
 import { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
 import { BytesForm } from './otlp/bytes-form.js';
 import type { ReadableSpan } from './sdk-types.js';
-import { type SpanBatchSummary, type SpanHead, spanHead, summarize, summaryCount } from './span-batch-summary.js';
+import {
+  mergeSummaries,
+  type SpanBatchSummary,
+  type SpanHead,
+  spanHead,
+  summarize,
+  summaryCount,
+} from './span-batch-summary.js';
 import { requireSpanCodec } from './span-codec.js';
 
 type Form = { kind: 'spans'; spans: readonly ReadableSpan[] } | { kind: 'bytes'; bytes: BytesForm };
@@ -36,6 +43,18 @@ export class SpanBatch {
   static fromBytes(chunks: readonly Uint8Array[], summary: SpanBatchSummary): SpanBatch {
     const bytes = new BytesForm(chunks);
     return new SpanBatch({ kind: 'bytes', bytes }, summaryCount(summary), bytes.byteLength, summary);
+  }
+
+  /** One batch of all spans of several, in order. */
+  static join(batches: readonly SpanBatch[]): SpanBatch {
+    const [first] = batches;
+    if (first && batches.length === 1) return first;
+    const chunks: Uint8Array[] = [];
+    for (const { form } of batches) {
+      if (form.kind === 'spans') return SpanBatch.fromSpans(batches.flatMap((batch) => batch.spans()));
+      chunks.push(...form.bytes.chunks);
+    }
+    return SpanBatch.fromBytes(chunks, mergeSummaries(batches.map(({ summary }) => summary)));
   }
 
   /** Encoded size in bytes: exact for bytes, an estimate within 20 % for spans. */

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { context, createContextKey, trace } from '@opentelemetry/api';
 import { isTracingSuppressed } from '@opentelemetry/core';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
@@ -32,6 +33,18 @@ describe('suppressTracing', () => {
         expect(trace.getActiveSpan()).toBeUndefined();
       }),
     );
+  });
+
+  it('shows none of the stores of an AsyncLocalStorage of the application, across timers and awaits too', async () => {
+    const request = new AsyncLocalStorage<string>();
+    const seen = await request.run('a request', () =>
+      suppressTracing(async () => {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        return request.getStore();
+      }),
+    );
+    expect(seen).toBeUndefined();
+    expect(request.run('a request', () => request.getStore())).toBe('a request');
   });
 
   it('hands on what is returned and what is thrown', () => {
