@@ -22,17 +22,17 @@ export class LimitedLog {
    * nor a value that cannot be shown, may end what is being logged about.
    */
   warn(kind: string, message: () => string): void {
-    const now = this.clock.now();
-    const state = this.kinds.get(kind) ?? { nextAt: Number.NEGATIVE_INFINITY, heldBack: 0 };
-    this.kinds.set(kind, state);
-    if (now < state.nextAt) {
-      state.heldBack++;
-      return;
-    }
-    const since = state.heldBack > 0 ? ` (and ${state.heldBack} more since the last line)` : '';
-    state.nextAt = now + this.intervalMillis;
-    state.heldBack = 0;
     try {
+      const now = this.clock.now();
+      const state = this.kinds.get(kind) ?? { nextAt: Number.NEGATIVE_INFINITY, heldBack: 0 };
+      this.kinds.set(kind, state);
+      if (now < state.nextAt) {
+        state.heldBack++;
+        return;
+      }
+      const since = state.heldBack > 0 ? ` (and ${state.heldBack} more since the last line)` : '';
+      state.nextAt = now + this.intervalMillis;
+      state.heldBack = 0;
       diag.warn(`${this.component}: ${message()}${since}`);
     } catch {
       // There is nobody left to tell.

@@ -63,7 +63,7 @@ describe('SpanBatch', () => {
     fc.assert(
       fc.property(bothForms, cuts, ({ ofSpans, ofBytes }, at) => {
         for (const whole of [ofSpans, ofBytes]) {
-          const joined = SpanBatch.join(at.slice(1).map((end, i) => whole.slice(at[i], end)));
+          const joined = SpanBatch.join(at.slice(1).map((end, i) => whole.slice(at[i]!, end)));
           expect(joined.spanCount).toBe(whole.spanCount);
           expect(joined.summary).toEqual(whole.summary);
           expect(decodeWireSpans(whole === ofSpans ? [encode(joined.spans())] : joined.otlp())).toEqual(

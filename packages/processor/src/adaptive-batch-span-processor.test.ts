@@ -8,6 +8,7 @@ import {
   type ReadableSpan,
   type SpanBatch,
   SpanBatchExporterBase,
+  storedOutcome,
 } from '@otel-resilience/core';
 import { type FakeSpanOverrides, fakeSpan, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
@@ -232,7 +233,64 @@ describe('bounds', () => {
   });
 });
 
+describe('overflow', () => {
+  const spilling: Script = (batch, { overflow }) => (overflow ? storedOutcome(batch.spanCount) : new Promise(() => {}));
+
+  it('hands full batches to an exporter with a place of its own before anything is dropped, a burst in one tick too', async () => {
+    const { clock, leaf, processor, end } = setUp({}, spilling);
+    Object.assign(leaf, { takesOverflow: true });
+    end(50_000);
+    await clock.settle();
+    const { ledger, queue, exports } = processor.stats();
+    expect(ledger).toMatchObject({ ended: 50_000, inFlight: 5_000, queued: queue.spans, dropped: {}, balanced: true });
+    expect(ledger.handedToSpool).toBe(45_000 - queue.spans);
+    expect(queue.spans).toBeLessThan(8_000);
+    expect(exports.open).toBe(5);
+  });
+
+  it('does so for bytes as for spans', async () => {
+    const { leaf, processor } = setUp({ maxQueueBytes: 2_000_000 }, spilling);
+    Object.assign(leaf, { takesOverflow: true });
+    for (let i = 0; i < 500; i++) processor.onEnd(span(String(i), { attributes: { blob: 'x'.repeat(100_000) } }));
+    expect(processor.stats().ledger).toMatchObject({ ended: 500, dropped: {}, balanced: true });
+  });
+
+  it('never asks that of an exporter without one', async () => {
+    const { clock, leaf, processor, end } = setUp({}, () => new Promise(() => {}));
+    end(50_000);
+    await clock.settle();
+    expect(leaf.batches).toHaveLength(5);
+    expect(processor.stats().ledger).toMatchObject({ queued: 10_000, dropped: { queue_full: 35_000 } });
+  });
+
+  it('leaves batches full when the oldest spans are evicted: overload costs spans, not throughput', async () => {
+    const { clock, leaf, end } = setUp({ maxConcurrentExports: 1, maxQueueSize: 1_000, maxExportBatchSize: 100 });
+    leaf.script = async (batch) => {
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, 100));
+      return deliveredOutcome(batch.spanCount);
+    };
+    for (let tick = 0; tick < 100; tick++) {
+      end(20);
+      await clock.advance(10);
+    }
+    for (const batch of leaf.batches) expect(batch.spanCount).toBe(100);
+  });
+});
+
 describe('failure', () => {
+  it('counts a span once, and throws nothing, when a batch cannot be sent at all', () => {
+    const clock = new VirtualClock();
+    const broken = Object.assign(Object.create(clock), {
+      now: () => clock.now(),
+      setTimeout: () => {
+        throw new Error('no timers');
+      },
+    });
+    const processor = new AdaptiveBatchSpanProcessor({ exporter: new Leaf(clock), clock: broken });
+    expect(() => processor.onEnd(span('a'))).not.toThrow();
+    expect(processor.stats().ledger).toMatchObject({ ended: 1, queued: 1, balanced: true });
+  });
+
   it('drops what an exporter could not take as export_failed', async () => {
     const { clock, processor, end } = setUp({ maxExportBatchSize: 10 }, (batch) =>
       failedOutcome(batch, 'retryable', new Error('no')),

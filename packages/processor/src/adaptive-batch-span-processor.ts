@@ -9,7 +9,6 @@ import {
   giveUp,
   type Instruments,
   Ledger,
-  type LedgerSnapshot,
   LimitedLog,
   type ReadableSpan,
   type SpanBatchExporter,
@@ -33,28 +32,15 @@ import {
   readProcessorOptions,
 } from './options.js';
 import { processorInstruments } from './processor-instruments.js';
+import type { ProcessorStats } from './processor-stats.js';
 import { ResourceWait } from './resource-wait.js';
 import { type QueuedChunk, SpanQueue } from './span-queue.js';
-
-export interface ProcessorStats {
-  readonly ledger: LedgerSnapshot;
-  readonly queue: {
-    readonly spans: number;
-    readonly bytes: number;
-    readonly maxSpans: number;
-    readonly maxBytes: number;
-  };
-  /** In force now. */
-  readonly batchSize: number;
-  readonly batchWaitMillis: number;
-  readonly exports: { readonly open: number; readonly limit: number; readonly max: number };
-  /** Of the last interval that saw an export. */
-  readonly latencyP95Millis: number | undefined;
-}
 
 const SAMPLED = 1;
 // A refused batch means that nobody was asked: the next one would be refused too if it came at once.
 const REFUSAL_PAUSE_MILLIS = 1_000;
+// Filling of the queue from which batches go to an exporter's own place, if it has one, when no slot is free.
+const HIGH_WATER = 0.8;
 
 /**
  * A batch span processor that accounts for every span: each one that ends is in exactly one state of the ledger.
@@ -121,13 +107,21 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   /** Never throws: a span that cannot be read is counted as dropped. */
   onEnd(span: ReadableSpan): void {
     try {
-      if ((span.spanContext().traceFlags & SAMPLED) === 0) this.ledger.endUnsampled();
-      else if (this.phase === 'running') this.enqueue(span);
-      else this.ledger.endDropped('shutdown');
+      if ((span.spanContext().traceFlags & SAMPLED) === 0) {
+        this.ledger.endUnsampled();
+        return;
+      }
+      if (this.phase !== 'running') {
+        this.ledger.endDropped('shutdown');
+        return;
+      }
+      this.enqueue(span);
     } catch (error) {
       this.ledger.endDropped('unreadable');
       this.log.warn('unreadable', () => `a span could not be read: ${error}`);
+      return;
     }
+    this.moveOn();
   }
 
   stats(): ProcessorStats {
@@ -168,8 +162,16 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
         'queue_full',
         () => `the queue is full (${queue.spanCount} spans, ${queue.bytes} bytes): dropping spans`,
       );
-    if (queue.hasSealed && this.slots.hasFree) this.pump();
-    else if (!this.timer.isArmed) this.timer.arm(this.wait.currentMillis);
+  }
+
+  /** After a span was queued: sends what is full, or arms the timer. By now the span is counted: this must not throw. */
+  private moveOn(): void {
+    try {
+      if (this.queue.hasSealed && (this.slots.hasFree || this.isOverflowing)) this.pump();
+      else if (!this.timer.isArmed) this.timer.arm(this.wait.currentMillis);
+    } catch (error) {
+      this.log.warn('pump', () => `a batch could not be sent: ${error}`);
+    }
   }
 
   /** Hands sealed batches to the exporter while slots are free; arms the timer for what stays. */
@@ -185,11 +187,26 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
       if (!chunk) break;
       this.dispatch(chunk);
     }
+    // Every slot is taken and the queue is filling up: better in the exporter's spool now than dropped soon.
+    while (this.isOverflowing) {
+      const chunk = this.queue.take();
+      if (!chunk) break;
+      this.dispatch(chunk, true);
+    }
     if (this.queue.spanCount === 0 || this.phase === 'stopped') this.timer.stop();
     else this.timer.arm(this.wait.currentMillis);
   }
 
-  private dispatch(chunk: QueuedChunk): void {
+  private get isOverflowing(): boolean {
+    if (!this.exporter.takesOverflow) return false;
+    const { spanCount, maxBytes } = this.queue;
+    const { bounds } = this.settings;
+    if (spanCount >= bounds.maxSpans * HIGH_WATER) return true;
+    const highWaterBytes = bounds.maxBytes * HIGH_WATER;
+    return maxBytes >= highWaterBytes && this.queue.bytes >= highWaterBytes;
+  }
+
+  private dispatch(chunk: QueuedChunk, overflow = false): void {
     const { exporter, slots, resources, clock } = this;
     this.instruments.refresh();
     const startedAt = clock.now();
@@ -200,6 +217,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
       exportChunk(chunk, {
         exporter,
         slots,
+        overflow,
         resources,
         clock,
         timeoutMillis: this.settings.exportTimeoutMillis,
@@ -218,7 +236,9 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     const { failure, error } = outcome;
     token.settle(isTimeout(error) ? giveUp(outcome, 'export_timeout') : outcome);
     if (this.settings.adaptive && (failure === 'retryable' || failure === 'throttled')) this.slots.shrink();
-    if (outcome.stored === 0 && failure !== 'refused') this.batchSize.observe(now - startedAt, chunk.full, now);
+    if (outcome.stored === 0 && failure !== 'refused') {
+      this.batchSize.observe({ durationMillis: now - startedAt, full: chunk.full, backlog: this.queue.hasSealed }, now);
+    }
     this.queue.chunkSize = this.batchSize.current;
     this.instruments.recordDuration((now - startedAt) / 1000, error && { 'error.type': failure });
     const lost = (outcome.remaining?.spanCount ?? 0) + outcome.rejected + totalDropped(outcome.dropped);

@@ -7,6 +7,14 @@ export interface BatchSizeOptions {
   readonly intervalMillis: number;
 }
 
+export interface ExportObservation {
+  readonly durationMillis: number;
+  /** The batch left because it was full. */
+  readonly full: boolean;
+  /** Other full batches were waiting when it ended. */
+  readonly backlog: boolean;
+}
+
 const SHRINK = 0.9;
 const GROW = 1.1;
 // Enough for the busiest interval to have a stable p95; further exports of the interval replace older ones.
@@ -15,7 +23,8 @@ const MAX_SAMPLES = 512;
 /**
  * How many spans make a batch. Once per interval:
  *
- * - p95 of export durations over the target: × 0.9, for the receiver finds the batches too large;
+ * - p95 of export durations over the target: × 0.9, for the receiver finds the batches too large; but not if full
+ *   batches had to wait, since smaller ones would then only carry less;
  * - otherwise × 1.1, but only if a batch has left because it was full: growth that is not used means nothing;
  * - no export in the interval: no change.
  *
@@ -28,6 +37,7 @@ export class BatchSize {
   private readonly durations: number[] = [];
   private observed = 0;
   private leftFull = false;
+  private backlog = false;
   private intervalEnd: number;
   private lastP95: number | undefined;
 
@@ -47,20 +57,23 @@ export class BatchSize {
   }
 
   /** Called with every export that says something about the receiver. */
-  observe(durationMillis: number, full: boolean, now: number): void {
+  observe({ durationMillis, full, backlog }: ExportObservation, now: number): void {
     this.durations[this.observed++ % MAX_SAMPLES] = durationMillis;
     this.leftFull ||= full;
+    this.backlog ||= backlog;
     if (now >= this.intervalEnd) this.adapt(now);
   }
 
   private adapt(now: number): void {
     const { min, max, targetLatencyMillis, intervalMillis } = this.options;
     this.lastP95 = percentile95(this.durations);
-    if (this.lastP95 > targetLatencyMillis) this.exact = Math.max(min, this.exact * SHRINK);
-    else if (this.leftFull) this.exact = Math.min(max, this.exact * GROW);
+    if (this.lastP95 > targetLatencyMillis) {
+      if (!this.backlog) this.exact = Math.max(min, this.exact * SHRINK);
+    } else if (this.leftFull) this.exact = Math.min(max, this.exact * GROW);
     this.durations.length = 0;
     this.observed = 0;
     this.leftFull = false;
+    this.backlog = false;
     this.intervalEnd = now + intervalMillis;
   }
 }

@@ -13,6 +13,8 @@ import type { QueuedChunk } from './span-queue.js';
 export interface ExportChunkOptions {
   readonly exporter: SpanBatchExporter;
   readonly slots: ExportSlots;
+  /** The exporter is to store the batch at once: that takes no slot. */
+  readonly overflow: boolean;
   readonly resources: ResourceWait;
   readonly clock: Clock;
   readonly timeoutMillis: number;
@@ -29,7 +31,8 @@ export interface ExportChunkOptions {
  * exporter has answered, not when we stop waiting: a hung exporter gets no further work.
  */
 export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOptions): Promise<void> {
-  const { exporter, slots, resources, clock, timeoutMillis, signal, onOutcome, onLateOutcome } = options;
+  const { exporter, overflow, resources, clock, timeoutMillis, signal, onOutcome, onLateOutcome } = options;
+  const slots = overflow ? NO_SLOTS : options.slots;
   slots.acquire();
   const deadline = clock.now() + timeoutMillis;
   const resourcesSettled = resources.settled(chunk.spans, deadline, signal);
@@ -47,9 +50,16 @@ export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOption
     }
   };
   const batch = SpanBatch.fromSpans(chunk.spans);
-  const outcome = await exportAttempt({ exportBatch: inSlot }, batch, { signal, deadline }, { clock, onLateOutcome });
+  const outcome = await exportAttempt(
+    { exportBatch: inSlot },
+    batch,
+    { signal, deadline, overflow },
+    { clock, onLateOutcome },
+  );
   givenUp = asked;
   // Together, so that nothing is sent before it is known what this answer means for the next export.
   if (!givenUp) slots.release();
   onOutcome(outcome);
 }
+
+const NO_SLOTS: Pick<ExportSlots, 'acquire' | 'release'> = { acquire: () => {}, release: () => {} };

@@ -1,5 +1,5 @@
 import { createInstruments, type Instruments, METRIC } from '@otel-resilience/core';
-import type { ProcessorStats } from './adaptive-batch-span-processor.js';
+import type { ProcessorStats } from './processor-stats.js';
 
 /** `otel.sdk.processor.span.*`, read from the processor's stats when metrics are collected. */
 export function processorInstruments(stats: () => ProcessorStats): Instruments {

@@ -61,6 +61,26 @@ describe('SpanQueue', () => {
     expect(taken()).toBeUndefined();
   });
 
+  it('fills a chunk that was evicted in part from the next one, unless a flush stands between them', () => {
+    const { queue, told, push, taken } = setUp();
+    for (const name of 'abcdef') push(name);
+    queue.endGeneration();
+    for (const name of 'ghi') push(name);
+    for (let i = 0; i < 4; i++) queue.evictOldest(0);
+    told.length = 0;
+    expect(taken()).toEqual(['e', 'f']);
+    expect(told).toEqual([]);
+    expect([queue.spanCount, queue.bytes]).toEqual([3, 30]);
+    expect(taken()).toEqual(['g', 'h', 'i']);
+
+    for (const name of 'jklmno') push(name);
+    queue.evictOldest(0);
+    expect(taken()).toEqual(['k', 'l', 'm']);
+    queue.evictOldest(0);
+    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([1, 10, true]);
+    expect(taken()).toEqual(['o']);
+  });
+
   it('never mixes spans from before and after a flush', () => {
     const { queue, push } = setUp();
     push('a');

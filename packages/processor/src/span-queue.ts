@@ -108,6 +108,7 @@ export class SpanQueue {
       const chunk = this.lanes[lane]!.sealed.shift();
       if (!chunk) continue;
       this.sealedChunks--;
+      this.topUp(chunk, this.lanes[lane]!);
       this.spanCount -= chunk.spanCount;
       this.byteBound -= chunk.bytes;
       this.unmeasured -= chunk.unmeasured;
@@ -138,6 +139,21 @@ export class SpanQueue {
       return true;
     }
     return false;
+  }
+
+  /** Eviction takes from the chunk that leaves next: without this, the fuller the queue, the emptier the batches. */
+  private topUp(chunk: Chunk, { sealed }: LaneQueue): void {
+    while (chunk.full && chunk.spanCount < this.chunkSize) {
+      const next = sealed[0];
+      if (next?.generation !== chunk.generation || chunk.bytes + next.firstBytes > this.options.maxChunkBytes) return;
+      const unmeasured = chunk.unmeasured + next.unmeasured;
+      next.moveFirstTo(chunk);
+      this.unmeasured += chunk.unmeasured + next.unmeasured - unmeasured;
+      if (next.spanCount > 0) continue;
+      sealed.shift();
+      this.sealedChunks--;
+      this.options.tracker.closed(next.generation);
+    }
   }
 
   private hasRoom(chunk: Chunk, bytes: number): boolean {
@@ -209,6 +225,15 @@ class Chunk implements QueuedChunk {
       this.sizes[i] = estimate;
     }
     this.unmeasured = 0;
+  }
+
+  get firstBytes(): number {
+    return this.sizes[this.evicted]!;
+  }
+
+  moveFirstTo(other: Chunk): void {
+    other.push(this.queued[this.evicted]!, this.firstBytes, this.unmeasured < this.spanCount);
+    this.evict();
   }
 
   evict(): void {
