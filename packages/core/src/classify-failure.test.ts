@@ -139,7 +139,9 @@ describe('classifyFailure', () => {
         throw new Error('getter');
       },
     });
-    expect(classifyFailure(throwing)).toEqual({ failure: 'retryable', error: throwing });
+    const { failure, error } = classifyFailure(throwing);
+    expect([failure, error.message]).toEqual(['retryable', 'export failed with an unreadable error']);
+    expect((error as { code?: unknown }).code).toBeUndefined(); // can be read by whoever gets it
     const { proxy, revoke } = Proxy.revocable({}, {});
     revoke();
     expect(classifyFailure(proxy)).toEqual({ failure: 'retryable', error: expect.any(Error) });

@@ -35,14 +35,13 @@ export interface ClassifiedFailure {
  * as the most hopeful of its errors.
  */
 export function classifyFailure(thrown: unknown): ClassifiedFailure {
-  let error: Error | undefined;
   try {
-    error = toError(thrown);
+    const error = toError(thrown);
     const { failure, retryAfterMillis } = judgeChain(error) ?? RETRYABLE;
     return { failure, error, ...(retryAfterMillis !== undefined && { retryAfterMillis }) };
   } catch (cause) {
-    // A getter or a `toString` of the thrown value threw.
-    return { failure: 'retryable', error: error ?? new Error('export failed with an unreadable error', { cause }) };
+    // A getter or a `toString` of the thrown value threw. Whoever reads the error must not run into it again.
+    return { failure: 'retryable', error: new Error('export failed with an unreadable error', { cause }) };
   }
 }
 
