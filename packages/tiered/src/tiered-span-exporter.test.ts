@@ -5,6 +5,7 @@ import {
   followedBy,
   PipelineSignals,
   type SpanExporter,
+  storedOutcome,
 } from '@otel-resilience/core';
 import { fakeSpans, ScriptedBatchExporter, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
@@ -113,6 +114,38 @@ describe('TieredSpanExporter, live', () => {
     expect(await send()).toMatchObject({ delivered: 1 });
     expect(await clock.run(hung)).toMatchObject({ stored: 1 });
     expect(tiered.stats().hot.kind).toBe('up');
+  });
+});
+
+describe('TieredSpanExporter, overflow', () => {
+  it('is in the spool before the call returns, though every slot of hot is taken, and asks nobody', async () => {
+    const { hot, spool, tiered, send } = setUpScripted('hang', { slots: 2 });
+    expect(tiered.takesOverflow).toBe(true);
+    send();
+    send();
+    const burst = [send(3, { overflow: true }), send(4, { overflow: true })];
+    expect(spool.size).toBe(7);
+    expect(await Promise.all(burst)).toEqual([storedOutcome(3), storedOutcome(4)]);
+    expect(hot.exports).toHaveLength(2);
+    expect(tiered.stats()).toMatchObject({ hot: { kind: 'up' }, spilledSpans: 7 });
+  });
+
+  it('is stored, too, by a hot tier that is down, and replayed when it is back', async () => {
+    const { clock, hot, spool, send } = setUpScripted('retryable');
+    await send();
+    expect(await send(2, { overflow: true })).toEqual(storedOutcome(2));
+    hot.respond('delivered');
+    await clock.advance(2_000);
+    expect(spool.stats()).toMatchObject({ accepted: 3, delivered: 3, waiting: 0 });
+  });
+
+  it('is dropped with a count where the spool has no room, and after a shutdown', async () => {
+    const { clock, spool, tiered, send } = setUpScripted('hang', { spool: new MemorySpool({ maxBytes: 300 }) });
+    expect(await send(4, { overflow: true })).toMatchObject({ stored: 0, dropped: { spool_full: 4 } });
+    expect(await send(0, { overflow: true })).toEqual(deliveredOutcome(0));
+    await clock.run(tiered.shutdown());
+    expect(await send(1, { overflow: true })).toMatchObject({ stored: 0, dropped: { shutdown: 1 } });
+    expect(spool.stats().accepted).toBe(0);
   });
 });
 

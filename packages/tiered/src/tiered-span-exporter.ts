@@ -46,6 +46,7 @@ export interface TieredSpanExporterStats {
 const SPOOL_MARGIN_MILLIS = 1_000;
 /** Left of a shutdown's deadline for the children, or a tenth of it if that is less. */
 const SHUTDOWN_MARGIN_MILLIS = 1_000;
+const OVERFLOW = new ExportError('REFUSED', 'the caller had no room left');
 
 /**
  * Sends live batches to `hot`; what it cannot take waits in `spool` and is replayed, oldest first, when it is back.
@@ -55,6 +56,8 @@ const SHUTDOWN_MARGIN_MILLIS = 1_000;
  * @throws ConfigurationError naming the option, what was expected and what came.
  */
 export class TieredSpanExporter extends SpanBatchExporterBase {
+  /** With `context.overflow` a batch is stored at once: hot is not asked, and no slot of it taken. */
+  readonly takesOverflow = true;
   private readonly spool: SpanSpool;
   private readonly hotTimeoutMillis: number;
   private readonly hot: HotTier;
@@ -98,7 +101,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   }
 
   exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
-    const outcome = this.exportOrSpill(batch, context);
+    const outcome = context.overflow ? this.takeOverflow(batch, context) : this.exportOrSpill(batch, context);
     this.open.add(outcome);
     return outcome.finally(() => this.open.delete(outcome));
   }
@@ -142,6 +145,17 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     await settledBy(this.clock, deadline, Promise.allSettled([...this.open, halted]));
     await settledBy(this.clock, deadline, this.closeSpool());
     for (const takeAway of this.unpublish) takeAway();
+  }
+
+  /** Everything up to the append is done before this returns: a burst that fills the caller's queue in one tick fits. */
+  private takeOverflow(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    if (batch.spanCount === 0) return Promise.resolve(deliveredOutcome(0));
+    const { aborted, reason } = this.shutdownSignal;
+    return this.spill(
+      failedOutcome(batch, aborted ? 'shutdown' : 'refused', aborted ? reason : OVERFLOW),
+      batch,
+      context,
+    );
   }
 
   private async exportOrSpill(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
