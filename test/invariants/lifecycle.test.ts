@@ -81,7 +81,7 @@ describe('invariant 6: a shutdown of the SDK leaves nothing behind', () => {
       ...options,
       processor: { shutdownTimeoutMillis: SHUTDOWN_MILLIS },
     });
-    expect(performance.now() - startedAt).toBeLessThan(SHUTDOWN_MILLIS + 500);
+    expect(performance.now() - startedAt).toBeLessThan(SHUTDOWN_MILLIS + 1_500);
     expect(balanced).toBe(true);
     expect(totals).toMatchObject({ ended: 1_500, waiting: 0 });
     expect(totals.delivered).toBe(receiver.spanIds.size);
@@ -152,7 +152,7 @@ describe('two pipelines in one process', () => {
 
 /** Sockets close in turns of the event loop; no timer, since that would be a trace itself. */
 async function soon(check: () => void): Promise<void> {
-  const until = performance.now() + 2_000;
+  const until = performance.now() + 5_000;
   for (;;) {
     try {
       return check();
