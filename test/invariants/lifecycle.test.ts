@@ -68,6 +68,8 @@ describe('invariant 10: with OTEL_SDK_DISABLED nothing starts', () => {
     expect(newTraces(before)).toEqual([]);
     expect(status).toMatchObject({ disabled: true, balanced: true, totals: { ended: 0, waiting: 0 } });
     expect(proxy.snapshot().acceptedConnections).toBe(0);
+    // Nor under a provider that does not look at the variable.
+    expect(resilience({ endpoints: [url] }).sdk.spanProcessors).toEqual([]);
   });
 });
 
