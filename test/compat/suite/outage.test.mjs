@@ -5,7 +5,7 @@ import { expectCleanExit, expectNothingLost } from './expect.mjs';
 import { openSite } from './site.mjs';
 
 for (const protocol of ['grpc', 'http/protobuf']) {
-  describe(`over ${protocol}`, { concurrency: true }, () => {
+  describe(`over ${protocol}`, { concurrency: 3 }, () => {
     for (const [flavour, entry] of Object.entries(FLAVOURS)) {
       it(`${flavour}: A dies, both die, both come back: every span arrives, and shutdown is enough`, async (t) => {
         const a = await openSite(t, { protocol });

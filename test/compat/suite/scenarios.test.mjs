@@ -10,7 +10,7 @@ const run = async (entry, scenario, env) => {
   return report;
 };
 
-describe('scenarios', { concurrency: true }, () => {
+describe('scenarios', { concurrency: 3 }, () => {
   for (const [flavour, entry] of Object.entries(SCENARIO)) {
     for (const protocol of ['grpc', 'http/protobuf']) {
       it(`${flavour}: our layers around stock ${protocol} exporters, in a stock BatchSpanProcessor`, async (t) => {
