@@ -1,0 +1,26 @@
+import { describe, inject, it } from 'vitest';
+
+/** What `global-setup.mjs` found: the program to run, or why there is none. */
+export type Peer =
+  | { readonly binary: string; readonly missing?: undefined }
+  | { readonly binary?: undefined; readonly missing: string };
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    collector: Peer;
+  }
+}
+
+/**
+ * `describe` for tests that need a peer. Without it they are skipped, and say why; with `PEERS=required` that is a
+ * failure.
+ */
+export function describeWithPeer(name: 'collector', title: string, tests: (binary: string) => void): void {
+  const { binary, missing } = inject(name);
+  if (binary !== undefined) describe(title, () => tests(binary));
+  else if (process.env.PEERS === 'required') {
+    it(`${title}: needs the ${name}`, () => {
+      throw new Error(`PEERS=required, and there is no ${name}: ${missing}`);
+    });
+  } else it.skip(`${title}: skipped, there is no ${name}: ${missing}`, () => {});
+}
