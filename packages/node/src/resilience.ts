@@ -34,6 +34,11 @@ export interface ResilienceStatus {
   readonly balanced: boolean;
   /** Both ledgers together. */
   readonly totals: SpanTotals;
+  /**
+   * Spans an endpoint acknowledged after their attempt had been given up and they had gone elsewhere: known duplicates,
+   * counted beside the totals.
+   */
+  readonly lateAcknowledged: number;
   readonly processor: ProcessorStats;
   readonly tiered: TieredSpanExporterStats;
   readonly endpoints: readonly EndpointStatus[];
@@ -99,13 +104,15 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     status() {
       const processorStats = processor.stats();
       const tieredStats = tiered.stats();
+      const endpointStatus = failover.endpoints();
       return {
         disabled: environment.disabled,
         balanced: isBalanced(processorStats.ledger, tieredStats),
         totals: totalsOf(processorStats.ledger, tieredStats),
+        lateAcknowledged: endpointStatus.reduce((sum, { counts }) => sum + counts.lateAcknowledgedSpans, 0),
         processor: processorStats,
         tiered: tieredStats,
-        endpoints: failover.endpoints(),
+        endpoints: endpointStatus,
         signals: signals.snapshot(),
       };
     },

@@ -42,6 +42,8 @@ const SCHEMA = { ...CIRCUIT_BREAKER_SCHEMA, exporter: anyExporter(), breaker: op
  * | delivered, rejected in part or whole, `permanent`               | success          |
  * | `retryable`, a timed-out attempt included                       | failure          |
  * | `throttled`, `refused`, `shutdown`, cancelled, nothing but stored or dropped | nothing |
+ *
+ * An acknowledgement that comes after its attempt was given up changes nothing: that attempt has been judged.
  */
 export class CircuitBreakerSpanExporter extends SpanBatchExporterBase {
   readonly breaker: CircuitBreaker;

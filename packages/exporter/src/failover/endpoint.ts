@@ -4,6 +4,7 @@ import {
   isCircuitBreakerSpanExporter,
 } from '../circuit-breaker/circuit-breaker-span-exporter.js';
 import type { BreakerState } from '../circuit-breaker/states.js';
+import { AttemptTimeout } from './attempt-timeout.js';
 import { describeError } from './describe-error.js';
 import type { FailoverEndpointOptions } from './options.js';
 import type { Rankable } from './strategies.js';
@@ -19,6 +20,8 @@ export interface EndpointStatus {
   readonly inFlight: number;
   /** Moving average of latency in milliseconds; `undefined` before the first answer. */
   readonly ewmaMillis: number | undefined;
+  /** How long an attempt may take at the moment, in milliseconds: longer than configured after late acknowledgements. */
+  readonly attemptTimeoutMillis: number;
   /** How much longer the endpoint has asked not to be called, in milliseconds; 0 when it has not. */
   readonly throttledMillis: number;
   /** The latest failure, refusals aside, without secrets; `at` is wall time in milliseconds since the epoch. */
@@ -34,13 +37,18 @@ export interface EndpointCounts {
   /** Attempts after which spans remained, by why. */
   readonly failed: Readonly<Record<Failure, number>>;
   readonly deliveredSpans: number;
+  /** Spans acknowledged after their attempt had been given up: whoever was offered them next may have sent them twice. */
+  readonly lateAcknowledgedSpans: number;
   /** Times its spans were handed to another endpoint. */
   readonly failovers: number;
 }
 
 /** An open attempt; `end` is called once, with what the endpoint said or with what its timeout means. */
 export interface OpenAttempt {
+  readonly timeoutMillis: number;
   end(outcome: ExportOutcome): void;
+  /** It has ended, and its endpoint took spans all the same. */
+  acknowledgedLate(spans: number): void;
 }
 
 const EWMA_WEIGHT = 0.3;
@@ -63,7 +71,7 @@ export class Endpoint implements Rankable {
   lastAttemptAt: number | undefined;
   lastTurn = 0;
   private readonly clock: Clock;
-  private readonly attemptTimeoutMillis: number;
+  private readonly timeout: AttemptTimeout;
   private throttle: { readonly until: number; readonly error: Error } | undefined;
   private lastFailure: EndpointStatus['lastFailure'];
   private attempts = 0;
@@ -76,6 +84,7 @@ export class Endpoint implements Rankable {
     shutdown: 0,
   };
   private deliveredSpans = 0;
+  private lateAcknowledgedSpans = 0;
   /** Whether the latest answer was a good one. */
   private wentWell = true;
 
@@ -85,7 +94,7 @@ export class Endpoint implements Rankable {
     this.priority = priority;
     this.weight = weight;
     this.clock = clock;
-    this.attemptTimeoutMillis = attemptTimeoutMillis;
+    this.timeout = new AttemptTimeout(attemptTimeoutMillis);
     this.exporter = isCircuitBreakerSpanExporter(exporter)
       ? exporter
       : new CircuitBreakerSpanExporter({ name, exporter, strategy: 'consecutive', consecutiveFailures: 3, clock });
@@ -115,7 +124,7 @@ export class Endpoint implements Rankable {
     if (!lastResort && !isCallPermitted) return this.refused(`its circuit breaker is ${state}`);
     if (state !== 'half-open' || this.inFlight === 0 || this.wentWell) return undefined;
     const sinceLast = this.clock.now() - (this.lastAttemptAt ?? 0);
-    return sinceLast * 3 < this.attemptTimeoutMillis ? this.refused('a probe of it has not been answered') : undefined;
+    return sinceLast * 3 < this.timeout.millis ? this.refused('a probe of it has not been answered') : undefined;
   }
 
   /** `turn` counts the attempts at all endpoints of a failover. */
@@ -126,7 +135,13 @@ export class Endpoint implements Rankable {
     this.lastAttemptAt = startedAt;
     this.attempts++;
     this.inFlight++;
+    const timeoutMillis = this.timeout.millis;
     return {
+      timeoutMillis,
+      acknowledgedLate: (spans) => {
+        this.lateAcknowledgedSpans += spans;
+        this.timeout.acknowledgedLate(this.clock.now() - startedAt);
+      },
       end: (outcome) => {
         this.inFlight--;
         this.count(outcome);
@@ -136,7 +151,10 @@ export class Endpoint implements Rankable {
           this.lastTurn = before.turn;
           this.lastAttemptAt = before.at;
         } else if (outcome.failure !== 'shutdown') {
-          this.measure(this.clock.now() - startedAt, outcome.failure !== undefined);
+          const tookMillis = this.clock.now() - startedAt;
+          this.measure(tookMillis, outcome.failure !== undefined);
+          if (!outcome.remaining) this.timeout.answered(tookMillis);
+          else this.timeout.unanswered(tookMillis);
         }
       },
     };
@@ -144,7 +162,7 @@ export class Endpoint implements Rankable {
 
   status(): EndpointStatus {
     const { name, priority, weight, inFlight, ewmaMillis, lastFailure } = this;
-    const { attempts, succeeded, failed, deliveredSpans, failovers } = this;
+    const { attempts, succeeded, failed, deliveredSpans, lateAcknowledgedSpans, failovers } = this;
     return {
       name,
       state: this.exporter.breaker.state,
@@ -152,9 +170,10 @@ export class Endpoint implements Rankable {
       weight,
       inFlight,
       ewmaMillis,
+      attemptTimeoutMillis: this.timeout.millis,
       throttledMillis: this.throttled?.retryAfterMillis ?? 0,
       lastFailure,
-      counts: { attempts, succeeded, failed: { ...failed }, deliveredSpans, failovers },
+      counts: { attempts, succeeded, failed: { ...failed }, deliveredSpans, lateAcknowledgedSpans, failovers },
     };
   }
 
@@ -187,7 +206,7 @@ export class Endpoint implements Rankable {
 
   // A failure counts as a whole attempt at least, lest an endpoint that fails at once be the fastest.
   private measure(tookMillis: number, failed: boolean): void {
-    const sample = failed ? Math.max(tookMillis, this.attemptTimeoutMillis) : tookMillis;
+    const sample = failed ? Math.max(tookMillis, this.timeout.millis) : tookMillis;
     this.ewmaMillis =
       this.ewmaMillis === undefined ? sample : this.ewmaMillis + EWMA_WEIGHT * (sample - this.ewmaMillis);
   }

@@ -14,7 +14,6 @@ import { type EndpointFailure, verdict } from './verdict.js';
 
 export interface FailoverCallOptions {
   readonly clock: Clock;
-  readonly attemptTimeoutMillis: number;
   /** Numbers the attempts of all calls. */
   readonly nextTurn: () => number;
   readonly onFailover: (from: Endpoint, to: Endpoint, failure: EndpointFailure, spanCount: number) => void;
@@ -65,14 +64,16 @@ export class FailoverCall {
   }
 
   private async attempt(endpoint: Endpoint, lastResort: boolean): Promise<ExportOutcome> {
-    const { clock, attemptTimeoutMillis, nextTurn, onFailover } = this.options;
+    const { clock, nextTurn, onFailover } = this.options;
     const offered = this.remaining;
-    const context = lastResort ? { ...this.context, lastResort } : this.context;
     const attempt = endpoint.begin(nextTurn());
-    const outcome = await exportAttempt(endpoint.exporter, offered, context, {
-      clock,
-      timeoutMillis: attemptTimeoutMillis,
-    });
+    const onLateAcknowledgement = (spans: number) => {
+      attempt.acknowledgedLate(spans);
+      this.context.onLateAcknowledgement?.(spans);
+    };
+    const context = { ...this.context, onLateAcknowledgement, ...(lastResort && { lastResort }) };
+    const { timeoutMillis } = attempt;
+    const outcome = await exportAttempt(endpoint.exporter, offered, context, { clock, timeoutMillis });
     attempt.end(outcome);
     this.outcome = this.followedBy(outcome);
     if (outcome.remaining) {

@@ -41,6 +41,9 @@ interface OpenCall {
  * (`context.lastResort`), which an open breaker admits once per 500 ms: so an outage of all endpoints ends. A caller
  * that sets `lastResort` itself goes straight there. Nothing here waits: that is the retry layer's.
  *
+ * An endpoint that acknowledges spans after their attempt was given up is slow, not dead: it gets more time from then
+ * on, and `context.onLateAcknowledgement` is told.
+ *
  * Throws `ConfigurationError` for a wrong option.
  */
 export class FailoverSpanExporter extends SpanBatchExporterBase {
@@ -69,7 +72,6 @@ export class FailoverSpanExporter extends SpanBatchExporterBase {
     this.onFailover = read.onFailover;
     this.callOptions = {
       clock,
-      attemptTimeoutMillis,
       nextTurn: () => ++this.turns,
       onFailover: (from, to, { failure, error }, spanCount) => {
         from.failovers++;

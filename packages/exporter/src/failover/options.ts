@@ -61,6 +61,9 @@ export interface FailoverSpanExporterOptions {
   /**
    * How long one endpoint may take, in milliseconds, before its attempt counts as `retryable` and what remains goes to
    * the next. Never beyond the deadline of the call. At least 1, default 2,000.
+   *
+   * An endpoint that acknowledges spans later than this gets twice the time it took, up to 10,000 (the stock
+   * exporters' own timeout), until it answers faster, or not at all.
    */
   readonly attemptTimeoutMillis?: number;
   /**
