@@ -1,9 +1,9 @@
 import { context } from '@opentelemetry/api';
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { resilience } from '@otel-resilience/node';
 import { fakeSpans, ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { installAsyncContext } from '../support/async-context.js';
 import { arbitraryCommand } from './commands.js';
 import { arbitraryPreset, PresetWorld } from './preset-world.js';
 
@@ -11,7 +11,7 @@ import { arbitraryPreset, PresetWorld } from './preset-world.js';
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 300);
 
 describe('invariants 1, 6, 7 and 8, of the whole pipeline', () => {
-  beforeAll(() => void context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable()));
+  beforeAll(installAsyncContext);
   afterAll(() => context.disable());
 
   it('resilience() keeps its promises over arbitrary exporters', async () => {

@@ -1,13 +1,13 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { context, DiagLogLevel, diag, metrics } from '@opentelemetry/api';
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { type ExportOutcome, SpanBatchExporterBase, type SpanExporter } from '@otel-resilience/core';
 import { AdaptiveBatchSpanProcessor, type AdaptiveBatchSpanProcessorOptions } from '@otel-resilience/processor';
 import { fakeSpan, fakeSpans, ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { asApplication } from '../support/application-context.js';
+import { installAsyncContext } from '../support/async-context.js';
 import { batchChaos, stockChaos } from '../support/chaos-exporters.js';
 import { TimerCount } from '../support/clocks.js';
 import { HOSTILE_SPANS, UNPRINTABLE } from '../support/hostile-spans.js';
@@ -18,8 +18,7 @@ import { arbitrarySettings, World } from './processor-world.js';
 // PROPERTY_RUNS=10000 is a campaign; the default is what every `npm test` can afford.
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 300);
 
-const contextManager = new AsyncLocalStorageContextManager();
-beforeAll(() => void context.setGlobalContextManager(contextManager.enable()));
+beforeAll(installAsyncContext);
 afterAll(() => context.disable());
 
 /** Holds nothing, so that what is held is ours. */
