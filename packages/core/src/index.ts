@@ -38,10 +38,12 @@ export {
 export { LimitedLog } from './limited-log.js';
 export { maxSpanBytes } from './max-span-bytes.js';
 export {
+  aClock,
   anyExporter,
   boolean,
   ConfigurationError,
   callback,
+  having,
   integer,
   list,
   millis,
@@ -50,6 +52,7 @@ export {
   type OptionsOf,
   oneOf,
   optional,
+  pipelineSignals,
   positiveInteger,
   ratio,
   readOptions,

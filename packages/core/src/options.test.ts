@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { systemClock } from './clock.js';
 import {
+  aClock,
   anyExporter,
   boolean,
   ConfigurationError,
@@ -103,7 +105,7 @@ describe('every reader', () => {
     ['text', text(), 'a', 'a'],
     ['optional', optional(text()), undefined, undefined],
     ['optional', optional(text()), 'a', 'a'],
-    ['optional dependency', optional(), EXPORTER, EXPORTER],
+    ['optional dependency', optional(aClock), systemClock, systemClock],
     ['list', list(text()), [], []],
     ['anyExporter', anyExporter(), EXPORTER, EXPORTER],
   ])('reads: %s', (_, read, value, expected) => {
@@ -129,7 +131,20 @@ describe('every reader', () => {
     ['text', text(), '', 'a non-empty string', "''"],
     ['text', text(), undefined, 'a non-empty string', 'undefined'],
     ['optional', optional(text()), 5, 'a non-empty string', '5'],
-    ['optional dependency', optional(), 'clock', 'an object', "'clock'"],
+    [
+      'optional dependency',
+      optional(aClock),
+      'clock',
+      'a Clock (an object with now, wallTime, setTimeout, clearTimeout)',
+      "'clock'",
+    ],
+    [
+      'dependency without its methods',
+      aClock,
+      { now: () => 0 },
+      'a Clock (an object with now, wallTime, setTimeout, clearTimeout)',
+      'an object with now',
+    ],
     ['callback', callback(), {}, 'a function', 'an object with no keys'],
     ['list', list(text()), 'a', 'a list', "'a'"],
     ['list', list(text(), { min: 2 }), ['a'], 'a list of at least 2', 'a list of 1'],

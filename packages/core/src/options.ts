@@ -1,3 +1,5 @@
+import type { Clock } from './clock.js';
+import type { PipelineSignals } from './pipeline-signals.js';
 import type { SpanExporter } from './sdk-types.js';
 import { isSpanBatchExporter, type SpanBatchExporter } from './span-batch-exporter.js';
 
@@ -96,7 +98,7 @@ export function boolean(rule: { default: boolean }): OptionReader<boolean> {
   };
 }
 
-export function oneOf<const T extends string>(values: readonly T[], rule: { default: NoInfer<T> }): OptionReader<T> {
+export function oneOf<const T extends string>(values: readonly T[], rule: { default: T }): OptionReader<T> {
   return (value, path) => {
     if (value === undefined) return rule.default;
     if (values.includes(value as T)) return value as T;
@@ -111,15 +113,24 @@ export function text(): OptionReader<string> {
   };
 }
 
-/** `undefined`, or what `read` takes; without `read`, any object or function (a dependency such as a clock). */
-export function optional<T>(read?: OptionReader<T>): OptionReader<T | undefined> {
+/** `undefined`, or what `read` takes. */
+export function optional<T>(read: OptionReader<T>): OptionReader<T | undefined> {
+  return (value, path) => (value === undefined ? undefined : read(value, path));
+}
+
+/** An object that has these methods: a dependency that comes in through the constructor. */
+export function having<T extends object>(what: string, methods: readonly (keyof T & string)[]): OptionReader<T> {
   return (value, path) => {
-    if (value === undefined) return undefined;
-    if (read) return read(value, path);
-    if ((typeof value === 'object' && value !== null) || typeof value === 'function') return value as T;
-    throw new ConfigurationError(path, 'an object', value);
+    const candidate = value as Record<string, unknown> | null | undefined;
+    const isObject = typeof candidate === 'object' && candidate !== null;
+    if (isObject && methods.every((method) => typeof candidate[method] === 'function')) return value as T;
+    throw new ConfigurationError(path, `${what} (an object with ${methods.join(', ')})`, value);
   };
 }
+
+export const aClock: OptionReader<Clock> = having('a Clock', ['now', 'wallTime', 'setTimeout', 'clearTimeout']);
+
+export const pipelineSignals: OptionReader<PipelineSignals> = having('PipelineSignals', ['publish']);
 
 export function callback<F extends (...args: never[]) => unknown>(): OptionReader<F> {
   return (value, path) => {

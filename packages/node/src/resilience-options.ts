@@ -1,9 +1,11 @@
 import {
+  aClock,
   anyExporter,
   type Clock,
   ConfigurationError,
   list,
   number,
+  type OptionReader,
   oneOf,
   optional,
   readOptions,
@@ -71,17 +73,16 @@ export interface EndpointSettings {
 }
 
 export function readResilienceOptions(options: ResilienceOptions) {
-  const section = optional<object>();
   const read = readOptions('resilience', options, {
     endpoints: optional(list(readEndpoint, { min: 1 })),
     exporters: optional(list(readExporter, { min: 1 })),
-    processor: section,
-    retry: section,
-    circuitBreaker: section,
-    failover: section,
-    tiered: section,
-    spool: section,
-    clock: optional<Clock>(),
+    processor: optional(section<'processor'>('exporter')),
+    retry: optional(section<'retry'>('exporter')),
+    circuitBreaker: optional(section<'circuitBreaker'>('exporter')),
+    failover: optional(section<'failover'>('endpoints')),
+    tiered: optional(section<'tiered'>('hot', 'spool')),
+    spool: optional(section<'spool'>()),
+    clock: optional(aClock),
   });
   if (read.endpoints && read.exporters) {
     throw new ConfigurationError('resilience.exporters', 'either endpoints or exporters', 'both');
@@ -92,6 +93,22 @@ export function readResilienceOptions(options: ResilienceOptions) {
     source: { kind: 'otlp', endpoint: undefined },
   };
   return { ...read, endpoints: read.exporters ?? read.endpoints ?? [fromEnvironment] };
+}
+
+/** The options of a part; its own constructor checks them. What `resilience()` itself provides is refused here. */
+function section<K extends keyof ResilienceOptions>(
+  ...provided: string[]
+): OptionReader<NonNullable<ResilienceOptions[K]>> {
+  return (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw new ConfigurationError(path, 'an options object', value);
+    }
+    for (const key of [...provided, 'clock', 'random', 'signals']) {
+      if (key in value)
+        throw new ConfigurationError(`${path}.${key}`, 'nothing: resilience() provides it', value[key as never]);
+    }
+    return { ...value } as NonNullable<ResilienceOptions[K]>;
+  };
 }
 
 function readEndpoint(value: unknown, path: string): EndpointSettings {

@@ -1,4 +1,5 @@
 import {
+  aClock,
   anyExporter,
   boolean,
   type Clock,
@@ -10,6 +11,7 @@ import {
   oneOf,
   optional,
   type PipelineSignals,
+  pipelineSignals,
   positiveInteger,
   readOptions,
   type SpanBatchExporter,
@@ -111,8 +113,8 @@ export function readProcessorOptions(options: AdaptiveBatchSpanProcessorOptions)
     adaptationIntervalMillis: millis({ default: 30_000, min: 1 }),
     flushTimeoutMillis: millis({ default: DEFAULT_FLUSH_TIMEOUT_MILLIS, min: 1 }),
     shutdownTimeoutMillis: millis({ default: DEFAULT_SHUTDOWN_TIMEOUT_MILLIS, min: 1 }),
-    signals: optional<PipelineSignals>(),
-    clock: optional<Clock>(),
+    signals: optional(pipelineSignals),
+    clock: optional(aClock),
   });
   return {
     ...read,

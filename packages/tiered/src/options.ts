@@ -1,4 +1,5 @@
 import {
+  aClock,
   anyExporter,
   type Clock,
   ConfigurationError,
@@ -8,6 +9,7 @@ import {
   type OptionsOf,
   optional,
   type PipelineSignals,
+  pipelineSignals,
   readOptions,
   type SpanBatchExporter,
   type SpanExporter,
@@ -54,8 +56,8 @@ const SCHEMA = {
   replayTimeoutMillis: millis({ default: 10_000, min: 1 }),
   replaySpansPerSecond: number({ default: 10_000, min: 0.001 }),
   poisonAttempts: integer({ default: 10, min: 2 }),
-  signals: optional<PipelineSignals>(),
-  clock: optional<Clock>(),
+  signals: optional(pipelineSignals),
+  clock: optional(aClock),
 };
 
 /** @throws ConfigurationError naming the option, what was expected and what came. */

@@ -1,4 +1,5 @@
 import {
+  aClock,
   boolean,
   type Clock,
   ConfigurationError,
@@ -149,7 +150,7 @@ export const CIRCUIT_BREAKER_SCHEMA: Schema = {
   lastResortIntervalMillis: millis({ default: 500 }),
   rejectionRateThreshold: ratio({ default: 0.1 }),
   rejectionWindowMillis: millis({ min: 1, default: 60_000 }),
-  clock: optional<Clock>(),
+  clock: optional(aClock),
 };
 
 /** Reads and checks the options. Throws a `ConfigurationError` that names the option. */

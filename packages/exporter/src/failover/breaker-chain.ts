@@ -1,6 +1,7 @@
 import {
   anyExporter,
   type Clock,
+  having,
   isSpanBatchExporter,
   list,
   type OptionReader,
@@ -9,6 +10,7 @@ import {
   type SpanBatchExporter,
   type SpanExporter,
 } from '@otel-resilience/core';
+import type { CircuitBreaker } from '../circuit-breaker/circuit-breaker.js';
 import {
   CircuitBreakerSpanExporter,
   type CircuitBreakerSpanExporterOptions,
@@ -58,7 +60,11 @@ interface NamedLevel extends CircuitBreakerSpanExporterOptions {
 }
 
 const NAMES = ['primary', 'secondary', 'tertiary'];
-const LEVEL_SCHEMA = { ...CIRCUIT_BREAKER_SCHEMA, exporter: anyExporter(), breaker: optional() };
+const LEVEL_SCHEMA = {
+  ...CIRCUIT_BREAKER_SCHEMA,
+  exporter: anyExporter(),
+  breaker: optional(having<CircuitBreaker>('a CircuitBreaker', ['tryAcquire'])),
+};
 
 const levels: OptionReader<readonly NamedLevel[]> = (value, path) => {
   const read = list(level, { min: 1 })(value, path);

@@ -1,4 +1,5 @@
 import {
+  aClock,
   anyExporter,
   type Clock,
   ConfigurationError,
@@ -11,6 +12,7 @@ import {
   oneOf,
   optional,
   type PipelineSignals,
+  pipelineSignals,
   ratio,
   type SpanBatchExporter,
   type SpanExporter,
@@ -124,8 +126,8 @@ export const COMMON_SCHEMA: SchemaOf<CommonOptions> = {
   attemptTimeoutMillis: millis({ default: 2_000, min: 1 }),
   maxEjectionRatio: ratio({ default: 0.5 }),
   onFailover: optional(callback<(event: FailoverEvent) => void>()),
-  signals: optional<PipelineSignals>(),
-  clock: optional<Clock>(),
+  signals: optional(pipelineSignals),
+  clock: optional(aClock),
 };
 
 export const FAILOVER_SCHEMA: SchemaOf<FailoverOptions> = {

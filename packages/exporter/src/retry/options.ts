@@ -1,4 +1,5 @@
 import {
+  aClock,
   anyExporter,
   type Clock,
   ConfigurationError,
@@ -59,7 +60,7 @@ const SCHEMA = {
   strategy: oneOf(BACKOFF_STRATEGIES, { default: 'exponential' }),
   budget: retryBudget(),
   attemptTimeoutMillis: optional(millis({ default: Number.POSITIVE_INFINITY, min: 1 })),
-  clock: optional<Clock>(),
+  clock: optional(aClock),
   random: optional(callback<() => number>()),
 };
 

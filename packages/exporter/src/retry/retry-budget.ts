@@ -1,4 +1,5 @@
 import {
+  aClock,
   type Clock,
   ConfigurationError,
   type Failure,
@@ -46,7 +47,7 @@ const SCHEMA = {
   throttledRetryCost: number({ default: 5, min: 0 }),
   successRefund: number({ default: 1, min: 0 }),
   refillPerSecond: number({ default: 1, min: 0 }),
-  clock: optional<Clock>(),
+  clock: optional(aClock),
 };
 
 /**

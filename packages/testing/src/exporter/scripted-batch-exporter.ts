@@ -1,4 +1,5 @@
 import {
+  aClock,
   type Clock,
   deliveredOutcome,
   type ExportContext,
@@ -83,7 +84,7 @@ const SCHEMA = {
   maxConcurrentExports: optional(positiveInteger({ default: 1 })),
   onForceFlush: oneOf(LIFECYCLE, { default: 'resolve' }),
   onShutdown: oneOf(LIFECYCLE, { default: 'resolve' }),
-  clock: optional<Clock>(),
+  clock: optional(aClock),
 };
 
 /** A leaf for tests of layers: its outcomes come from a script, and it records batches and contexts. */

@@ -1,4 +1,5 @@
 import {
+  aClock,
   type Clock,
   EXPORT_FAILED,
   EXPORT_SUCCESS,
@@ -70,7 +71,7 @@ const SCHEMA = {
   otherwise: optional(STEP),
   onForceFlush: oneOf(LIFECYCLE, { default: 'resolve' }),
   onShutdown: oneOf(LIFECYCLE, { default: 'resolve' }),
-  clock: optional<Clock>(),
+  clock: optional(aClock),
 };
 
 /** A stock `SpanExporter` that behaves as it is told, well or badly, and records what it was given. */

@@ -1,7 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import {
+  aClock,
   type Clock,
   ConfigurationError,
+  callback,
   integer,
   list,
   millis,
@@ -69,8 +71,8 @@ const SCHEMA = {
   port: integer({ min: 0, max: 65_535, default: 0 }),
   host: optional(text()),
   connectTimeoutMillis: millis({ default: 1_000 }),
-  clock: optional<Clock>(),
-  random: optional<() => number>(),
+  clock: optional(aClock),
+  random: optional(callback<() => number>()),
 };
 const CONDITIONS = {
   latencyMillis: optional(millis({ default: 0 })),

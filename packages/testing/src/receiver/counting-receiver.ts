@@ -1,4 +1,5 @@
 import {
+  aClock,
   boolean,
   type Clock,
   integer,
@@ -55,7 +56,7 @@ const SCHEMA = {
   maxRequestBytes: optional(positiveInteger({ default: 0 })),
   keepSpans: boolean({ default: false }),
   maxLoggedRequests: integer({ min: 0, default: 1_000 }),
-  clock: optional<Clock>(),
+  clock: optional(aClock),
 };
 
 /**
