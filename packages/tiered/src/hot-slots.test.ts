@@ -30,6 +30,18 @@ describe('HotSlots', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('is offered to replay in every fifth turn, and goes to who waits when replay wants none', async () => {
+    const { clock, slots, signal, freed } = setUp(1);
+    slots.tryAcquire();
+    let granted = 0;
+    for (let i = 0; i < 10; i++) slots.acquire(clock.now() + 1_000, signal).then(() => granted++);
+    for (let i = 0; i < 10; i++) slots.release();
+    await clock.settle();
+    expect(granted).toBe(10);
+    expect(freed()).toBe(2);
+    expect(slots.full).toBe(true);
+  });
+
   it('never gives a slot to one who has gone: at the deadline, on abort, or turned away', async () => {
     const { clock, slots, signal } = setUp(1);
     slots.tryAcquire();

@@ -4,15 +4,19 @@ interface Waiter {
   grant(granted: boolean): void;
 }
 
+/** Of this many slots freed while live exports wait, one is offered to replay: else a slow hot tier would starve it. */
+const TURNS = 5;
+
 /**
  * The exports that the hot tier bears at a time, shared by live traffic and replay. Live exports wait for a slot in
- * turn; a replay takes one only when it is free and nobody waits.
+ * turn; a replay takes one that is free and nobody waits for, or that has been offered to it in its turn.
  */
 export class HotSlots {
   readonly total: number;
   private readonly clock: Clock;
   private readonly onFree: () => void;
   private taken = 0;
+  private turn = 0;
   // In the order they came; a set, so that one that gives up leaves at once.
   private readonly waiters = new Set<Waiter>();
 
@@ -58,13 +62,11 @@ export class HotSlots {
   }
 
   release(): void {
+    this.taken--;
+    if (this.hasWaiters) this.turn = (this.turn + 1) % TURNS;
+    if (!this.hasWaiters || this.turn === 0) this.onFree();
     const [first] = this.waiters;
-    if (first) {
-      first.grant(true);
-    } else {
-      this.taken--;
-      this.onFree();
-    }
+    if (first && this.tryAcquire()) first.grant(true);
   }
 
   /** Nobody needs to wait any more: there is nothing to wait for. */

@@ -266,6 +266,29 @@ describe('replay, while hot is up', () => {
     expect(live).toEqual([deliveredOutcome(1), deliveredOutcome(1)]);
   });
 
+  it.each([1, 2, 5, 30])(
+    'is not starved by live batches that wait for the %i slots of a slow hot tier',
+    async (slots) => {
+      const { clock, hot, spool, tiered, send } = setUpLeaf({ slots });
+      hot.latencyMillis = 1_900;
+      // More of them than there are slots, each sent as soon as the one before has been answered.
+      for (let i = 0; i < slots + 1; i++) {
+        const again = () => {
+          if (clock.now() < endBy) send('live').then(() => clock.setTimeout(again, 1));
+        };
+        const endBy = clock.now() + 60_000;
+        again();
+      }
+      const context = { signal: new AbortController().signal, deadline: clock.now() + 30_000, overflow: true };
+      for (let i = 0; i < 5; i++) await tiered.exportBatch(batchOf(1), context);
+      await clock.advance(60_000);
+      expect(spool.stats()).toMatchObject({ delivered: 5, waiting: 0 });
+      expect(hot.maxOpen).toBeLessThanOrEqual(slots);
+      await clock.advance(10_000);
+      expect(clock.pendingTimers).toBe(0);
+    },
+  );
+
   it('makes a live batch wait for one replay at most, where there is only one slot', async () => {
     const { clock, hot, send } = setUpLeaf({ slots: 1 });
     hot.behaviour = 'refuse';

@@ -170,12 +170,13 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     if (this.shutdownSignal.aborted) return failedOutcome(batch, 'shutdown', this.shutdownSignal.reason);
     const now = this.clock.now();
     const left = context.deadline - now;
-    const deadline = Math.min(context.deadline - Math.min(SPOOL_MARGIN_MILLIS, left / 2), now + this.hotTimeoutMillis);
-    if (deadline <= now) return failedOutcome(batch, 'refused', new ExportError('REFUSED', 'no time left to export'));
+    const latest = context.deadline - Math.min(SPOOL_MARGIN_MILLIS, left / 2);
+    const slotBy = Math.min(latest, now + this.hotTimeoutMillis);
+    if (slotBy <= now) return failedOutcome(batch, 'refused', new ExportError('REFUSED', 'no time left to export'));
     const { state } = this.hot;
     if (state.kind === 'down' && this.spool.size > 0) return failedOutcome(batch, 'refused', state.error);
     if (!this.slots.tryAcquire()) {
-      const acquired = this.slots.acquire(deadline, context.signal);
+      const acquired = this.slots.acquire(slotBy, context.signal);
       this.replayer.pump();
       if (!(await acquired)) {
         return failedOutcome(batch, 'refused', new ExportError('REFUSED', 'the hot tier had no slot free in time'));
@@ -183,6 +184,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     }
     // With an empty spool there is nothing to probe with but this.
     const lastResort = context.lastResort || this.hot.state.kind === 'down';
+    // From here on: an attempt that was late to begin, and failed for that, would speak against hot.
+    const deadline = Math.min(latest, this.clock.now() + this.hotTimeoutMillis);
     const { outcome } = await this.hot.export(batch, { signal: context.signal, deadline, lastResort });
     this.slots.release();
     return outcome;
