@@ -44,13 +44,17 @@ export interface Instruments {
  * metrics are collected, so the hot path pays nothing. NodeSDK hands no meter provider to components of the user's,
  * and the global one may be set after us and is not a proxy: hence `refresh`.
  */
-export function createInstruments(componentType: string, observed: readonly ObservedInstrument[]): Instruments {
+export function createInstruments(
+  componentType: string,
+  observed: readonly ObservedInstrument[],
+  { enabled = true }: { readonly enabled?: boolean } = {},
+): Instruments {
   const componentName = nextName(componentType);
   const identity = { 'otel.component.type': componentType, 'otel.component.name': componentName };
   let provider: MeterProvider | undefined;
   let duration: Histogram | undefined;
   let unregister: Array<() => void> = [];
-  let closed = false;
+  let closed = !enabled;
   const log = new LimitedLog(componentType);
 
   const attempt = (what: string, run: () => void) => {

@@ -22,7 +22,7 @@ afterEach(() => diag.disable());
 
 describe('readEnvironment', () => {
   it('asks for nothing when nothing is set, or set to empty', () => {
-    const nothing = { disabled: false, protocol: 'grpc', processor: {} };
+    const nothing = { disabled: false, protocol: undefined, endpoint: undefined, metrics: false, processor: {} };
     expect(readEnvironment({})).toEqual(nothing);
     expect(readEnvironment({ OTEL_BSP_MAX_QUEUE_SIZE: ' ', OTEL_SDK_DISABLED: '' })).toEqual(nothing);
   });
@@ -71,8 +71,17 @@ describe('readEnvironment', () => {
     [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' }, 'http/protobuf'],
     [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf', OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'grpc' }, 'grpc'],
     [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' }, 'http/protobuf'],
-    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'carrier-pigeon' }, 'grpc'],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'carrier-pigeon' }, undefined],
   ])('%j: the protocol is %s', (env, protocol) => {
     expect(readEnvironment(env).protocol).toBe(protocol);
+  });
+
+  it.each([
+    [{ OTEL_METRICS_EXPORTER: 'otlp' }, true],
+    [{ OTEL_METRICS_EXPORTER: 'none' }, false],
+    [{ OTEL_NODE_EXPERIMENTAL_SDK_METRICS: 'true' }, true],
+    [{}, false],
+  ])('%j: metrics are wanted: %s', (env, metrics) => {
+    expect(readEnvironment(env).metrics).toBe(metrics);
   });
 });

@@ -5,8 +5,12 @@ import { ConfigurationError } from '@otel-resilience/core';
 export interface EnvironmentSettings {
   /** `OTEL_SDK_DISABLED` is true, or `OTEL_TRACES_EXPORTER` is `none`. */
   readonly disabled: boolean;
-  /** `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, else `OTEL_EXPORTER_OTLP_PROTOCOL`; default `grpc`. */
-  readonly protocol: OtlpProtocol;
+  /** `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, else `OTEL_EXPORTER_OTLP_PROTOCOL`. */
+  readonly protocol: OtlpProtocol | undefined;
+  /** `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, else `OTEL_EXPORTER_OTLP_ENDPOINT`; the stock exporters read it themselves. */
+  readonly endpoint: string | undefined;
+  /** Whether metrics are wanted: `OTEL_METRICS_EXPORTER` names an exporter, or the SDK's own metrics are switched on. */
+  readonly metrics: boolean;
   /** `OTEL_BSP_*`, under the names of the processor's options. */
   readonly processor: {
     readonly maxQueueSize?: number;
@@ -29,6 +33,10 @@ export function readEnvironment(env: Environment = process.env): EnvironmentSett
   return {
     disabled: reader.isTrue('OTEL_SDK_DISABLED') || reader.text('OTEL_TRACES_EXPORTER') === 'none',
     protocol: reader.protocol(),
+    endpoint: reader.text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT') ?? reader.text('OTEL_EXPORTER_OTLP_ENDPOINT'),
+    metrics:
+      (reader.text('OTEL_METRICS_EXPORTER') ?? 'none') !== 'none' ||
+      reader.isTrue('OTEL_NODE_EXPERIMENTAL_SDK_METRICS'),
     processor: dropUndefined({
       maxQueueSize: reader.integer('OTEL_BSP_MAX_QUEUE_SIZE', 1),
       maxExportBatchSize: reader.integer('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 1),
@@ -63,15 +71,15 @@ class Reader {
     return this.ignore(name, `an integer of at least ${min}`, text);
   }
 
-  protocol(): OtlpProtocol {
+  protocol(): OtlpProtocol | undefined {
     const name = this.text('OTEL_EXPORTER_OTLP_TRACES_PROTOCOL')
       ? 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'
       : 'OTEL_EXPORTER_OTLP_PROTOCOL';
     const protocol = this.text(name);
-    if (protocol === undefined || protocol === 'grpc') return 'grpc';
-    // An HTTP receiver takes both encodings at the same address, so protobuf is what comes nearest.
-    if (protocol !== 'http/protobuf') this.ignore(name, 'grpc or http/protobuf', protocol);
-    return protocol.startsWith('http/') ? 'http/protobuf' : 'grpc';
+    if (protocol === undefined || protocol === 'grpc' || protocol === 'http/protobuf') return protocol;
+    this.ignore(name, 'grpc or http/protobuf', protocol);
+    // An HTTP receiver takes every encoding at the same address, so protobuf is what comes nearest.
+    return protocol.startsWith('http/') ? 'http/protobuf' : undefined;
   }
 
   private ignore(name: string, expected: string, got: string): undefined {

@@ -1,6 +1,7 @@
 import {
   aClock,
   anyExporter,
+  boolean,
   type Clock,
   ConfigurationError,
   list,
@@ -23,7 +24,7 @@ import type { AdaptiveBatchSpanProcessorOptions } from '@otel-resilience/process
 import type { MemorySpoolOptions, TieredSpanExporterOptions } from '@otel-resilience/tiered';
 import { checkEndpointUrl, type OtlpEndpoint } from './otlp-endpoint.js';
 
-type Section<T, Provided extends string> = Omit<T, Provided | 'clock' | 'random' | 'signals'>;
+type Section<T, Provided extends string> = Omit<T, Provided | 'clock' | 'random' | 'signals' | 'metrics'>;
 
 /** An exporter that you have already, as one of the endpoints. */
 export interface NamedExporter {
@@ -60,6 +61,12 @@ export interface ResilienceOptions {
   readonly tiered?: Section<TieredSpanExporterOptions, 'hot' | 'spool'>;
   /** Where spans wait while no endpoint takes them: memory, 64 MiB by default. */
   readonly spool?: Section<MemorySpoolOptions, never>;
+  /**
+   * Whether to publish metrics of our own through the global meter provider. Default: if `OTEL_METRICS_EXPORTER` names
+   * an exporter or `OTEL_NODE_EXPERIMENTAL_SDK_METRICS` is true; otherwise they could be the first ones in the process,
+   * and make NodeSDK's dormant metric export try to reach a collector.
+   */
+  readonly metrics?: boolean;
   readonly clock?: Clock;
 }
 
@@ -74,7 +81,7 @@ export interface EndpointSettings {
 
 export function readResilienceOptions(options: ResilienceOptions) {
   const read = readOptions('resilience', options, {
-    endpoints: optional(list(readEndpoint, { min: 1 })),
+    endpoints: optional(readEndpoints),
     exporters: optional(list(readExporter, { min: 1 })),
     processor: optional(section<'processor'>('exporter')),
     retry: optional(section<'retry'>('exporter')),
@@ -82,6 +89,7 @@ export function readResilienceOptions(options: ResilienceOptions) {
     failover: optional(section<'failover'>('endpoints')),
     tiered: optional(section<'tiered'>('hot', 'spool')),
     spool: optional(section<'spool'>()),
+    metrics: optional(boolean({ default: false })),
     clock: optional(aClock),
   });
   if (read.endpoints && read.exporters) {
@@ -103,7 +111,7 @@ function section<K extends keyof ResilienceOptions>(
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw new ConfigurationError(path, 'an options object', value);
     }
-    for (const key of [...provided, 'clock', 'random', 'signals']) {
+    for (const key of [...provided, 'clock', 'random', 'signals', 'metrics']) {
       if (key in value)
         throw new ConfigurationError(`${path}.${key}`, 'nothing: resilience() provides it', value[key as never]);
     }
@@ -111,11 +119,24 @@ function section<K extends keyof ResilienceOptions>(
   };
 }
 
-function readEndpoint(value: unknown, path: string): EndpointSettings {
+function readEndpoints(value: unknown, path: string): readonly EndpointSettings[] {
+  // A single URL, by mistake, may have credentials in it: not shown.
+  const endpoints = list(readEndpoint, { min: 1 })(typeof value === 'string' ? 'a string' : value, path);
+  const taken = new Map<string, number>();
+  return endpoints.map(({ name, host, ...endpoint }) => {
+    if (name !== undefined) return { ...endpoint, name };
+    const number = (taken.get(host) ?? 0) + 1;
+    taken.set(host, number);
+    return { ...endpoint, name: number === 1 ? host : `${host} (${number})` };
+  });
+}
+
+function readEndpoint(value: unknown, path: string): EndpointSettings & { readonly host: string } {
   const { name, priority, weight, url, headers, protocol } =
     typeof value === 'string' ? shape(ENDPOINT)({ url: value }, path) : shape(ENDPOINT)(value, path);
   return {
-    name: name ?? new URL(url).host,
+    name,
+    host: new URL(url).host,
     priority,
     weight,
     source: { kind: 'otlp', endpoint: { url, headers, protocol } },
@@ -147,12 +168,26 @@ const ENDPOINT = {
   protocol: optional(oneOf(['grpc', 'http/protobuf'], { default: 'grpc' })),
 };
 
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
+
+/** Never repeats a value: it is a secret more often than not. */
 function readHeaders(value: unknown, path: string): Readonly<Record<string, string>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ConfigurationError(path, 'an object of strings', value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ConfigurationError(path, 'an object of strings', typeof value === 'string' ? 'a string' : value);
+  }
   for (const [name, content] of Object.entries(value)) {
-    // The value itself is a secret more often than not.
+    if (!HEADER_NAME.test(name) || name.toLowerCase().endsWith('-bin')) {
+      throw new ConfigurationError(path, 'names of text headers', name);
+    }
     if (typeof content !== 'string') throw new ConfigurationError(`${path}.${name}`, 'a string', typeof content);
+    if (!HEADER_VALUE.test(content)) {
+      throw new ConfigurationError(
+        `${path}.${name}`,
+        'printable ASCII',
+        'other characters, such as a line break at the end',
+      );
+    }
   }
   return { ...value };
 }

@@ -1,3 +1,10 @@
+import { metrics } from '@opentelemetry/api';
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { adaptSpanExporter, ConfigurationError } from '@otel-resilience/core';
 import { RetryingSpanExporter } from '@otel-resilience/exporter';
@@ -91,6 +98,55 @@ describe('resilience', () => {
     expect(inCode).toMatchObject({ queue: { maxSpans: 500 }, batchSize: 128 });
   });
 
+  it('speaks HTTP to an address that is plainly of an HTTP receiver', async () => {
+    const receiver = new CountingReceiver({ protocol: 'http/protobuf' });
+    const r = resilience({ endpoints: [`${await receiver.start()}/v1/traces`] });
+    const provider = new BasicTracerProvider({ spanProcessors: r.sdk.spanProcessors });
+    endSpans(provider, 3);
+    await r.forceFlush({ timeoutMillis: 5_000 });
+    expect(receiver.spanIds.size).toBe(3);
+    await r.shutdown();
+    await receiver.stop();
+  });
+
+  it('flushes within the time it is given', async () => {
+    const r = resilience({ exporters: [new ScriptedExporter({ otherwise: 'never' })] });
+    const provider = new BasicTracerProvider({ spanProcessors: r.sdk.spanProcessors });
+    endSpans(provider, 1);
+    const startedAt = performance.now();
+    await expect(r.forceFlush({ timeoutMillis: 100 })).rejects.toThrow('in time');
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+  });
+
+  it('tells two endpoints of one host apart', () => {
+    const { endpoints } = resilience({
+      endpoints: ['https://gw/a', 'https://gw/b', { url: 'https://gw/c', name: 'c' }],
+    }).status();
+    expect(endpoints.map(({ name }) => name)).toEqual(['gw', 'gw (2)', 'c']);
+  });
+
+  it('publishes metrics only where they are wanted', async () => {
+    const read = async (options: ResilienceOptions) => {
+      const reader = new PeriodicExportingMetricReader({
+        exporter: new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE),
+        exportIntervalMillis: 3_600_000,
+      });
+      metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
+      const r = resilience({ ...options, exporters: [new ScriptedExporter()] });
+      endSpans(new BasicTracerProvider({ spanProcessors: r.sdk.spanProcessors }), 3);
+      await r.forceFlush();
+      const { resourceMetrics } = await reader.collect();
+      await r.shutdown();
+      metrics.disable();
+      return resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics.map(({ descriptor }) => descriptor.name));
+    };
+    expect(await read({})).toEqual([]);
+    expect(await read({ metrics: true })).toContain('otel.sdk.processor.span.processed');
+    vi.stubEnv('OTEL_METRICS_EXPORTER', 'otlp');
+    expect(await read({})).toContain('otel.sdk.processor.span.processed');
+    expect(await read({ metrics: false })).toEqual([]);
+  });
+
   it('keeps two pipelines in one process apart', async () => {
     const exporters = [new ScriptedExporter(), new ScriptedExporter()];
     const both = exporters.map((exporter) => resilience({ exporters: [exporter] }));
@@ -112,6 +168,22 @@ describe('resilience', () => {
       { endpoints: [{ url: 'http://a', headers: { authorization: 7 } }] },
       'resilience.endpoints[0].headers.authorization',
     ],
+    [
+      { endpoints: [{ url: 'http://a', headers: { 'x-key': 's3cret\n' } }] },
+      'resilience.endpoints[0].headers.x-key: expected printable ASCII, got',
+    ],
+    [
+      { endpoints: [{ url: 'http://a', headers: { 'x key': 's3cret' } }] },
+      'resilience.endpoints[0].headers: expected names',
+    ],
+    [
+      { endpoints: [{ url: 'http://a', headers: 'x-key=s3cret' }] },
+      "headers: expected an object of strings, got 'a string'",
+    ],
+    [{ endpoints: 'http://user:s3cret@a' }, "resilience.endpoints: expected a list of at least 1, got 'a string'"],
+    [{ processor: { exporter: new ScriptedExporter() } }, 'resilience.processor.exporter: expected nothing'],
+    [{ tiered: { spool: {} } }, 'resilience.tiered.spool: expected nothing'],
+    [{ clock: {} }, 'resilience.clock: expected a Clock'],
     [{ endpoints: [{ url: 'http://a', wieght: 2 }] }, 'resilience.endpoints[0].wieght'],
     [{ endpoints: ['http://a'], exporters: [new ScriptedExporter()] }, 'either endpoints or exporters'],
     [{ exporters: [{}] }, 'resilience.exporters[0]: expected a SpanExporter'],
@@ -124,6 +196,7 @@ describe('resilience', () => {
   ])('refuses %j, naming the path', (options, message) => {
     expect(() => resilience(options as ResilienceOptions)).toThrow(ConfigurationError);
     expect(() => resilience(options as ResilienceOptions)).toThrow(message);
+    expect(() => resilience(options as ResilienceOptions)).not.toThrow('s3cret');
   });
 
   it('never shows a secret in its status or errors', () => {

@@ -1,11 +1,13 @@
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import {
+  DEFAULT_FLUSH_TIMEOUT_MILLIS,
   installSpanCodec,
   type LedgerSnapshot,
   type PipelineGauges,
   PipelineSignals,
   type ReadableSpan,
   type SpanProcessor,
+  systemClock,
 } from '@otel-resilience/core';
 import {
   CircuitBreakerSpanExporter,
@@ -17,12 +19,18 @@ import { AdaptiveBatchSpanProcessor, type ProcessorStats } from '@otel-resilienc
 import { MemorySpool, TieredSpanExporter, type TieredSpanExporterStats } from '@otel-resilience/tiered';
 import { type EnvironmentSettings, readEnvironment } from './environment.js';
 import { otlpExporter } from './otlp-endpoint.js';
+import { processorOptions } from './processor-options.js';
 import { type EndpointSettings, type ResilienceOptions, readResilienceOptions } from './resilience-options.js';
 
 export interface Resilience {
   /** For `new NodeSDK({ ...r.sdk })`. `sdk.shutdown()` alone is enough to stop everything. */
   readonly sdk: { readonly spanProcessors: SpanProcessor[] };
   status(): ResilienceStatus;
+  /**
+   * Resolves when every span that has ended is acknowledged; rejects when some could not be exported, or after
+   * `timeoutMillis` (default 30,000). For a function that is frozen between calls.
+   */
+  forceFlush(options?: { timeoutMillis?: number }): Promise<void>;
   /** Exports what it can, within 10 s; for applications without a NodeSDK. Never rejects. */
   shutdown(): Promise<void>;
 }
@@ -67,7 +75,7 @@ export interface SpanTotals {
 export function resilience(options: ResilienceOptions = {}): Resilience {
   const { endpoints, ...sections } = readResilienceOptions(options);
   const environment = readEnvironment();
-  const { clock } = sections;
+  const { clock, metrics = environment.metrics } = sections;
   const signals = new PipelineSignals();
   installSpanCodec({ encode: encodeWithStockSerializer });
 
@@ -77,6 +85,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
       guarded(endpoint, index, sections.circuitBreaker, environment, clock),
     ),
     signals,
+    metrics,
     clock,
   });
   const hot = new RetryingSpanExporter({ ...sections.retry, exporter: failover, clock });
@@ -91,15 +100,17 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     clock,
   });
   const processor = new AdaptiveBatchSpanProcessor({
-    ...environment.processor,
-    ...sections.processor,
+    ...processorOptions(environment.processor, sections.processor),
     exporter: tiered,
     signals,
+    metrics,
     clock,
   });
 
   return {
     sdk: { spanProcessors: environment.disabled ? [] : [processor] },
+    forceFlush: ({ timeoutMillis = DEFAULT_FLUSH_TIMEOUT_MILLIS } = {}) =>
+      processor.forceFlush({ deadline: (clock ?? systemClock).now() + timeoutMillis }),
     shutdown: () => processor.shutdown(),
     status() {
       const processorStats = processor.stats();
@@ -129,10 +140,16 @@ function guarded(
   environment: EnvironmentSettings,
   clock: ResilienceOptions['clock'],
 ) {
-  const { name = `exporter-${index}`, priority = index, weight, source } = settings;
-  const leaf = source.kind === 'otlp' ? otlpExporter(source.endpoint, environment.protocol, clock) : source.exporter;
+  const { name = nameOf(settings, index, environment), priority = index, weight, source } = settings;
+  const leaf = source.kind === 'otlp' ? otlpExporter(source.endpoint, environment, clock) : source.exporter;
   const exporter = new CircuitBreakerSpanExporter({ ...circuitBreaker, exporter: leaf, clock });
   return { name, exporter, priority, ...(weight !== undefined && { weight }) };
+}
+
+/** Endpoints given in code have a name by now. */
+function nameOf({ source }: EndpointSettings, index: number, { endpoint }: EnvironmentSettings): string {
+  if (source.kind === 'exporter') return `exporter-${index}`;
+  return endpoint && URL.canParse(endpoint) ? new URL(endpoint).host : 'OTLP default';
 }
 
 function encodeWithStockSerializer(spans: readonly ReadableSpan[]): Uint8Array[] {
@@ -155,7 +172,8 @@ function totalsOf(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): S
     ended: ledger.ended,
     delivered: ledger.delivered + spool.delivered,
     rejected: ledger.rejected + spool.rejected,
-    waiting: ledger.held + ledger.queued + ledger.inFlight + spool.waiting,
+    // Between a spool's taking a batch and its outcome, both ledgers have it.
+    waiting: ledger.held + ledger.queued + ledger.inFlight + spool.waiting - (spool.accepted - ledger.handedToSpool),
     unsampled: ledger.unsampled,
     dropped,
   };

@@ -93,7 +93,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     this.wait = new BatchWait({ ...wait, min: adaptive ? wait.min : wait.max, worthwhileSpans: batchSize.min });
     this.timer = new BatchTimer(clock, () => this.pump());
     this.log = new LimitedLog('AdaptiveBatchSpanProcessor', { clock });
-    this.instruments = processorInstruments(() => this.stats());
+    this.instruments = processorInstruments(() => this.stats(), this.settings.metrics);
     setMaxListeners(0, this.abortExports.signal); // one listener per open export, of which there may be more than 10
     this.unpublish = [
       signals?.publish('queueSize', () => this.queue.spanCount),

@@ -58,6 +58,8 @@ export interface AdaptiveBatchSpanProcessorOptions {
   readonly shutdownTimeoutMillis?: number;
   /** Where queue and latency are published. Default: nowhere. */
   readonly signals?: PipelineSignals;
+  /** Whether to publish `otel.sdk.*` metrics through the global meter provider, if there is one. Default true. */
+  readonly metrics?: boolean;
   readonly clock?: Clock;
 }
 
@@ -87,6 +89,7 @@ export interface ProcessorSettings {
   readonly flushTimeoutMillis: number;
   readonly shutdownTimeoutMillis: number;
   readonly signals: PipelineSignals | undefined;
+  readonly metrics: boolean;
   readonly clock: Clock | undefined;
 }
 
@@ -114,6 +117,7 @@ export function readProcessorOptions(options: AdaptiveBatchSpanProcessorOptions)
     flushTimeoutMillis: millis({ default: DEFAULT_FLUSH_TIMEOUT_MILLIS, min: 1 }),
     shutdownTimeoutMillis: millis({ default: DEFAULT_SHUTDOWN_TIMEOUT_MILLIS, min: 1 }),
     signals: optional(pipelineSignals),
+    metrics: boolean({ default: true }),
     clock: optional(aClock),
   });
   return {

@@ -2,8 +2,8 @@ import { createInstruments, type Instruments, METRIC } from '@otel-resilience/co
 import type { ProcessorStats } from './processor-stats.js';
 
 /** `otel.sdk.processor.span.*`, read from the processor's stats when metrics are collected. */
-export function processorInstruments(stats: () => ProcessorStats): Instruments {
-  return createInstruments('AdaptiveBatchSpanProcessor', [
+export function processorInstruments(stats: () => ProcessorStats, enabled: boolean): Instruments {
+  const observed: Parameters<typeof createInstruments>[1] = [
     {
       kind: 'counter',
       name: METRIC.spanProcessed,
@@ -29,5 +29,6 @@ export function processorInstruments(stats: () => ProcessorStats): Instruments {
       description: 'Spans the queue may hold.',
       read: (report) => report(stats().queue.maxSpans),
     },
-  ]);
+  ];
+  return createInstruments('AdaptiveBatchSpanProcessor', observed, { enabled });
 }

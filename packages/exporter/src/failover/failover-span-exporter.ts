@@ -81,7 +81,7 @@ export class FailoverSpanExporter extends SpanBatchExporterBase {
     this.unpublish = signals?.publish('failedEndpoints', () => {
       return endpoints.filter(({ isFailed }) => isFailed).length / endpoints.length;
     });
-    this.instruments = createInstruments('FailoverSpanExporter', [
+    const observed: Parameters<typeof createInstruments>[1] = [
       {
         kind: 'counter',
         name: 'otel_resilience.exporter.failovers',
@@ -91,7 +91,8 @@ export class FailoverSpanExporter extends SpanBatchExporterBase {
           for (const { name, failovers } of endpoints) report(failovers, { 'otel_resilience.endpoint': name });
         },
       },
-    ]);
+    ];
+    this.instruments = createInstruments('FailoverSpanExporter', observed, { enabled: read.metrics });
     this.log = new LimitedLog(this.instruments.componentName, { clock });
   }
 

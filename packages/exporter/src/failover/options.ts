@@ -1,6 +1,7 @@
 import {
   aClock,
   anyExporter,
+  boolean,
   type Clock,
   ConfigurationError,
   callback,
@@ -78,6 +79,8 @@ export interface FailoverSpanExporterOptions {
   readonly onFailover?: (event: FailoverEvent) => void;
   /** Where the share of failed endpoints is published, as `failedEndpoints`. */
   readonly signals?: PipelineSignals;
+  /** Whether to publish metrics through the global meter provider, if there is one. Default true. */
+  readonly metrics?: boolean;
   /** Default: the system's. */
   readonly clock?: Clock;
   /** Returns numbers from 0 (inclusive) to 1 (exclusive). Default `Math.random`. */
@@ -127,6 +130,7 @@ export const COMMON_SCHEMA: SchemaOf<CommonOptions> = {
   maxEjectionRatio: ratio({ default: 0.5 }),
   onFailover: optional(callback<(event: FailoverEvent) => void>()),
   signals: optional(pipelineSignals),
+  metrics: boolean({ default: true }),
   clock: optional(aClock),
 };
 
