@@ -75,15 +75,17 @@ export function setUpLeaf(options: SetUpOptions = {}) {
   return { clock, hot, spool, tiered, send, load, isUp };
 }
 
-type Behaviour = 'take' | 'refuse' | 'swallow' | ((name: string) => 'take' | 'refuse' | 'swallow');
+type Does = 'take' | 'refuse' | 'swallow';
+type Behaviour = Does | ((name: string) => Does);
 
-/** A leaf that takes, refuses or swallows batches by name, and knows when it took which. */
+/** A leaf that takes, refuses or swallows batches by the names in them, and knows when it took which. */
 export class Leaf extends SpanBatchExporterBase {
   override readonly prefers = 'spans';
   override readonly maxConcurrentExports: number;
   behaviour: Behaviour = 'take';
   latencyMillis = 20;
-  readonly calls: Array<{ name: string; at: number; lastResort: boolean }> = [];
+  readonly calls: Array<{ name: string; at: number; spans: number; does: Does; lastResort: boolean }> = [];
+  /** A row for each name in a batch. */
   readonly taken: Array<{ name: string; at: number; spans: number }> = [];
   open = 0;
   maxOpen = 0;
@@ -94,24 +96,33 @@ export class Leaf extends SpanBatchExporterBase {
   }
 
   async exportBatch(batch: SpanBatch, { signal, lastResort = false }: ExportContext): Promise<ExportOutcome> {
-    const { name } = batch.spans()[0]!;
-    this.calls.push({ name, at: this.clock.now(), lastResort });
+    const spansByName = new Map<string, number>();
+    for (const { name } of batch.spans()) spansByName.set(name, (spansByName.get(name) ?? 0) + 1);
+    const names = [...spansByName.keys()];
+    const does = this.doesTo(names);
+    this.calls.push({ name: names[0]!, at: this.clock.now(), spans: batch.spanCount, does, lastResort });
     this.maxOpen = Math.max(this.maxOpen, ++this.open);
-    const { behaviour } = this;
     const outcome = await new Promise<ExportOutcome>((resolve) => {
       const fail = (message: string) => resolve(failedOutcome(batch, 'retryable', new Error(message)));
-      const does = typeof behaviour === 'function' ? behaviour(name) : behaviour;
       signal.addEventListener('abort', () => fail('aborted'));
       if (does === 'refuse') this.clock.setTimeout(() => fail('ECONNREFUSED'), 1);
       if (does !== 'take') return;
       this.clock.setTimeout(() => {
         if (signal.aborted) return;
-        this.taken.push({ name, at: this.clock.now(), spans: batch.spanCount });
+        const at = this.clock.now();
+        for (const [name, spans] of spansByName) this.taken.push({ name, at, spans });
         resolve(deliveredOutcome(batch.spanCount));
       }, this.latencyMillis);
     });
     this.open--;
     return outcome;
+  }
+
+  /** One span that it does not take is enough. */
+  private doesTo(names: readonly string[]): Does {
+    const { behaviour } = this;
+    if (typeof behaviour !== 'function') return behaviour;
+    return names.map(behaviour).find((does) => does !== 'take') ?? 'take';
   }
 
   get takenNames(): string[] {

@@ -5,10 +5,12 @@ import {
   failedOutcome,
   giveUp,
   type LimitedLog,
+  type SpanBatch,
   toError,
 } from '@otel-resilience/core';
 import type { HotAnswer } from './hot-tier.js';
-import type { SpanSpool, SpoolLease } from './spool/spool.js';
+import { LeasedBatch } from './leased-batch.js';
+import type { SpanSpool } from './spool/spool.js';
 
 /** What is held against a batch that failed while others were taken. */
 interface Suspicion {
@@ -19,38 +21,57 @@ interface Suspicion {
 
 /** A batch taken out of the backlog to be sent; {@link Backlog.settle} must follow. */
 export interface Taken {
-  readonly lease: SpoolLease;
-  /** As they were when it was leased: sending may encode the batch. */
-  readonly bytes: number;
+  readonly batch: SpanBatch;
+  /** All of what was leased, of which `batch` may be a part. */
+  readonly leased: LeasedBatch;
   readonly suspicion?: Suspicion;
-  /** The oldest was passed over for it. */
-  readonly passedOver?: boolean;
 }
 
-/** Suspects put aside at a time; they stay leased, so they count against the spool's bytes. */
-const MAX_ASIDE = 8;
+type Suspect = Taken & { readonly suspicion: Suspicion };
+
+/** Batches put aside at a time, and the share of the spool that they may take, since they stay leased. */
+const MAX_SUSPECTS = 256;
+const MAX_FAILED_PROBES = 32;
+const SUSPECTS_SHARE_OF_BYTES = 0.25;
+const PROBES_SHARE_OF_BYTES = 0.5;
+/** Every second probe passes over so many of the oldest: those that always fail may stand in a row. */
+const REACH = 8;
+/** Failed alone this often, a batch is cut in two; a part of it at its first failure. */
+const STRIKES_TO_CUT = 2;
+/** One bad span of a thousand takes 10 cuts to isolate, six take 60. What is left then gets one verdict for all. */
+const MAX_CUTS = 64;
 const MIN_RETRY_MILLIS = 1_000;
 const MAX_RETRY_MILLIS = 60_000;
 
 /**
  * What waits in the spool, in the order in which it is to be sent: the oldest first.
  *
- * One exception, or a batch that breaks the connection of everyone who sends it would hold up all the others for ever:
- * a batch that fails as `retryable` while others are taken is a suspect. It is put aside and tried again after 1, 2, 4
- * … 60 s; when it has failed alone `poisonAttempts` times, it is dropped as `poison`.
+ * Two exceptions, or a batch that breaks the connection of everyone who sends it would hold up all the others for ever:
+ *
+ * - A probe that failed is put aside, and others are tried before it is tried again.
+ * - A batch that fails as `retryable` while others are taken is a suspect. It is put aside, tried again, and cut in two
+ *   until the span is isolated that fails alone. That one is tried again after 1, 2, 4 … 60 s; when it has failed
+ *   `poisonAttempts` times, it is dropped as `poison`.
  */
 export class Backlog {
   private readonly spool: SpanSpool;
   private readonly clock: Clock;
   private readonly log: LimitedLog;
   private readonly poisonAttempts: number;
-  private readonly aside: Array<Taken & { readonly suspicion: Suspicion }> = [];
+  /** Failed as probes, while nothing else was taken either. */
+  private readonly failedProbes: Taken[] = [];
+  private readonly suspects: Suspect[] = [];
+  /** Of which the suspects are parts. */
+  private readonly suspectedLeases = new Set<LeasedBatch>();
+  private suspectedBytes = 0;
+  /** Leased, without the suspects. */
+  private takenBytes = 0;
+  private triesSuspect = false;
+  private reachesOut = false;
   /** Nothing was left to lease; until something is appended or comes back. */
   private exhausted = false;
   /** Counts what is appended or comes back, since that may happen while we wait for a lease. */
   private arrivals = 0;
-  private takenBytes = 0;
-  private oldestIsSuspect = false;
 
   constructor(spool: SpanSpool, clock: Clock, log: LimitedLog, poisonAttempts: number) {
     this.spool = spool;
@@ -69,21 +90,30 @@ export class Backlog {
     return !this.exhausted;
   }
 
-  /**
-   * Whether there may be a batch for another probe, which takes a suspect when there is nothing else. Probes that hang
-   * take no more than half of the spool, and one batch: what is leased cannot be evicted for what comes.
-   */
+  /** Whether there may be a batch for another probe. */
   get availableForProbe(): boolean {
-    if (this.exhausted && this.aside.length === 0) return false;
-    return this.takenBytes === 0 || this.takenBytes < this.spool.maxBytes / 2;
+    return this.failedProbes.length > 0 || this.suspects.length > 0 || (!this.exhausted && this.mayProbeMore);
+  }
+
+  /** Suspects being tried: one at a time. */
+  get openSuspects(): number {
+    return this.triesSuspect ? 1 : 0;
   }
 
   /** When the next suspect is due to be tried again. */
   get suspectDueAt(): number {
-    return this.aside.reduce(
+    if (this.triesSuspect) return Number.POSITIVE_INFINITY;
+    return this.suspects.reduce(
       (earliest, { suspicion }) => Math.min(earliest, suspicion.retryAt),
       Number.POSITIVE_INFINITY,
     );
+  }
+
+  /** Whether this batch may become a suspect. */
+  maySuspect({ leased }: Taken): boolean {
+    const { size } = this.suspectedLeases;
+    if (size === 0 || this.suspectedLeases.has(leased)) return true;
+    return size < MAX_SUSPECTS && this.suspectedBytes + leased.bytes <= this.spool.maxBytes * SUSPECTS_SHARE_OF_BYTES;
   }
 
   /** Something was appended, or has come back. */
@@ -92,56 +122,96 @@ export class Backlog {
     this.exhausted = false;
   }
 
-  /** A batch for which the oldest was passed over has been taken: so what held us up may have been the oldest. */
-  suspectOldest(): void {
-    this.oldestIsSuspect = true;
-  }
-
   async takeForReplay(): Promise<Taken | undefined> {
-    const now = this.clock.now();
-    const due = this.aside.findIndex(({ suspicion }) => suspicion.retryAt <= now);
-    if (due >= 0) return this.aside.splice(due, 1)[0];
-    const oldest = await this.lease();
-    if (!oldest || !this.oldestIsSuspect) return oldest;
-    this.oldestIsSuspect = false;
-    return { ...oldest, suspicion: { strikes: 0, failedAt: Number.NEGATIVE_INFINITY, retryAt: now } };
+    if (this.suspectDueAt > this.clock.now()) return this.lease();
+    const due = this.suspects.findIndex(({ suspicion }) => suspicion.retryAt <= this.clock.now());
+    this.triesSuspect = true;
+    return this.suspects.splice(due, 1)[0];
   }
 
-  /** The oldest, or with `passOver` the one after it. */
-  async takeForProbe(passOver: boolean): Promise<Taken | undefined> {
-    const oldest = await this.lease();
-    if (!oldest) return this.aside.shift();
-    const next = passOver ? await this.lease() : undefined;
-    if (!next) return oldest;
-    this.release(oldest);
-    return { ...next, passedOver: true };
-  }
-
-  /** `latestTakenAt`: when the latest attempt was begun that the hot tier has answered. */
-  settle(taken: Taken, { outcome, blamesBatch }: HotAnswer, latestTakenAt: number): void {
-    const { lease, bytes, suspicion } = taken;
-    const whole = outcome.remaining?.spanCount === lease.batch.spanCount;
-    if (!blamesBatch || !whole || this.aside.length >= MAX_ASIDE) {
-      this.settleAs(taken, outcome);
-      return;
+  /** One that no probe has tried yet; when there is none, or too many have failed, the one that has rested longest. */
+  async takeForProbe(): Promise<Taken | undefined> {
+    if (this.mayProbeMore) {
+      const untried = await this.leaseBeyond(this.reachesOut ? REACH : 0);
+      if (untried) return untried;
     }
+    return this.failedProbes.shift() ?? this.suspects.shift();
+  }
+
+  /** `latestTakenAt`: when the latest attempt was begun that the hot tier has answered; `down`: whether it is. */
+  settle(taken: Taken, { outcome, blamesBatch }: HotAnswer, latestTakenAt: number, down: boolean): void {
+    const { batch, suspicion } = taken;
+    if (suspicion) this.triesSuspect = false;
+    const { remaining, failure } = outcome;
+    const failedWhole = remaining?.spanCount === batch.spanCount && failure !== 'permanent';
+    if (failedWhole && blamesBatch && this.maySuspect(taken)) {
+      this.suspect(taken, outcome, latestTakenAt);
+    } else if (failedWhole && suspicion) {
+      this.suspects.push({ ...taken, suspicion });
+    } else if (failedWhole && down && failure !== 'refused') {
+      this.reachesOut = !this.reachesOut;
+      this.failedProbes.push(taken);
+    } else {
+      this.settleAs(taken, outcome);
+    }
+  }
+
+  /** The hot tier is up: what failed as probes is sent with the others, in its turn. */
+  releaseProbes(): void {
+    for (const probe of this.failedProbes.splice(0).reverse()) this.release(probe);
+  }
+
+  /** Everything goes back to where it came from, since nobody will try it again. */
+  releaseAll(): void {
+    this.releaseProbes();
+    for (const suspect of this.suspects.splice(0)) this.release(suspect);
+  }
+
+  /** Probes that hang or failed take no more than a share of the spool: what is leased cannot be evicted. */
+  private get mayProbeMore(): boolean {
+    if (this.failedProbes.length >= MAX_FAILED_PROBES) return false;
+    return this.takenBytes === 0 || this.takenBytes < this.spool.maxBytes * PROBES_SHARE_OF_BYTES;
+  }
+
+  private suspect(taken: Taken, outcome: ExportOutcome, latestTakenAt: number): void {
+    const { batch, leased, suspicion } = taken;
     const now = this.clock.now();
     const { strikes: before, failedAt } = suspicion ?? { strikes: 0, failedAt: Number.NEGATIVE_INFINITY };
     // It has failed alone only if somebody else was taken since the last time.
     const strikes = before + (latestTakenAt > failedAt ? 1 : 0);
-    if (strikes >= this.poisonAttempts) {
-      const { spanCount } = lease.batch;
+    const mayCut = batch.spanCount > 1 && leased.cuts < MAX_CUTS;
+    if (!mayCut && strikes >= this.poisonAttempts) {
+      const { spanCount } = batch;
       this.log.warn('poison', () => `${spanCount} spans dropped: they alone failed ${strikes} times: ${outcome.error}`);
       this.settleAs(taken, giveUp(outcome, 'poison'));
       return;
     }
-    const wait = Math.min(MIN_RETRY_MILLIS * 2 ** (strikes - 1), MAX_RETRY_MILLIS);
-    this.aside.push({ lease, bytes, suspicion: { strikes, failedAt: now, retryAt: now + wait } });
+    if (!this.suspectedLeases.has(leased)) {
+      this.suspectedLeases.add(leased);
+      this.suspectedBytes += leased.bytes;
+      this.takenBytes -= leased.bytes;
+    }
+    if (mayCut && strikes >= STRIKES_TO_CUT) {
+      const halved = { strikes: STRIKES_TO_CUT - 1, failedAt: now, retryAt: now + MIN_RETRY_MILLIS };
+      for (const part of leased.cut(batch)) this.suspects.push({ batch: part, leased, suspicion: halved });
+    } else {
+      const wait = mayCut ? MIN_RETRY_MILLIS : Math.min(MIN_RETRY_MILLIS * 2 ** (strikes - 1), MAX_RETRY_MILLIS);
+      this.suspects.push({ batch, leased, suspicion: { strikes, failedAt: now, retryAt: now + wait } });
+    }
   }
 
-  /** Suspects go back to where they came from, since nobody will try them again. */
-  releaseSuspects(): void {
-    for (const suspect of this.aside.splice(0)) this.release(suspect);
+  /** The oldest but `count`, or the last of them when there are not so many. */
+  private async leaseBeyond(count: number): Promise<Taken | undefined> {
+    let last = await this.lease();
+    const passedOver: Taken[] = [];
+    while (last && passedOver.length < count) {
+      const next = await this.lease().catch(() => undefined);
+      if (!next) break;
+      passedOver.push(last);
+      last = next;
+    }
+    for (const taken of passedOver.reverse()) this.release(taken);
+    return last;
   }
 
   private async lease(): Promise<Taken | undefined> {
@@ -151,23 +221,26 @@ export class Backlog {
       if (this.arrivals === arrivals) this.exhausted = true;
       return undefined;
     }
-    const bytes = lease.batch.byteLength;
-    this.takenBytes += bytes;
-    return { lease, bytes };
+    const leased = new LeasedBatch(lease);
+    this.takenBytes += leased.bytes;
+    return { batch: leased.batch, leased };
   }
 
   private release(untried: Taken): void {
-    this.settleAs(untried, failedOutcome(untried.lease.batch, 'refused', UNTRIED));
+    this.settleAs(untried, failedOutcome(untried.batch, 'refused', UNTRIED));
   }
 
-  private settleAs({ lease, bytes }: Taken, outcome: ExportOutcome): void {
-    this.takenBytes -= bytes;
+  private settleAs({ leased }: Taken, outcome: ExportOutcome): void {
+    if (!leased.settlePart(outcome)) return;
+    if (this.suspectedLeases.delete(leased)) this.suspectedBytes -= leased.bytes;
+    else this.takenBytes -= leased.bytes;
     try {
-      lease.settle(outcome);
+      leased.settle();
     } catch (thrown) {
       this.log.warn('settle', () => `the spool failed to settle a batch: ${toError(thrown).message}`);
     }
-    if (outcome.remaining) this.arrived();
+    // Some of it may have come back.
+    this.arrived();
   }
 }
 

@@ -18,7 +18,7 @@ export type HotState =
 
 export interface HotAnswer {
   readonly outcome: ExportOutcome;
-  /** It failed although the hot tier took a batch it was asked later: it may be the batch. */
+  /** It failed although the hot tier took another one meanwhile, or shortly before: it may be the batch. */
   readonly blamesBatch: boolean;
 }
 
@@ -39,6 +39,7 @@ export class HotTier {
   private readonly attempts = new Set<Attempt>();
   private current: HotState;
   private latestTaken = Number.NEGATIVE_INFINITY;
+  private latestAnswer = Number.NEGATIVE_INFINITY;
   private throttleEnd = Number.NEGATIVE_INFINITY;
   private late = 0;
 
@@ -68,8 +69,11 @@ export class HotTier {
     return this.late;
   }
 
-  /** `suspect`: a failure of this batch says nothing about the hot tier. */
-  async export(batch: SpanBatch, context: ExportContext, suspect = false): Promise<HotAnswer> {
+  /**
+   * `proofMillis`: when a batch fails that was begun within this time of another's answer, it may be the batch, and the
+   * failure says nothing about the hot tier.
+   */
+  async export(batch: SpanBatch, context: ExportContext, proofMillis?: number): Promise<HotAnswer> {
     const controller = new AbortController();
     const { signal } = controller;
     const attempt = { begunIn: this.current, startedAt: this.clock.now(), controller };
@@ -88,7 +92,7 @@ export class HotTier {
     );
     this.attempts.delete(attempt);
     context.signal.removeEventListener('abort', onAbort);
-    return { outcome, blamesBatch: this.judge(attempt, outcome, suspect) };
+    return { outcome, blamesBatch: this.judge(attempt, outcome, proofMillis) };
   }
 
   /** Ends every attempt, as `shutdown`. */
@@ -97,19 +101,20 @@ export class HotTier {
   }
 
   /** Returns whether the batch may be to blame; otherwise draws its conclusions for the state. */
-  private judge({ begunIn, startedAt, controller }: Attempt, outcome: ExportOutcome, suspect: boolean): boolean {
+  private judge({ begunIn, startedAt, controller }: Attempt, outcome: ExportOutcome, proofMillis?: number): boolean {
     const now = this.clock.now();
     // A permanent refusal is an answer: somebody is there.
     if (!outcome.remaining || outcome.failure === 'permanent') {
       this.latestTaken = Math.max(this.latestTaken, startedAt);
+      this.latestAnswer = now;
       if (this.current === begunIn && begunIn.kind === 'down') this.change({ kind: 'up', since: now });
       return false;
     }
     // An attempt that we ended, or that began in an earlier state, says nothing about this one.
     if (controller.signal.aborted || this.current !== begunIn) return false;
-    if (outcome.failure === 'retryable' && begunIn.kind === 'up' && (suspect || startedAt < this.latestTaken)) {
-      return true;
-    }
+    const justTookAnother = proofMillis !== undefined && startedAt < this.latestAnswer + proofMillis;
+    const othersTaken = justTookAnother || startedAt < this.latestTaken;
+    if (outcome.failure === 'retryable' && begunIn.kind === 'up' && othersTaken) return true;
     if (outcome.failure === 'throttled' && outcome.retryAfterMillis !== undefined) {
       this.throttleEnd = now + Math.min(outcome.retryAfterMillis, MAX_THROTTLE_MILLIS);
     }

@@ -22,9 +22,8 @@ const BURST_MILLIS = 10;
 const MIN_PATIENCE_MILLIS = 2_000;
 /** A probe that was refused has asked nobody: a breaker may admit the next one sooner than an interval from now. */
 const REFUSED_SHARE_OF_INTERVAL = 0.2;
-/** After this long, every eighth probe passes the oldest batch over: perhaps that is what holds us up. */
-const PASS_OVER_AFTER_MILLIS = 10_000;
-const PASS_OVER_EVERY = 8;
+/** A replay that fails so soon after hot has taken another says nothing about hot: it may be the batch. */
+const PROOF_MILLIS = 1_000;
 /** To wait after a spool that could not be read, in a hurry too. */
 const LEASE_RETRY_MILLIS = 1_000;
 
@@ -79,7 +78,8 @@ export class Replayer {
 
   /** The hot tier has changed its state; whoever made it do so calls {@link pump} when it has settled its batch. */
   stateChanged(): void {
-    const { clock, probeIntervalMillis } = this.options;
+    const { hot, backlog, clock, probeIntervalMillis } = this.options;
+    if (hot.state.kind === 'up') backlog.releaseProbes();
     this.nextProbeAt = clock.now() + probeIntervalMillis;
     this.patienceMillis = MIN_PATIENCE_MILLIS;
     this.allowedReplays = 1;
@@ -108,7 +108,7 @@ export class Replayer {
     for (const { controller } of this.attempts) controller.abort(reason);
     this.idleWait?.reject(reason);
     await Promise.all(this.running);
-    backlog.releaseSuspects();
+    backlog.releaseAll();
   }
 
   /** Does what is due, and sets the timer for what comes next. Called whenever something has changed. */
@@ -137,8 +137,9 @@ export class Replayer {
     if (!wanted) return Math.min(suspectDueAt, staleUntil);
     const paceUntil = this.nextReplayAt - BURST_MILLIS;
     if (now < paceUntil && !this.hurried) return Math.min(paceUntil, staleUntil);
-    // Half of the slots are never replay's.
-    const limit = Math.max(1, Math.min(this.allowedReplays, MAX_REPLAYS, Math.floor(slots.total / 2)));
+    // Half of the slots are never replay's. A suspect that hangs holds up none of the others.
+    const allowed = Math.min(this.allowedReplays, MAX_REPLAYS) + backlog.openSuspects;
+    const limit = Math.max(1, Math.min(allowed, Math.floor(slots.total / 2)));
     const open = this.openAttempts((attempt) => !this.isStale(attempt)).length;
     if (open < limit && slots.tryAcquire()) this.start((backlog) => backlog.takeForReplay());
     return staleUntil;
@@ -165,8 +166,7 @@ export class Replayer {
     if (backlog.availableForProbe && slots.tryAcquire()) {
       this.nextProbeAt = now + probeIntervalMillis;
       this.probed++;
-      const passOver = now - hot.state.since >= PASS_OVER_AFTER_MILLIS && this.probed % PASS_OVER_EVERY === 0;
-      this.start((backlog) => backlog.takeForProbe(passOver));
+      this.start((backlog) => backlog.takeForProbe());
       return this.nextProbeAt;
     }
     // No batch or no slot left. The longest open probe is spared, so that an answer which takes long may come; the one
@@ -201,7 +201,7 @@ export class Replayer {
     }
     this.taking = false;
     if (taken) {
-      if (attempt.begunIn.kind === 'up') this.spend(taken.lease.batch.spanCount);
+      if (attempt.begunIn.kind === 'up') this.spend(taken.batch.spanCount);
       this.pump();
       await this.send(taken, attempt);
     }
@@ -212,25 +212,20 @@ export class Replayer {
 
   private async send(taken: Taken, { begunIn, controller }: Attempt): Promise<void> {
     const { hot, clock, backlog, replayTimeoutMillis, probeIntervalMillis } = this.options;
-    const answer = await hot.export(
-      taken.lease.batch,
-      {
-        signal: controller.signal,
-        deadline: clock.now() + replayTimeoutMillis,
-        lastResort: begunIn.kind === 'down',
-      },
-      taken.suspicion !== undefined,
-    );
+    const context = {
+      signal: controller.signal,
+      deadline: clock.now() + replayTimeoutMillis,
+      lastResort: begunIn.kind === 'down',
+    };
+    const proofMillis = taken.suspicion ? Number.POSITIVE_INFINITY : PROOF_MILLIS;
+    const answer = await hot.export(taken.batch, context, backlog.maySuspect(taken) ? proofMillis : undefined);
     const { outcome } = answer;
     this.replayed += outcome.delivered;
-    if (outcome.delivered > 0) {
-      this.allowedReplays++;
-      if (taken.passedOver) backlog.suspectOldest();
-    }
+    if (outcome.delivered > 0) this.allowedReplays++;
     if (outcome.failure === 'refused') {
       this.nextProbeAt = Math.min(this.nextProbeAt, clock.now() + probeIntervalMillis * REFUSED_SHARE_OF_INTERVAL);
     }
-    backlog.settle(taken, answer, hot.latestTakenAt);
+    backlog.settle(taken, answer, hot.latestTakenAt, hot.state.kind === 'down');
   }
 
   private spend(spans: number): void {
