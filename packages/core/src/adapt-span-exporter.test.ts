@@ -128,6 +128,8 @@ describe('an adapted exporter that does not answer', () => {
     const { clock, adapter, exportBatch } = adapt(async () => {});
     expect(await clock.run(exportBatch())).toMatchObject({ error: { code: 'DEADLINE_EXCEEDED' } });
     expect(adapter.stats().openExports).toBe(1);
+    const refused = await clock.run(exportBatch());
+    expect(refused.error?.message).toContain('export() returned a promise and has not called resultCallback');
   });
 
   it.each([1, 3])('is never called more than %i at a time', async (maxConcurrentExports) => {

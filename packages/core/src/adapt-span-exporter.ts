@@ -58,6 +58,8 @@ export class SpanExporterAdapter extends SpanBatchExporterBase {
   private openExports = 0;
   private lateAcknowledged = 0;
   private extraCallbacks = 0;
+  /** Exports that returned a promise which resolved, and that have not called back. */
+  private silentPromises = 0;
 
   constructor(exporter: SpanExporter, options: AdaptSpanExporterOptions = {}) {
     const { maxConcurrentExports, clock } = readOptions('adaptSpanExporter', options, SCHEMA);
@@ -70,7 +72,8 @@ export class SpanExporterAdapter extends SpanBatchExporterBase {
   async exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     if (this.shutdownSignal.aborted) return failedOutcome(batch, 'shutdown', this.shutdownSignal.reason);
     if (this.openExports >= this.maxConcurrentExports) {
-      const message = `${this.openExports} exports are open, and the exporter bears ${this.maxConcurrentExports}`;
+      const hint = this.silentPromises > 0 ? ': export() returned a promise and has not called resultCallback' : '';
+      const message = `${this.openExports} exports are open, and the exporter bears ${this.maxConcurrentExports}${hint}`;
       return failedOutcome(batch, 'refused', new ExportError('REFUSED', message));
     }
     const slot: Slot = { isAwaited: true, isAnswered: true };
@@ -138,12 +141,14 @@ export class SpanExporterAdapter extends SpanBatchExporterBase {
     slot.isAnswered = false;
     return new Promise((resolve) => {
       let answered = false;
+      let isSilent = false;
       const answer = (outcome: ExportOutcome) => {
         if (answered) {
           this.extraCallbacks++;
           return;
         }
         answered = true;
+        if (isSilent) this.silentPromises--;
         slot.isAnswered = true;
         if (!slot.isAwaited) this.openExports--;
         resolve(outcome);
@@ -158,10 +163,15 @@ export class SpanExporterAdapter extends SpanBatchExporterBase {
         else if (answered) this.extraCallbacks++;
         else fail(result?.error ?? new Error('the exporter reported a failure without an error'));
       };
+      const noteSilence = () => {
+        if (answered) return;
+        isSilent = true;
+        this.silentPromises++;
+      };
       try {
         // Some exporters are `async` by mistake: a rejection counts as their answer, a resolution says nothing.
         const returned: unknown = this.exporter.export(spans, onResult);
-        if (returned !== undefined) Promise.resolve(returned).catch(fail);
+        if (returned !== undefined) Promise.resolve(returned).then(noteSilence, fail);
       } catch (thrown) {
         // An error that names a reason of its own (a status, a refusal) is an answer, however it came.
         if (!answered && classifyFailure(thrown).failure === 'retryable') onThrow();
