@@ -31,7 +31,9 @@ type Suspect = Taken & { readonly suspicion: Suspicion };
 
 /** Batches put aside at a time, and the share of the spool that they may take, since they stay leased. */
 const MAX_SUSPECTS = 256;
-const MAX_FAILED_PROBES = 32;
+/** So many different batches are tried in the first round of probes, and in each later one so many more. */
+const FIRST_ROUND = 16;
+const LATER_ROUNDS = 2;
 const SUSPECTS_SHARE_OF_BYTES = 0.25;
 const PROBES_SHARE_OF_BYTES = 0.5;
 /** Every second probe passes over so many of the oldest: those that always fail may stand in a row. */
@@ -67,6 +69,10 @@ export class Backlog {
   /** Leased, without the suspects. */
   private takenBytes = 0;
   private triesSuspect = false;
+  /** Refused as probes: nobody was asked, so they are next. */
+  private readonly unasked: Taken[] = [];
+  private untriedLeft = FIRST_ROUND;
+  private retriesLeft = FIRST_ROUND;
   private reachesOut = false;
   /** Nothing was left to lease; until something is appended or comes back. */
   private exhausted = false;
@@ -92,7 +98,8 @@ export class Backlog {
 
   /** Whether there may be a batch for another probe. */
   get availableForProbe(): boolean {
-    return this.failedProbes.length > 0 || this.suspects.length > 0 || (!this.exhausted && this.mayProbeMore);
+    const held = this.unasked.length + this.failedProbes.length + this.suspects.length;
+    return held > 0 || (!this.exhausted && this.mayProbeMore);
   }
 
   /** Suspects being tried: one at a time. */
@@ -129,11 +136,20 @@ export class Backlog {
     return this.suspects.splice(due, 1)[0];
   }
 
-  /** One that no probe has tried yet; when there is none, or too many have failed, the one that has rested longest. */
+  /** One that no probe has tried yet; or, a round later, one that has failed. */
   async takeForProbe(): Promise<Taken | undefined> {
-    if (this.mayProbeMore) {
-      const untried = await this.leaseBeyond(this.reachesOut ? REACH : 0);
+    const unasked = this.unasked.shift();
+    if (unasked) return unasked;
+    if (this.mayProbeMore && (this.untriedLeft > 0 || this.failedProbes.length === 0)) {
+      const reach = this.reachesOut ? REACH : 0;
+      this.untriedLeft--;
+      this.reachesOut = !this.reachesOut;
+      const untried = await this.leaseBeyond(reach);
       if (untried) return untried;
+    }
+    if (--this.retriesLeft <= 0) {
+      this.retriesLeft = this.failedProbes.length + LATER_ROUNDS;
+      this.untriedLeft = LATER_ROUNDS;
     }
     return this.failedProbes.shift() ?? this.suspects.shift();
   }
@@ -148,17 +164,19 @@ export class Backlog {
       this.suspect(taken, outcome, latestTakenAt);
     } else if (failedWhole && suspicion) {
       this.suspects.push({ ...taken, suspicion });
-    } else if (failedWhole && down && failure !== 'refused') {
-      this.reachesOut = !this.reachesOut;
-      this.failedProbes.push(taken);
+    } else if (failedWhole && down) {
+      (failure === 'refused' ? this.unasked : this.failedProbes).push(taken);
     } else {
       this.settleAs(taken, outcome);
     }
   }
 
-  /** The hot tier is up: what failed as probes is sent with the others, in its turn. */
+  /** The hot tier is up: what was to be probed with is sent with the others, in its turn. */
   releaseProbes(): void {
-    for (const probe of this.failedProbes.splice(0).reverse()) this.release(probe);
+    for (const probe of [...this.unasked.splice(0), ...this.failedProbes.splice(0)]) this.release(probe);
+    this.untriedLeft = FIRST_ROUND;
+    this.retriesLeft = FIRST_ROUND;
+    this.reachesOut = false;
   }
 
   /** Everything goes back to where it came from, since nobody will try it again. */
@@ -169,7 +187,6 @@ export class Backlog {
 
   /** Probes that hang or failed take no more than a share of the spool: what is leased cannot be evicted. */
   private get mayProbeMore(): boolean {
-    if (this.failedProbes.length >= MAX_FAILED_PROBES) return false;
     return this.takenBytes === 0 || this.takenBytes < this.spool.maxBytes * PROBES_SHARE_OF_BYTES;
   }
 

@@ -54,9 +54,8 @@ export class LeasedBatch {
 
   /** To be called once, after the last part. Throws what the spool throws. */
   settle(): void {
-    const { unsettled, settled } = this;
-    if (!unsettled) return this.lease.settle(settled);
-    const { failure, error } = unsettled;
-    this.lease.settle(followedBy(settled, failedOutcome(SpanBatch.join(this.remaining), failure, error)));
+    const { settled, unsettled, remaining } = this;
+    const rest = unsettled && failedOutcome(SpanBatch.join(remaining), unsettled.failure, unsettled.error);
+    this.lease.settle(rest ? followedBy(settled, rest) : settled);
   }
 }

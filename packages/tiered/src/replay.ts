@@ -18,7 +18,7 @@ export interface ReplayerOptions {
 const MAX_REPLAYS = 4;
 /** Replay may run ahead of its rate by this much, so that many small batches do not need a timer each. */
 const BURST_MILLIS = 10;
-/** How long a probe may hang before it makes way for one that is due; what one endpoint of a failover gets. */
+/** How long a probe may hang before it makes way for one that is due, or a replay before another may begin. */
 const MIN_PATIENCE_MILLIS = 2_000;
 /** A probe that was refused has asked nobody: a breaker may admit the next one sooner than an interval from now. */
 const REFUSED_SHARE_OF_INTERVAL = 0.2;
@@ -137,11 +137,15 @@ export class Replayer {
     if (!wanted) return Math.min(suspectDueAt, staleUntil);
     const paceUntil = this.nextReplayAt - BURST_MILLIS;
     if (now < paceUntil && !this.hurried) return Math.min(paceUntil, staleUntil);
-    // Half of the slots are never replay's. A suspect that hangs holds up none of the others.
-    const allowed = Math.min(this.allowedReplays, MAX_REPLAYS) + backlog.openSuspects;
-    const limit = Math.max(1, Math.min(allowed, Math.floor(slots.total / 2)));
-    const open = this.openAttempts((attempt) => !this.isStale(attempt)).length;
-    if (open < limit && slots.tryAcquire()) this.start((backlog) => backlog.takeForReplay());
+    // Half of the slots are never replay's. One that hangs, or a suspect, holds up the others only at the very limit.
+    const most = Math.max(1, Math.min(MAX_REPLAYS + backlog.openSuspects, Math.floor(slots.total / 2)));
+    const open = this.openAttempts((attempt) => !this.isStale(attempt));
+    const quick = open.filter(({ startedAt }) => now - startedAt < MIN_PATIENCE_MILLIS);
+    if (open.length >= most) return staleUntil;
+    if (quick.length >= this.allowedReplays + backlog.openSuspects) {
+      return Math.min(staleUntil, quick[0]!.startedAt + MIN_PATIENCE_MILLIS);
+    }
+    if (slots.tryAcquire()) this.start((backlog) => backlog.takeForReplay());
     return staleUntil;
   }
 
