@@ -21,10 +21,10 @@ const BYTES_PER_SPAN = 100;
 export const batchOf = (spans: number): SpanBatch =>
   SpanBatch.fromSpans(fakeSpans(spans), { byteLength: BYTES_PER_SPAN * spans });
 
-const namedBatch = (name: string, spans: number): SpanBatch =>
+const namedBatch = (name: string, spans: number, byteLength: number): SpanBatch =>
   SpanBatch.fromSpans(
     Array.from({ length: spans }, () => fakeSpan({ name })),
-    { byteLength: BYTES_PER_SPAN * spans },
+    { byteLength },
   );
 
 interface SetUpOptions extends Partial<TieredSpanExporterOptions> {
@@ -48,15 +48,16 @@ export function setUpScripted(respond: OutcomeStep, options: SetUpOptions = {}) 
   return { clock, hot, spool, tiered, send };
 }
 
-/** Over a hot tier that takes, refuses or swallows by name. */
+/** Over a hot tier that takes, refuses or swallows by name; with batches too large to be joined, unless it has a spool. */
 export function setUpLeaf(options: SetUpOptions = {}) {
   const { slots = 30, ...rest } = options;
   const clock = new VirtualClock();
   const hot = new Leaf(clock, slots);
-  const spool = new MemorySpool();
+  const spool = new MemorySpool({ maxBytes: 1e10 });
+  const bytesOf = (spans: number) => (rest.spool ? BYTES_PER_SPAN * spans : 600_000);
   const tiered = new TieredSpanExporter({ hot, spool, clock, ...rest });
   const send = (name: string, spans = 1) =>
-    tiered.exportBatch(namedBatch(name, spans), {
+    tiered.exportBatch(namedBatch(name, spans, bytesOf(spans)), {
       signal: new AbortController().signal,
       deadline: clock.now() + 30_000,
     });

@@ -10,6 +10,7 @@ import { VirtualClock } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { batchOf, setUpLeaf, setUpScripted } from '../../../test/support/tiered.js';
+import { MemorySpool } from './spool/memory-spool.js';
 import { TieredSpanExporter } from './tiered-span-exporter.js';
 
 describe('replay, while hot is down', () => {
@@ -38,7 +39,7 @@ describe('replay, while hot is down', () => {
     },
   );
 
-  it('probes with the oldest batch, as a last resort, every 500 ms, however long the earlier ones hang', async () => {
+  it('probes with the oldest batches, and some beyond them, as a last resort, every 500 ms, however long the earlier ones hang', async () => {
     const { clock, hot, send } = setUpLeaf();
     hot.behaviour = 'swallow';
     const first = send('first');
@@ -48,7 +49,7 @@ describe('replay, while hot is down', () => {
     await clock.advance(5_000);
     const probes = hot.calls.slice(1);
     expect(probes.map(({ at }) => at - probes[0]!.at)).toEqual(Array.from({ length: 10 }, (_, i) => i * 500));
-    expect(probes.slice(0, 3).map(({ name }) => name)).toEqual(['first', 's0', 's1']);
+    expect(probes.slice(0, 3).map(({ name }) => name)).toEqual(['first', 's8', 's0']);
     expect(probes.every(({ lastResort }) => lastResort)).toBe(true);
   });
 
@@ -131,7 +132,7 @@ describe('replay, while hot is down', () => {
   });
 
   it('forgets what a throttle asked for once hot is up', async () => {
-    const { clock, hot, tiered, send } = setUpScripted('retryable');
+    const { clock, hot, tiered, send } = setUpScripted('retryable', { spool: new MemorySpool({ maxBytes: 1_000 }) });
     hot.script([
       'retryable',
       { kind: 'delivered', delayMillis: 800 },
@@ -217,6 +218,17 @@ describe('replay, while hot is up', () => {
     hot.behaviour = 'take';
     await clock.advance(1_200);
     expect(hot.taken).toHaveLength(1_000);
+  });
+
+  it('sends thousands of batches of one span in a few requests', async () => {
+    const { clock, hot, spool, tiered, send } = setUpScripted('retryable');
+    for (let i = 0; i < 3_000; i++) await send();
+    const before = hot.exports.length;
+    hot.respond({ kind: 'delivered', delayMillis: 200 });
+    await clock.advance(1_500);
+    expect(spool.stats()).toMatchObject({ delivered: 3_000, waiting: 0 });
+    expect(hot.exports.length - before).toBe(3);
+    expect(tiered.stats().replayedSpans).toBe(3_000);
   });
 
   it.each([1, 2, 5])('never exceeds the %i exports that hot bears, together with live traffic', async (slots) => {

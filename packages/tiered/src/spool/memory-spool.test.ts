@@ -29,9 +29,12 @@ async function lease(spool: MemorySpool): Promise<SpoolLease> {
   return leased;
 }
 
+// So small that no two batches are leased as one.
+const APART = { maxBytes: 1_500 };
+
 describe('MemorySpool', () => {
   it('leases the oldest first, and keeps a leased batch waiting until it is settled', async () => {
-    const spool = new MemorySpool();
+    const spool = new MemorySpool(APART);
     const [a, b] = [batch(1), batch(2)];
     expect(await spool.append(a)).toEqual({ stored: 1, dropped: 0 });
     await spool.append(b);
@@ -47,7 +50,7 @@ describe('MemorySpool', () => {
   });
 
   it('puts back what remains in its original order, whatever the order of failing', async () => {
-    const spool = new MemorySpool();
+    const spool = new MemorySpool(APART);
     const batches = [batch(1), batch(2), batch(3), batch(4)];
     for (const each of batches) await spool.append(each);
     const [a, b, c] = [await lease(spool), await lease(spool), await lease(spool)];
@@ -58,7 +61,7 @@ describe('MemorySpool', () => {
   });
 
   it('puts back only the part that was not taken', async () => {
-    const spool = new MemorySpool();
+    const spool = new MemorySpool(APART);
     await spool.append(batch(5));
     const leased = await lease(spool);
     const rest = batch(3);
@@ -69,7 +72,7 @@ describe('MemorySpool', () => {
   });
 
   it('counts a lease that is settled twice once', async () => {
-    const spool = new MemorySpool();
+    const spool = new MemorySpool(APART);
     await spool.append(batch(2));
     const leased = await lease(spool);
     leased.settle(delivered(leased));
@@ -91,7 +94,7 @@ describe('MemorySpool', () => {
     ],
     ['an outcome that does not add up leaves the batch waiting', () => deliveredOutcome(3), { waiting: 4 }],
   ])('%s', async (_, outcome, expected) => {
-    const spool = new MemorySpool();
+    const spool = new MemorySpool(APART);
     await spool.append(batch(4));
     const leased = await lease(spool);
     leased.settle(outcome(leased.batch));
@@ -129,8 +132,41 @@ describe('MemorySpool', () => {
     expect(spool.stats()).toMatchObject({ waiting: 1, dropped: { full: 1 }, balanced: true });
   });
 
-  it('drops what waits at shutdown, and a leased batch when it comes back', async () => {
+  it('leases small batches that wait one after the other as one, up to 1,000 spans and 1 MiB', async () => {
     const spool = new MemorySpool();
+    for (const spans of [1, 2, 996, 1, 1, 1_200, 1, 2]) await spool.append(batch(spans));
+    for (const bytes of [700_000, 300_000, 100_000]) await spool.append(batch(1, bytes));
+    const counts: number[] = [];
+    for (let leased = await spool.lease(); leased; leased = await spool.lease()) counts.push(leased.batch.spanCount);
+    expect(counts).toEqual([1_000, 1, 1_200, 5, 1]);
+    expect(spool.bytes).toBe(2_204 * 100 + 1_100_000);
+  });
+
+  it('leases no more than a sixteenth of its bytes as one: what is leased cannot be evicted', async () => {
+    const spool = new MemorySpool({ maxBytes: 3_200 });
+    for (let i = 0; i < 32; i++) await spool.append(batch(1));
+    expect((await lease(spool)).batch.spanCount).toBe(2);
+  });
+
+  it('puts back what was leased as one in its place: apart if nothing was taken, otherwise what remains', async () => {
+    const spool = new MemorySpool();
+    const batches = Array.from({ length: 5 }, () => batch(1));
+    for (const each of batches.slice(0, 3)) await spool.append(each);
+    const first = await lease(spool);
+    for (const each of batches.slice(3)) await spool.append(each);
+    expect(first.batch.spanCount).toBe(3);
+    first.settle(failed(first.batch));
+    const all = await lease(spool);
+    expect(all.batch.spanCount).toBe(5);
+    await spool.append(batch(1_000));
+    all.settle(followedBy(deliveredOutcome(4), failed(all.batch.slice(4))));
+    expect(spool.stats()).toMatchObject({ accepted: 1_005, delivered: 4, waiting: 1_001, balanced: true });
+    expect((await lease(spool)).batch.spanCount).toBe(1);
+    expect((await lease(spool)).batch.spanCount).toBe(1_000);
+  });
+
+  it('drops what waits at shutdown, and a leased batch when it comes back', async () => {
+    const spool = new MemorySpool(APART);
     for (const each of [batch(1), batch(2), batch(4)]) await spool.append(each);
     const [a, b] = [await lease(spool), await lease(spool)];
     await spool.shutdown();
@@ -191,8 +227,8 @@ describe('MemorySpool', () => {
 
   it('takes no longer per batch when 100,000 wait', async () => {
     const millisFor = async (count: number) => {
-      const spool = new MemorySpool({ maxBytes: count * 100 });
-      const one = batch(1);
+      const spool = new MemorySpool({ maxBytes: count * 2_000_000 });
+      const one = batch(1, 2_000_000);
       const startedAt = performance.now();
       // Twice as many as fit: half of them evict.
       for (let i = 0; i < 2 * count; i++) await spool.append(one);

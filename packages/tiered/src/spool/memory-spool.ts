@@ -3,7 +3,7 @@ import {
   type ExportOutcome,
   positiveInteger,
   readOptions,
-  type SpanBatch,
+  SpanBatch,
   SpoolLedger,
   type SpoolLedgerSnapshot,
 } from '@otel-resilience/core';
@@ -17,6 +17,15 @@ export interface MemorySpoolOptions {
   readonly maxBytes?: number;
 }
 
+/**
+ * Small batches that wait one after the other are leased as one, as large as this: as many spans as the processor puts
+ * into a batch at most, a quarter of what collectors take in a request, and a share of the spool, since a leased batch
+ * cannot be evicted.
+ */
+const MAX_JOINED_SPANS = 1_000;
+const MAX_JOINED_BYTES = 1024 * 1024;
+const MAX_JOINED_SHARE = 1 / 16;
+
 const SCHEMA = { maxBytes: positiveInteger({ default: 64 * 1024 * 1024 }) };
 
 interface Entry {
@@ -29,8 +38,9 @@ interface Entry {
 
 /**
  * A spool that lives and dies with the process. Full, it evicts the oldest batches that are not leased
- * (`dropped.full`); it refuses a batch that would not fit even then. Every operation takes constant time, whatever
- * waits; putting a batch back takes a step per batch that is older and waits again.
+ * (`dropped.full`); it refuses a batch that would not fit even then. Small batches are leased together: a process that
+ * flushes after every span leaves thousands of them. Every operation takes constant time, whatever waits; a lease takes
+ * a step per batch it joins, and putting a batch back one per batch that is older and waits again.
  *
  * @throws ConfigurationError when `maxBytes` is not a positive integer.
  */
@@ -73,16 +83,16 @@ export class MemorySpool implements SpanSpool {
 
   async lease(): Promise<SpoolLease | undefined> {
     if (this.closed) return undefined;
-    const entry = this.takeOldest();
-    if (!entry) return undefined;
-    this.leasedBytes += entry.bytes;
+    const entries = this.takeJoined();
+    if (entries.length === 0) return undefined;
+    const batch = SpanBatch.join(entries.map((entry) => entry.batch));
     let open = true;
     return {
-      batch: entry.batch,
+      batch,
       settle: (outcome) => {
         if (!open) return;
         open = false;
-        this.settle(entry, outcome);
+        this.settle(entries, batch.spanCount, outcome);
       },
     };
   }
@@ -98,11 +108,12 @@ export class MemorySpool implements SpanSpool {
     }
   }
 
-  private settle(entry: Entry, outcome: ExportOutcome): void {
-    this.leasedBytes -= entry.bytes;
+  /** `entries` were leased as one. */
+  private settle(entries: readonly Entry[], spanCount: number, outcome: ExportOutcome): void {
+    for (const { bytes } of entries) this.leasedBytes -= bytes;
     // An outcome that does not add up says nothing: the whole batch waits on.
-    if (accountedFor(outcome) !== entry.batch.spanCount) {
-      this.putBack(entry);
+    if (accountedFor(outcome) !== spanCount) {
+      this.putBack(entries);
       return;
     }
     this.ledger.deliver(outcome.delivered + outcome.stored);
@@ -115,11 +126,20 @@ export class MemorySpool implements SpanSpool {
     const { remaining } = outcome;
     if (!remaining) return;
     if (outcome.failure === 'permanent') this.ledger.reject(remaining.spanCount);
-    else if (remaining.spanCount === entry.batch.spanCount) this.putBack(entry);
-    else if (remaining.spanCount > 0) this.putBack({ ...entry, batch: remaining, bytes: remaining.byteLength });
+    else if (remaining.spanCount === spanCount) this.putBack(entries);
+    else if (remaining.spanCount > 0) {
+      this.putBack([{ ...entries[0]!, batch: remaining, bytes: remaining.byteLength }]);
+    }
   }
 
-  private putBack(entry: Entry): void {
+  private putBack(entries: readonly Entry[]): void {
+    // The newest first, so that each is found at the head.
+    for (let i = entries.length - 1; i >= 0; i--) this.insert(entries[i]!);
+    // Only an estimate that grew can have made it too much.
+    this.makeRoom();
+  }
+
+  private insert(entry: Entry): void {
     if (this.closed) {
       this.ledger.drop(entry.batch.spanCount, 'shutdown');
       return;
@@ -135,8 +155,6 @@ export class MemorySpool implements SpanSpool {
     else this.head = entry;
     if (!after) this.tail = entry;
     this.waitingBytes += entry.bytes;
-    // Only an estimate that grew can have made it too much.
-    this.makeRoom();
   }
 
   private makeRoom(): void {
@@ -145,6 +163,23 @@ export class MemorySpool implements SpanSpool {
       if (!oldest) return;
       this.ledger.drop(oldest.batch.spanCount, 'full');
     }
+  }
+
+  /** The oldest, with as many of those after it as make a batch of sensible size. */
+  private takeJoined(): Entry[] {
+    const entries: Entry[] = [];
+    const maxBytes = Math.min(MAX_JOINED_BYTES, this.maxBytes * MAX_JOINED_SHARE);
+    let spans = 0;
+    let bytes = 0;
+    for (let entry = this.head; entry; entry = this.head) {
+      spans += entry.batch.spanCount;
+      bytes += entry.bytes;
+      if (entries.length > 0 && (spans > MAX_JOINED_SPANS || bytes > maxBytes)) break;
+      entries.push(entry);
+      this.leasedBytes += entry.bytes;
+      this.takeOldest();
+    }
+    return entries;
   }
 
   private takeOldest(): Entry | undefined {
