@@ -81,15 +81,12 @@ export class HotTier {
     if (context.signal.aborted) onAbort();
     else context.signal.addEventListener('abort', onAbort, { once: true });
     this.attempts.add(attempt);
-    const onLateOutcome = ({ delivered }: ExportOutcome) => {
-      this.late += delivered;
+    const onLateAcknowledgement = (spans: number) => {
+      this.late += spans;
+      context.onLateAcknowledgement?.(spans);
     };
-    const outcome = await exportAttempt(
-      this.exporter,
-      batch,
-      { ...context, signal },
-      { clock: this.clock, onLateOutcome },
-    );
+    const inner = { ...context, signal, onLateAcknowledgement };
+    const outcome = await exportAttempt(this.exporter, batch, inner, { clock: this.clock });
     this.attempts.delete(attempt);
     context.signal.removeEventListener('abort', onAbort);
     return { outcome, blamesBatch: this.judge(attempt, outcome, proofMillis) };

@@ -84,9 +84,22 @@ describe('TieredSpanExporter, live', () => {
 
   it('counts what hot acknowledges after it was given up', async () => {
     const { clock, tiered, send } = setUpScripted({ kind: 'delivered', delayMillis: 6_000 });
-    await clock.run(send(4));
+    const told: number[] = [];
+    await clock.run(send(4, { onLateAcknowledgement: (spans) => told.push(spans) }));
     await clock.advance(1_000);
     expect(tiered.stats().lateAcknowledged).toBe(4);
+    expect(told).toEqual([4]);
+  });
+
+  it('counts what an endpoint within hot acknowledges after hot itself had given it up', async () => {
+    const { hot, tiered } = setUpScripted('retryable');
+    const told: number[] = [];
+    const onLateAcknowledgement = (spans: number) => told.push(spans);
+    const context = { signal: new AbortController().signal, deadline: 1e9, onLateAcknowledgement };
+    await tiered.exportBatch(batchOf(3), context);
+    hot.exports[0]!.context.onLateAcknowledgement?.(3);
+    expect(tiered.stats().lateAcknowledged).toBe(3);
+    expect(told).toEqual([3]);
   });
 
   it('waits for a slot of hot no longer than for its answer, then stores', async () => {

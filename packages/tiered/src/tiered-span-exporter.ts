@@ -186,7 +186,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     const lastResort = context.lastResort || this.hot.state.kind === 'down';
     // From here on: an attempt that was late to begin, and failed for that, would speak against hot.
     const deadline = Math.min(latest, this.clock.now() + this.hotTimeoutMillis);
-    const { outcome } = await this.hot.export(batch, { signal: context.signal, deadline, lastResort });
+    const { outcome } = await this.hot.export(batch, { ...context, deadline, lastResort });
     this.slots.release();
     return outcome;
   }
