@@ -30,7 +30,7 @@ export interface LedgerSnapshot {
 }
 
 /**
- * The processor's ledger: DESIGN's state machine.
+ * The processor's ledger, a state machine.
  *
  *     end → unsampled | held | queued | dropped     held → unsampled | queued
  *     queued → inFlight | dropped                   inFlight → delivered | rejected | handedToSpool | dropped

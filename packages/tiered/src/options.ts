@@ -28,13 +28,13 @@ export interface TieredSpanExporterOptions {
    * a second to spare. An attempt given up so may have been received: the batch is then sent twice.
    */
   readonly hotTimeoutMillis?: number;
-  /** While the hot tier is down, a probe is sent this often, in milliseconds; default 500 (DESIGN), at least 10. */
+  /** While the hot tier is down, a probe is sent this often, in milliseconds; default 500, at least 10. */
   readonly probeIntervalMillis?: number;
   /** How long a replay or a probe may take, in milliseconds; default 10,000, at least `probeIntervalMillis`. */
   readonly replayTimeoutMillis?: number;
   /**
-   * How fast the spool is emptied once the hot tier is back, in spans per second; default 10,000 (the rate of
-   * FEATURES D8), more than 0. Not applied during shutdown.
+   * How fast the spool is emptied once the hot tier is back, in spans per second; default 10,000, more than
+   * 0. Not applied during shutdown.
    */
   readonly replaySpansPerSecond?: number;
   /**

@@ -1,3 +1,4 @@
+import { type DiagLogger, DiagLogLevel, diag } from '@opentelemetry/api';
 import {
   ConfigurationError,
   deliveredOutcome,
@@ -40,6 +41,27 @@ describe('TieredSpanExporter, live', () => {
     const { tiered, send } = setUpScripted('permanent');
     expect(await send(2)).toMatchObject({ rejected: 2, stored: 0 });
     expect(tiered.stats()).toMatchObject({ hot: { kind: 'up' }, spool: { accepted: 0 } });
+  });
+
+  it('says so when a full spool gives up its oldest batches', async () => {
+    const lines: string[] = [];
+    const logger = { warn: (line: string) => lines.push(line) } as unknown as DiagLogger;
+    diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
+    const clock = new VirtualClock();
+    const hot = new ScriptedBatchExporter({ otherwise: 'retryable', clock });
+    const spool = new MemorySpool({ maxBytes: 3 * batchOf(1).byteLength });
+    const tiered = new TieredSpanExporter({ hot, spool, clock });
+    const send = () =>
+      tiered.exportBatch(batchOf(1), { signal: new AbortController().signal, deadline: clock.now() + 30_000 });
+    for (let i = 0; i < 3; i++) await send();
+    expect(lines.filter((line) => line.includes('full'))).toEqual([]);
+    for (let i = 0; i < 5; i++) expect(await send()).toMatchObject({ stored: 1 });
+    expect(spool.stats().dropped).toEqual({ full: 5 });
+    expect(lines.filter((line) => line.includes('the spool is full'))).toEqual([
+      expect.stringContaining('the oldest 1 spans were dropped'),
+    ]);
+    diag.disable();
+    await clock.run(tiered.shutdown());
   });
 
   it('stores only what remains of a batch taken in part', async () => {

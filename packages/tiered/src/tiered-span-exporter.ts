@@ -68,6 +68,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private readonly unpublish: ReadonlyArray<() => void>;
   private readonly open = new Set<Promise<ExportOutcome>>();
   private spilledSpans = 0;
+  private reportedEvictions = 0;
   private lateStored = 0;
 
   constructor(options: TieredSpanExporterOptions) {
@@ -216,11 +217,24 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       const { stored } = await this.spool.append(batch);
       this.backlog.arrived();
       this.replayer.pump();
+      this.reportEvictions();
       return { stored: Math.max(0, Math.min(stored, batch.spanCount)), reason: 'spool_full' };
     } catch (thrown) {
       this.log.warn('append', () => `the spool failed to take ${batch.spanCount} spans: ${toError(thrown).message}`);
       return { stored: 0, reason: 'spool_failed' };
     }
+  }
+
+  /** What a spool gives up to make room is in its own ledger, where nobody looks during an outage. */
+  private reportEvictions(): void {
+    const { full = 0 } = this.spool.stats().dropped;
+    const evicted = full - this.reportedEvictions;
+    if (evicted <= 0) return;
+    this.reportedEvictions = full;
+    this.log.warn(
+      'full',
+      () => `the spool is full (${this.spool.bytes} bytes): the oldest ${evicted} spans were dropped`,
+    );
   }
 
   private onHotChange(state: HotState): void {

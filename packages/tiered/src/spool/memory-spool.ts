@@ -11,7 +11,7 @@ import type { SpanSpool, SpoolAppend, SpoolLease } from './spool.js';
 
 export interface MemorySpoolOptions {
   /**
-   * Bytes it may hold, leased batches included, by the batches' encoded size; default 67,108,864 (64 MiB, DESIGN),
+   * Bytes it may hold, leased batches included, by the batches' encoded size; default 67,108,864 (64 MiB),
    * at least 1. A batch that is held as SDK spans takes about 2.4 times its encoded size on the heap.
    */
   readonly maxBytes?: number;
