@@ -14,7 +14,7 @@ export interface Chaos {
     readonly maxOpenExports: number;
     readonly shutdowns: number;
   };
-  /** Every span it was given, in order. */
+  /** Every span it has taken, in order; those of a call that threw were not taken, and may be offered again. */
   readonly spans: readonly ReadableSpan[];
   /** Those it has acknowledged or stored, in time or late. */
   readonly acknowledged: readonly ReadableSpan[];
@@ -55,11 +55,14 @@ export const stockChaos: fc.Arbitrary<MakeChaos> = fc
   .map(
     printable((options) => (clock: Clock, observe: Observe): Chaos => {
       const scripted = new ScriptedExporter({ ...options, clock });
+      const taken: ReadableSpan[] = [];
       return {
         exporter: {
           export(spans, resultCallback) {
             observe('export');
-            return scripted.export(spans, resultCallback);
+            const returned = scripted.export(spans, resultCallback);
+            taken.push(...spans);
+            return returned;
           },
           forceFlush() {
             observe('forceFlush');
@@ -72,9 +75,7 @@ export const stockChaos: fc.Arbitrary<MakeChaos> = fc
         },
         bears: 1,
         observed: scripted,
-        get spans() {
-          return scripted.spans;
-        },
+        spans: taken,
         get acknowledged() {
           return scripted.deliveredSpans;
         },
