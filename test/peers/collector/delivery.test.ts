@@ -39,6 +39,7 @@ describeWithPeer('collector', 'resilience() and a real Collector', (binary) => {
     const collector = await openCollector();
     vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', collector.urlOf(protocol));
     vi.stubEnv('OTEL_EXPORTER_OTLP_PROTOCOL', protocol);
+    vi.stubEnv('OTEL_METRICS_EXPORTER', 'otlp');
     const r = resilience();
     const resource = resourceFromAttributes({ 'service.name': 'checkout' });
     const sdk = new NodeSDK({ ...r.sdk, resource, autoDetectResources: false });
@@ -57,7 +58,7 @@ describeWithPeer('collector', 'resilience() and a real Collector', (binary) => {
       parentSpanId: server!.spanId,
       links: [{ traceId: server!.traceId, spanId: server!.spanId }],
     });
-    // NodeSDK exports metrics by default, to the same endpoint: ours are among them.
+    // NodeSDK exports metrics to the same endpoint: ours are among them, since they are asked for.
     const totals = Object.fromEntries(collector.metrics().map(({ name, sum }) => [name, sum && totalOf(sum)]));
     expect(totals).toMatchObject({
       'otel.sdk.processor.span.processed': 2,
