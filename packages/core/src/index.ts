@@ -6,6 +6,18 @@ export {
 } from './adapt-span-exporter.js';
 export { type ClassifiedFailure, classifyFailure } from './classify-failure.js';
 export { type Clock, settledBy, sleep, systemClock, type Timer } from './clock.js';
+export {
+  ALWAYS_NORMAL,
+  DEFAULT_STRATEGIES,
+  DEGRADATION_LEVELS,
+  type DegradationLevel,
+  type DegradationStrategy,
+  isActive,
+  type LevelSource,
+  levelSource,
+  perLevel,
+  rankOf,
+} from './degradation-level.js';
 export { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
 export { type ExportAttemptOptions, exportAttempt } from './export-attempt.js';
 export { ExportError, type ExportErrorCode, toError } from './export-error.js';
@@ -24,6 +36,7 @@ export {
   totalDropped,
   type Unsettled,
 } from './export-outcome.js';
+export { HELD_SPANS, type HeldSpans, heldSpansOf } from './held-spans.js';
 export { createInstruments, type Instruments, METRIC } from './instruments.js';
 export { LANES, type Lane, laneOf } from './lane.js';
 export {

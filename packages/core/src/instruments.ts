@@ -31,7 +31,10 @@ interface ObservedInstrument {
 export interface Instruments {
   /** `<type>/<n>`, unique in the process. */
   readonly componentName: string;
-  /** Registers with the global meter provider in force; cheap when that has not changed. Call it at every export. */
+  /**
+   * Registers this component, and every other one that has called this before, with the global meter provider in force;
+   * cheap when that has not changed. Call it at the first span and at every export.
+   */
   refresh(): void;
   /** Seconds, as the convention has it. */
   recordDuration(seconds: number, attributes?: Attributes): void;
@@ -78,24 +81,36 @@ export function createInstruments(
     for (const instrument of observed) unregister.push(observe(meter, instrument, identity));
   };
 
+  const follow = (current: MeterProvider) => {
+    if (current === provider) return;
+    release();
+    provider = current;
+    duration = undefined;
+    attempt('registering metrics', () => register(current));
+  };
+
   return {
     componentName,
     refresh() {
+      if (closed) return;
+      open.add(follow);
       const current = metrics.getMeterProvider();
-      if (closed || current === provider) return;
-      release();
-      provider = current;
-      duration = undefined;
-      attempt('registering metrics', () => register(current));
+      if (current === provider) return;
+      for (const component of open) component(current);
     },
     recordDuration: (seconds, attributes) =>
       attempt('recording a duration', () => duration?.record(seconds, { ...identity, ...attributes })),
     shutdown() {
       closed = true;
+      open.delete(follow);
       release();
     },
   };
 }
+
+// A sampler or a controller has no moment of its own at which to look for a new meter provider: whoever exports looks
+// for all of them.
+const open = new Set<(current: MeterProvider) => void>();
 
 const CREATE = {
   counter: 'createObservableCounter',

@@ -130,7 +130,11 @@ export function having<T extends object>(what: string, methods: readonly (keyof 
 
 export const aClock: OptionReader<Clock> = having('a Clock', ['now', 'wallTime', 'setTimeout', 'clearTimeout']);
 
-export const pipelineSignals: OptionReader<PipelineSignals> = having('PipelineSignals', ['publish']);
+export const pipelineSignals: OptionReader<PipelineSignals> = having('PipelineSignals', [
+  'publish',
+  'read',
+  'onChange',
+]);
 
 export function callback<F extends (...args: never[]) => unknown>(): OptionReader<F> {
   return (value, path) => {

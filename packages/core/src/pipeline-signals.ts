@@ -28,12 +28,27 @@ export type PipelineGauge = keyof PipelineGauges;
  */
 export class PipelineSignals {
   private readonly sources = new Map<PipelineGauge, Set<() => number>>();
+  private readonly listeners = new Set<() => void>();
 
   /** Returns the function that takes the gauge away again. */
   publish(gauge: PipelineGauge, read: () => number): () => void {
     const sources = this.sources.get(gauge) ?? new Set();
     this.sources.set(gauge, sources.add(read));
     return () => sources.delete(read);
+  }
+
+  /**
+   * For layers: a gauge may have moved a good deal. Called when a batch was sealed, stored or settled, not per span;
+   * costs next to nothing while nobody listens.
+   */
+  changed(): void {
+    for (const listener of this.listeners) listener();
+  }
+
+  /** `listener` must be quick and must not throw. Returns the function that takes it away again. */
+  onChange(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
   }
 
   /** The highest published value, or `undefined` when nobody publishes this gauge or nobody has a number yet. */
