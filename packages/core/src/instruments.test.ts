@@ -98,6 +98,18 @@ describe('createInstruments', () => {
     instruments.shutdown();
   });
 
+  it('registers a component that has called it once with a provider that another one finds later', async () => {
+    const sampler = queueInstruments();
+    const exporting = queueInstruments();
+    sampler.instruments.refresh();
+    const reader = setGlobalProvider();
+    exporting.instruments.refresh();
+    const names = (await reader.points())[METRIC.queueSize]?.map(({ attributes }) => attributes['otel.component.name']);
+    expect(names).toEqual([sampler.instruments.componentName, exporting.instruments.componentName]);
+    sampler.instruments.shutdown();
+    exporting.instruments.shutdown();
+  });
+
   it('reads nothing any more after its shutdown, not even for a provider that comes then', async () => {
     const { instruments } = queueInstruments();
     const reader = setGlobalProvider();

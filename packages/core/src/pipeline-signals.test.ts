@@ -47,4 +47,15 @@ describe('PipelineSignals', () => {
     unpublish();
     expect(signals.read('spoolSize')).toBe(4);
   });
+
+  it('tells listeners that something has moved, until they are taken away', () => {
+    const signals = new PipelineSignals();
+    let told = 0;
+    signals.changed();
+    const off = signals.onChange(() => told++);
+    signals.changed();
+    off();
+    signals.changed();
+    expect(told).toBe(1);
+  });
 });
