@@ -28,4 +28,5 @@ export { spanKey } from './receiver/decode-request.js';
 export type { LoggedRequest, ReceiverSnapshot } from './receiver/receipts.js';
 export type { ReceivedAttributes, ReceivedEvent, ReceivedLink, ReceivedSpan } from './receiver/received-span.js';
 export type { ErrorAnswer, ReceiverAnswer, RequestInfo, Respond } from './receiver/receiver-answer.js';
+export type { SpanOutline } from './receiver/span-outline.js';
 export { VirtualClock, type VirtualClockOptions } from './virtual-clock.js';

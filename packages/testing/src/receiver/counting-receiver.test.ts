@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib';
+import { createTraceState } from '@opentelemetry/api';
 import { OTLPTraceExporter as GrpcExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
 import { OTLPTraceExporter as HttpExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
@@ -67,6 +68,21 @@ describe.each(['grpc', 'http/protobuf'] as const)('CountingReceiver over %s', (p
     expect(receiver.spans).toMatchObject([
       { name: 'GET /', attributes: { a: [1, 2] }, resource: { attributes: { 'service.name': 'shop' } } },
     ]);
+  });
+
+  it('keeps outlines when asked, no more than it may', async () => {
+    const receiver = await started({ protocol, keepOutlines: true, maxKeptSpans: 2 });
+    const traceState = createTraceState('ot=th:c');
+    const span = fakeSpan({ isError: true, parentSpanId: '00f067aa0ba902b7', traceState, durationMillis: 7.5 });
+    await stockSender(receiver)([span, ...fakeSpans(4)]);
+    const { traceId, spanId } = span.spanContext();
+    const outline = { traceId, spanId, parentSpanId: '00f067aa0ba902b7', traceState: 'ot=th:c', statusCode: 2 };
+    expect(receiver.outlines).toMatchObject([
+      { ...outline, durationMillis: 7.5 },
+      { traceState: '', parentSpanId: '' },
+    ]);
+    expect(receiver.snapshot()).toMatchObject({ receivedSpans: 5, uniqueSpans: 5 });
+    expect(receiver.spans).toEqual([]);
   });
 
   it('follows its script, then answers as it stands', async () => {
@@ -259,6 +275,7 @@ describe('CountingReceiver', () => {
 
   it('names a wrong option or answer, and survives an answering function that throws', async () => {
     expect(() => new CountingReceiver({ protocol: 'http' as 'grpc' })).toThrow(ConfigurationError);
+    expect(() => new CountingReceiver({ keepSpans: true, keepOutlines: true })).toThrow(/either/);
     expect(() => new CountingReceiver({ prot: 'grpc' } as object)).toThrow(/CountingReceiver.prot/);
     const receiver = await started({ protocol: 'http/protobuf' });
     expect(() => receiver.script([{ kind: 'sucess' } as never])).toThrow(

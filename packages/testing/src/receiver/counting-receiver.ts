@@ -2,6 +2,7 @@ import {
   aClock,
   boolean,
   type Clock,
+  ConfigurationError,
   integer,
   oneOf,
   optional,
@@ -13,7 +14,7 @@ import {
 } from '@otel-resilience/core';
 import { urlOf } from '../listening.js';
 import { Script, step } from '../script.js';
-import { type DecodedRequest, decodeRequest } from './decode-request.js';
+import { type DecodedRequest, decodeRequest, type SpanDetail } from './decode-request.js';
 import type { Door, DoorRequest } from './door.js';
 import { GrpcDoor } from './grpc-door.js';
 import { HttpDoor } from './http-door.js';
@@ -27,6 +28,7 @@ import {
   receivedCount,
   SUCCESS,
 } from './receiver-answer.js';
+import type { SpanOutline } from './span-outline.js';
 
 // gRPC status codes
 const INVALID_ARGUMENT = 3;
@@ -43,6 +45,10 @@ export interface CountingReceiverOptions {
   readonly maxRequestBytes?: number;
   /** Decodes whole spans and keeps them in `spans`. Default false: ids only, which is twenty times cheaper. */
   readonly keepSpans?: boolean;
+  /** Decodes what sampling needs of each span and keeps it in `outlines`. Not together with `keepSpans`. Default false. */
+  readonly keepOutlines?: boolean;
+  /** How many `spans` or `outlines` are kept, the first ones; all are counted. Default 1,000,000. */
+  readonly maxKeptSpans?: number;
   /** How many requests are remembered in `log`, the latest ones. Default 1,000. */
   readonly maxLoggedRequests?: number;
   /** Times the log and the answers' delays. */
@@ -55,6 +61,8 @@ const SCHEMA = {
   host: optional(text()),
   maxRequestBytes: optional(positiveInteger({ default: 0 })),
   keepSpans: boolean({ default: false }),
+  keepOutlines: boolean({ default: false }),
+  maxKeptSpans: integer({ min: 0, default: 1_000_000 }),
   maxLoggedRequests: integer({ min: 0, default: 1_000 }),
   clock: optional(aClock),
 };
@@ -67,7 +75,7 @@ export class CountingReceiver {
   readonly protocol: 'grpc' | 'http/protobuf';
   readonly host: string;
   private readonly maxRequestBytes: number;
-  private readonly keepSpans: boolean;
+  private readonly detail: SpanDetail;
   private readonly clock: Clock;
   private wantedPort: number;
   private door: Door | undefined;
@@ -83,9 +91,12 @@ export class CountingReceiver {
     this.host = read.host ?? '127.0.0.1';
     this.wantedPort = read.port;
     this.maxRequestBytes = read.maxRequestBytes ?? (read.protocol === 'grpc' ? 4 : 20) * 1024 * 1024;
-    this.keepSpans = read.keepSpans;
+    if (read.keepSpans && read.keepOutlines) {
+      throw new ConfigurationError('CountingReceiver.keepOutlines', 'either keepSpans or keepOutlines', 'both');
+    }
+    this.detail = read.keepSpans ? 'spans' : read.keepOutlines ? 'outlines' : 'ids';
     this.clock = read.clock ?? systemClock;
-    this.receipts = new Receipts(this.clock, read.maxLoggedRequests);
+    this.receipts = new Receipts(this.clock, read);
   }
 
   /** Starts listening; resolves with `url`, rejects when the port is taken. May follow a `stop`. */
@@ -133,9 +144,14 @@ export class CountingReceiver {
     return this.receipts.keys;
   }
 
-  /** Every span received, in order and duplicates included, when `keepSpans` is set. Grows until `clear`. */
+  /** Every span received, in order and duplicates included, when `keepSpans` is set; at most `maxKeptSpans`. */
   get spans(): readonly ReceivedSpan[] {
     return this.receipts.spans;
+  }
+
+  /** Likewise, when `keepOutlines` is set. */
+  get outlines(): readonly SpanOutline[] {
+    return this.receipts.outlines;
   }
 
   /** Spans counted as received, duplicates included. */
@@ -200,15 +216,14 @@ export class CountingReceiver {
     const at = this.clock.now();
     let decoded: DecodedRequest;
     try {
-      decoded = decodeRequest(request, this.keepSpans);
+      decoded = decodeRequest(request, this.detail);
     } catch (thrown) {
       this.receipts.countMalformed();
       return { kind: 'error', status: this.protocol === 'grpc' ? INVALID_ARGUMENT : 400, message: String(thrown) };
     }
-    const { keys, spans } = decoded;
-    const spanCount = keys.length;
+    const spanCount = decoded.keys.length;
     const answer = this.answerTo({ index, spanCount, byteLength, headers: request.headers });
-    this.receipts.add({ index, at, spanCount, byteLength, answer }, keys, spans, receivedCount(answer, spanCount));
+    this.receipts.add({ index, at, spanCount, byteLength, answer }, decoded, receivedCount(answer, spanCount));
     if (answer.delayMillis) await this.wait(answer.delayMillis);
     return answer;
   }

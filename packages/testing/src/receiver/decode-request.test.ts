@@ -1,4 +1,4 @@
-import { SpanKind } from '@opentelemetry/api';
+import { createTraceState, SpanKind } from '@opentelemetry/api';
 import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import type { ReadableSpan as StockSpan } from '@opentelemetry/sdk-trace-base';
 import type { ReadableSpan } from '@otel-resilience/core';
@@ -6,6 +6,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fakeSpan, fakeSpans } from '../fake-span.js';
 import { decodeRequest, spanKey } from './decode-request.js';
+import type { ReceivedSpan } from './received-span.js';
+import type { SpanOutline } from './span-outline.js';
 
 const SERIALIZERS = { protobuf: ProtobufTraceSerializer, json: JsonTraceSerializer };
 const FORMATS = ['protobuf', 'json'] as const;
@@ -35,6 +37,7 @@ const anySpan = fc
     startMillis: fc.integer({ min: 0, max: 4e12 }),
     durationMillis: fc.integer({ min: 0, max: 1e6 }),
     parentSpanId: fc.option(fc.constant('00f067aa0ba902b7'), { nil: undefined }),
+    traceState: fc.option(fc.constant(createTraceState('ot=th:8;rv:0123456789abcd,vendor=1')), { nil: undefined }),
     droppedAttributesCount: fc.nat(),
     eventName: fc.string(),
   })
@@ -50,8 +53,13 @@ describe.each(FORMATS)('decodeRequest of %s', (format) => {
   it('reads what the stock serializer wrote, field by field', () => {
     fc.assert(
       fc.property(fc.array(anySpan, { maxLength: 12 }), (sent) => {
-        const { keys, spans } = decodeRequest(request(format, sent), true);
-        expect(decodeRequest(request(format, sent), false).keys).toEqual(keys);
+        const { keys, spans } = decodeRequest(request(format, sent), 'spans');
+        expect(decodeRequest(request(format, sent), 'ids').keys).toEqual(keys);
+        expect(decodeRequest(request(format, sent), 'outlines')).toEqual({
+          keys,
+          outlines: spans.map(outlineOf),
+          spans: [],
+        });
         expect(spans.length).toBe(sent.length);
         const received = new Map(spans.map((span, index) => [keys[index], span]));
         for (const span of sent) expect(received.get(spanKey(span.spanContext()))).toMatchObject(expected(span));
@@ -61,17 +69,15 @@ describe.each(FORMATS)('decodeRequest of %s', (format) => {
   });
 
   it('reads an empty request', () => {
-    expect(decodeRequest(request(format, []), true)).toEqual({ keys: [], spans: [] });
+    expect(decodeRequest(request(format, []), 'spans')).toEqual({ keys: [], outlines: [], spans: [] });
   });
 
   it('refuses a body cut short, and spans without valid ids', () => {
     const { body } = request(format, fakeSpans(3));
-    for (const wholeSpans of [true, false]) {
+    for (const detail of ['ids', 'outlines', 'spans'] as const) {
       const cut = { body: body.subarray(0, body.byteLength - 5), format, headers: {} };
-      expect(() => decodeRequest(cut, wholeSpans)).toThrow();
-      expect(() => decodeRequest(request(format, [fakeSpan({ spanId: '' })]), wholeSpans)).toThrow(
-        'a span with the ids',
-      );
+      expect(() => decodeRequest(cut, detail)).toThrow();
+      expect(() => decodeRequest(request(format, [fakeSpan({ spanId: '' })]), detail)).toThrow('a span with the ids');
     }
   });
 });
@@ -89,7 +95,7 @@ describe('decodeRequest', () => {
       ],
     };
     const body = Buffer.from(JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }));
-    const { keys, spans } = decodeRequest({ body, format: 'json', headers: {} }, true);
+    const { keys, spans } = decodeRequest({ body, format: 'json', headers: {} }, 'spans');
     expect(keys).toEqual(['abcdef0123456789abcdef01234567890123456789abcdef']);
     expect(spans[0]!.attributes).toEqual({
       map: { big: 9223372036854775807n },
@@ -98,6 +104,17 @@ describe('decodeRequest', () => {
     });
     expect(spans[0]).toMatchObject({ parentSpanId: '', name: '', kind: 0, startTimeUnixNano: '0', events: [] });
   });
+});
+
+const outlineOf = (span: ReceivedSpan): SpanOutline => ({
+  traceId: span.traceId,
+  spanId: span.spanId,
+  parentSpanId: span.parentSpanId,
+  traceState: span.traceState,
+  flags: span.flags,
+  statusCode: span.status.code,
+  startTimeUnixMillis: Number(span.startTimeUnixNano) / 1e6,
+  durationMillis: Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)) / 1e6,
 });
 
 const nanos = ([seconds, rest]: readonly [number, number]) => String(BigInt(seconds) * 1_000_000_000n + BigInt(rest));
@@ -109,7 +126,7 @@ function expected(span: ReadableSpan) {
     name: span.name,
     kind: span.kind + 1,
     parentSpanId: span.parentSpanContext?.spanId ?? '',
-    traceState: '',
+    traceState: span.spanContext().traceState?.serialize() ?? '',
     startTimeUnixNano: nanos(span.startTime),
     endTimeUnixNano: nanos(span.endTime),
     attributes: span.attributes,

@@ -35,6 +35,27 @@ export const REQUEST_IDS: protobuf.Type = lookUp(
   'Request',
 );
 
+/** Likewise, with what a `SpanOutline` has. */
+export const REQUEST_OUTLINES: protobuf.Type = lookUp(
+  {
+    Request: message({ resourceSpans: ['*ResourceSpans', 1] }),
+    ResourceSpans: message({ scopeSpans: ['*ScopeSpans', 2] }),
+    ScopeSpans: message({ spans: ['*Span', 2] }),
+    Span: message({
+      traceId: ['bytes', 1],
+      spanId: ['bytes', 2],
+      traceState: ['string', 3],
+      parentSpanId: ['bytes', 4],
+      flags: ['fixed32', 16],
+      startTimeUnixNano: ['fixed64', 7],
+      endTimeUnixNano: ['fixed64', 8],
+      status: ['Status', 15],
+    }),
+    Status: message({ code: ['int32', 3] }),
+  },
+  'Request',
+);
+
 /** The whole `ExportTraceServiceRequest` (opentelemetry-proto 1.7). Enums are read as the numbers they are. */
 export const REQUEST: protobuf.Type = lookUp(
   {

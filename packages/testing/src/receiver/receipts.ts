@@ -1,6 +1,8 @@
 import type { Clock, Timer } from '@otel-resilience/core';
+import type { DecodedRequest } from './decode-request.js';
 import type { ReceivedSpan } from './received-span.js';
 import type { ReceiverAnswer } from './receiver-answer.js';
+import type { SpanOutline } from './span-outline.js';
 
 /** One request as the receiver saw it. */
 export interface LoggedRequest {
@@ -27,21 +29,27 @@ export interface ReceiverSnapshot {
   readonly malformedRequests: number;
 }
 
+export interface ReceiptBounds {
+  readonly maxLoggedRequests: number;
+  readonly maxKeptSpans: number;
+}
+
 const NOTHING = { requests: 0, receivedSpans: 0, refusedSpans: 0, malformedRequests: 0 };
 
 /** What a receiver has received. */
 export class Receipts {
   readonly keys: Set<string> = new Set();
+  readonly outlines: SpanOutline[] = [];
   readonly spans: ReceivedSpan[] = [];
   readonly log: LoggedRequest[] = [];
   private readonly clock: Clock;
-  private readonly maxLoggedRequests: number;
+  private readonly bounds: ReceiptBounds;
   private counts = NOTHING;
   private waiters: { count: number; resolve: () => void; timer: Timer }[] = [];
 
-  constructor(clock: Clock, maxLoggedRequests: number) {
+  constructor(clock: Clock, bounds: ReceiptBounds) {
     this.clock = clock;
-    this.maxLoggedRequests = maxLoggedRequests;
+    this.bounds = bounds;
   }
 
   /** Counts a request; returns its index. */
@@ -56,16 +64,20 @@ export class Receipts {
   }
 
   /** Counts the first `received` spans of a request as received, the others as refused. */
-  add(request: LoggedRequest, keys: readonly string[], spans: readonly ReceivedSpan[], received: number): void {
+  add(request: LoggedRequest, { keys, outlines, spans }: DecodedRequest, received: number): void {
+    const { maxKeptSpans, maxLoggedRequests } = this.bounds;
     for (let i = 0; i < received; i++) this.keys.add(keys[i]!);
-    for (const span of spans.slice(0, received)) this.spans.push(span);
+    for (const outline of outlines.slice(0, Math.min(received, maxKeptSpans - this.outlines.length))) {
+      this.outlines.push(outline);
+    }
+    for (const span of spans.slice(0, Math.min(received, maxKeptSpans - this.spans.length))) this.spans.push(span);
     this.counts = {
       ...this.counts,
       receivedSpans: this.counts.receivedSpans + received,
       refusedSpans: this.counts.refusedSpans + keys.length - received,
     };
     this.log.push(request);
-    if (this.log.length > this.maxLoggedRequests) this.log.shift();
+    if (this.log.length > maxLoggedRequests) this.log.shift();
     this.wake();
   }
 
@@ -76,6 +88,7 @@ export class Receipts {
 
   clear(): void {
     this.keys.clear();
+    this.outlines.length = 0;
     this.spans.length = 0;
     this.log.length = 0;
     this.counts = NOTHING;
