@@ -1,0 +1,41 @@
+/**
+ * What a tail sampler must know of a local root and cannot see: whether this process would have recorded the local
+ * trace whatever the random numbers had said. The SDK calls `shouldSample` and then, in the same `startSpan`,
+ * `onStart`; so the sampler leaves word in one slot, and the processor takes it if it is about its span.
+ *
+ * Only primitive fields, written in place: this happens at every root.
+ */
+export interface SamplingHandover {
+  /** The trace the last decision about a root, or about a span with a remote parent, was for. `''`: taken. */
+  traceId: string;
+  /** Its remote parent; `''` for a root. */
+  parentSpanId: string;
+  /**
+   * `all`: this process would have recorded every span of the local trace; `localRoot`: its local root, and perhaps no
+   * more; `none`: nothing is certain. (A delegate that drops, or a parent that is not sampled, does not make it less.)
+   */
+  certainty: SamplingCertainty;
+  /** Whether a kept error would be counted differently from what the head decided: false when all are kept anyway. */
+  holds: boolean;
+}
+
+export type SamplingCertainty = 'all' | 'localRoot' | 'none';
+
+// Shared by the ESM and the CommonJS copy of this module: the sampler may be of one, the processor of the other.
+const SLOT = Symbol.for('otel-resilience.sampling-handover');
+const slots = globalThis as { [SLOT]?: SamplingHandover };
+
+slots[SLOT] ??= { traceId: '', parentSpanId: '', certainty: 'none', holds: false };
+
+/** The slot: the sampler writes it at every root and remote parent, the tail reads it at the `onStart` that follows. */
+export const samplingHandover: SamplingHandover = slots[SLOT];
+
+/**
+ * Whether the slot speaks of this local root. Call it once per local root: the word is taken, so that a span that
+ * another sampler decided on does not find it.
+ */
+export function takeHandover(traceId: string, parentSpanId: string): boolean {
+  if (samplingHandover.traceId !== traceId || samplingHandover.parentSpanId !== parentSpanId) return false;
+  samplingHandover.traceId = '';
+  return true;
+}
