@@ -132,7 +132,7 @@ export class World {
 
   /** Of the signal that outlives all exports. */
   private get listeners(): number {
-    const { signal } = Reflect.get(this.processor, 'abortExports') as AbortController;
+    const { signal } = Reflect.get(Reflect.get(this.processor, 'dispatcher'), 'abortExports') as AbortController;
     return getEventListeners(signal, 'abort').length;
   }
 

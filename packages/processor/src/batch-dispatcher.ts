@@ -1,0 +1,172 @@
+import { setMaxListeners } from 'node:events';
+import {
+  type BatchToken,
+  type Clock,
+  ExportError,
+  type ExportOutcome,
+  giveUp,
+  type Instruments,
+  type Ledger,
+  type LimitedLog,
+  type SpanBatchExporter,
+  suppressTracing,
+  totalDropped,
+} from '@otel-resilience/core';
+import { BatchSize } from './batch-size.js';
+import { BatchTimer } from './batch-timer.js';
+import { BatchWait } from './batch-wait.js';
+import { exportChunk } from './export-chunk.js';
+import { ExportSlots } from './export-slots.js';
+import type { FlushTracker } from './flush-tracker.js';
+import type { ProcessorSettings } from './options.js';
+import { ResourceWait } from './resource-wait.js';
+import type { QueuedChunk, SpanQueue } from './span-queue.js';
+
+export interface BatchDispatcherOptions {
+  readonly settings: ProcessorSettings;
+  readonly clock: Clock;
+  readonly exporter: SpanBatchExporter;
+  readonly ledger: Ledger;
+  readonly queue: SpanQueue;
+  readonly tracker: FlushTracker;
+  readonly log: LimitedLog;
+  readonly instruments: Instruments;
+}
+
+// A refused batch means that nobody was asked: the next one would be refused too if it came at once.
+const REFUSAL_PAUSE_MILLIS = 1_000;
+// Filling of the queue from which batches go to an exporter's own place, if it has one, when no slot is free.
+const HIGH_WATER = 0.8;
+
+/**
+ * Takes batches from the queue to the exporter: when they are full or have waited, as many at a time as it bears, and
+ * writes their fate into the ledger. Batch size, wait and concurrency adapt by what becomes of them.
+ */
+export class BatchDispatcher {
+  readonly slots: ExportSlots;
+  readonly batchSize: BatchSize;
+  readonly wait: BatchWait;
+  private readonly options: BatchDispatcherOptions;
+  private readonly timer: BatchTimer;
+  private readonly resources: ResourceWait;
+  private readonly abortExports = new AbortController();
+  private isStopped = false;
+
+  constructor(options: BatchDispatcherOptions) {
+    this.options = options;
+    const { settings, clock, exporter } = options;
+    const { batchSize, wait, adaptive } = settings;
+    this.slots = new ExportSlots(Math.min(settings.maxConcurrentExports, exporter.maxConcurrentExports));
+    this.batchSize = new BatchSize(
+      {
+        ...(adaptive ? batchSize : { initial: batchSize.initial, min: batchSize.initial, max: batchSize.initial }),
+        targetLatencyMillis: settings.targetLatencyMillis,
+        intervalMillis: settings.adaptationIntervalMillis,
+      },
+      clock.now(),
+    );
+    this.wait = new BatchWait({ ...wait, min: adaptive ? wait.min : wait.max, worthwhileSpans: batchSize.min });
+    this.timer = new BatchTimer(clock, () => this.pump());
+    this.resources = new ResourceWait(clock);
+    setMaxListeners(0, this.abortExports.signal); // one listener per open export, of which there may be more than 10
+  }
+
+  /** After a span came to the queue: sends what is full, or arms the timer. Never throws. */
+  moveOn(): void {
+    try {
+      if (this.options.queue.hasSealed && (this.slots.hasFree || this.isOverflowing)) this.pump();
+      else if (!this.timer.isArmed) this.timer.arm(this.wait.currentMillis);
+    } catch (error) {
+      this.options.log.warn('pump', () => `a batch could not be sent: ${error}`);
+    }
+  }
+
+  /** Hands sealed batches to the exporter while slots are free; arms the timer for what stays. */
+  pump(): void {
+    const { queue, clock } = this.options;
+    const now = clock.now();
+    while (this.slots.hasFree && !this.timer.isPaused(now)) {
+      // Not before a slot is free: until then the open batches, one per lane, may as well go on filling.
+      if (this.timer.due) {
+        queue.sealOpen();
+        this.timer.restart();
+      }
+      const chunk = queue.take();
+      if (!chunk) break;
+      this.dispatch(chunk);
+    }
+    // Every slot is taken and the queue is filling up: better in the exporter's spool now than dropped soon.
+    while (this.isOverflowing) {
+      const chunk = queue.take();
+      if (!chunk) break;
+      this.dispatch(chunk, true);
+    }
+    if (queue.spanCount === 0 || this.isStopped) this.timer.stop();
+    else this.timer.arm(this.wait.currentMillis);
+  }
+
+  /** No batch leaves any more, and those under way end now, whether the exporter answers or not. */
+  stop(): void {
+    this.isStopped = true;
+    this.timer.stop();
+    this.abortExports.abort(new ExportError('SHUTDOWN', 'the processor has been shut down'));
+  }
+
+  private get isOverflowing(): boolean {
+    const { queue, exporter, settings } = this.options;
+    if (!exporter.takesOverflow) return false;
+    const { spanCount, maxBytes } = queue;
+    const { bounds } = settings;
+    if (spanCount >= bounds.maxSpans * HIGH_WATER) return true;
+    const highWaterBytes = bounds.maxBytes * HIGH_WATER;
+    return maxBytes >= highWaterBytes && queue.bytes >= highWaterBytes;
+  }
+
+  private dispatch(chunk: QueuedChunk, overflow = false): void {
+    const { exporter, clock, ledger, instruments, settings } = this.options;
+    instruments.refresh();
+    const startedAt = clock.now();
+    this.wait.observe(chunk.spanCount, startedAt);
+    const token = ledger.dispatch(chunk.spanCount);
+    // Whoever ended the last span of this batch has nothing to do with what happens to it.
+    suppressTracing(() =>
+      exportChunk(chunk, {
+        exporter,
+        slots: this.slots,
+        overflow,
+        resources: this.resources,
+        clock,
+        timeoutMillis: settings.exportTimeoutMillis,
+        signal: this.abortExports.signal,
+        onOutcome: (outcome) => this.settle(chunk, token, outcome, startedAt),
+        onLateOutcome: (late) => {
+          token.settle(late);
+          this.pump();
+        },
+      }),
+    );
+  }
+
+  private settle(chunk: QueuedChunk, token: BatchToken, outcome: ExportOutcome, startedAt: number): void {
+    const { settings, clock, queue, tracker, log, instruments } = this.options;
+    const now = clock.now();
+    const { failure, error } = outcome;
+    token.settle(isTimeout(error) ? giveUp(outcome, 'export_timeout') : outcome);
+    if (settings.adaptive && (failure === 'retryable' || failure === 'throttled')) this.slots.shrink();
+    if (outcome.stored === 0 && failure !== 'refused') {
+      this.batchSize.observe({ durationMillis: now - startedAt, full: chunk.full, backlog: queue.hasSealed }, now);
+    }
+    queue.chunkSize = this.batchSize.current;
+    instruments.recordDuration((now - startedAt) / 1000, error && { 'error.type': failure });
+    const lost = (outcome.remaining?.spanCount ?? 0) + outcome.rejected + totalDropped(outcome.dropped);
+    if (lost > 0) log.warn('export_failed', () => `${lost} spans were not exported: ${error?.message ?? 'rejected'}`);
+    if (failure === 'refused') this.timer.pause(REFUSAL_PAUSE_MILLIS);
+    if (lost > 0) tracker.lost(chunk.generation, lost, error);
+    tracker.closed(chunk.generation);
+    this.pump();
+  }
+}
+
+// By its code, not its class: there may be two copies of core in a process.
+const isTimeout = (error: Error | undefined): boolean =>
+  (error as { code?: unknown } | undefined)?.code === 'DEADLINE_EXCEEDED';

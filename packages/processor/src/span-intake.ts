@@ -1,0 +1,113 @@
+import type { DropReason, HeldSpans, Ledger, LimitedLog, ReadableSpan } from '@otel-resilience/core';
+import { admit, type DropPolicy, type QueueBounds } from './drop-policies.js';
+import type { SpanQueue } from './span-queue.js';
+
+export interface SpanIntakeOptions {
+  readonly ledger: Ledger;
+  readonly queue: SpanQueue;
+  readonly dropPolicy: DropPolicy;
+  readonly bounds: QueueBounds;
+  readonly log: LimitedLog;
+  /** Called after every span that came to the queue: it is counted by now, so this must not throw. */
+  readonly onTaken: () => void;
+  /** Called when spans had to go because the queue was full. */
+  readonly onOverflow: () => void;
+}
+
+const SAMPLED = 1;
+
+/**
+ * The door to the queue. Every span that ends, and every one that was held and is let go, comes through here, and is
+ * then in exactly one state of the ledger. No method throws: a span that cannot be read is counted as dropped.
+ */
+export class SpanIntake implements HeldSpans {
+  private readonly options: SpanIntakeOptions;
+  private readonly ending: Origin;
+  private readonly released: Origin;
+  private isOpen = true;
+
+  constructor(options: SpanIntakeOptions) {
+    this.options = options;
+    this.ending = fromEnding(options.ledger);
+    this.released = fromHeld(options.ledger);
+  }
+
+  /** A span has ended. */
+  end(span: ReadableSpan): void {
+    this.take(span, this.ending);
+  }
+
+  hold(): void {
+    this.options.ledger.endHeld();
+  }
+
+  discard(spans: number): void {
+    this.options.ledger.releaseUnsampled(spans);
+  }
+
+  release(span: ReadableSpan): void {
+    this.take(span, this.released);
+  }
+
+  /** From here on every sampled span is dropped, for the shutdown. */
+  close(): void {
+    this.isOpen = false;
+  }
+
+  private take(span: ReadableSpan, origin: Origin): void {
+    const { log, onTaken } = this.options;
+    try {
+      if ((span.spanContext().traceFlags & SAMPLED) === 0) {
+        origin.unsampled();
+        return;
+      }
+      if (!this.isOpen) {
+        origin.dropped('shutdown');
+        return;
+      }
+      this.enqueue(span, origin);
+    } catch (error) {
+      origin.dropped('unreadable');
+      log.warn('unreadable', () => `a span could not be read: ${error}`);
+      return;
+    }
+    onTaken();
+  }
+
+  private enqueue(span: ReadableSpan, origin: Origin): void {
+    const { queue, ledger, dropPolicy, bounds } = this.options;
+    const { admitted, evicted } = admit(queue, dropPolicy, bounds, span);
+    if (admitted) origin.queued();
+    else origin.dropped('queue_full');
+    if (evicted > 0) ledger.dropQueued(evicted, 'queue_full');
+    if (evicted > 0 || !admitted) this.overflowed();
+  }
+
+  private overflowed(): void {
+    const { queue, log, onOverflow } = this.options;
+    log.warn('queue_full', () => `the queue is full (${queue.spanCount} spans, ${queue.bytes} bytes): dropping spans`);
+    onOverflow();
+  }
+}
+
+/** The ledger's transitions for a span, which depend on the state it comes from. */
+interface Origin {
+  unsampled(): void;
+  queued(): void;
+  dropped(reason: DropReason): void;
+}
+
+const fromEnding = (ledger: Ledger): Origin => ({
+  unsampled: () => ledger.endUnsampled(),
+  queued: () => ledger.endQueued(),
+  dropped: (reason) => ledger.endDropped(reason),
+});
+
+const fromHeld = (ledger: Ledger): Origin => ({
+  unsampled: () => ledger.releaseUnsampled(1),
+  queued: () => ledger.releaseQueued(1),
+  dropped: (reason) => {
+    ledger.releaseQueued(1);
+    ledger.dropQueued(1, reason);
+  },
+});
