@@ -58,4 +58,15 @@ describe('PipelineSignals', () => {
     signals.changed();
     expect(told).toBe(1);
   });
+
+  it('lets a listener that throws hurt neither the layer that speaks nor the other listeners', () => {
+    const signals = new PipelineSignals();
+    let told = 0;
+    signals.onChange(() => {
+      throw new Error('no');
+    });
+    signals.onChange(() => told++);
+    expect(() => signals.changed()).not.toThrow();
+    expect(told).toBe(1);
+  });
 });

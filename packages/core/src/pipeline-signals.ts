@@ -1,3 +1,5 @@
+import { LimitedLog } from './limited-log.js';
+
 /** The gauges that layers publish and that triggers, `status()` and metrics read. */
 export interface PipelineGauges {
   /** Filling of the processor's queue, 0 to 1: the higher of spans and bytes. */
@@ -29,6 +31,7 @@ export type PipelineGauge = keyof PipelineGauges;
 export class PipelineSignals {
   private readonly sources = new Map<PipelineGauge, Set<() => number>>();
   private readonly listeners = new Set<() => void>();
+  private readonly log = new LimitedLog('PipelineSignals');
 
   /** Returns the function that takes the gauge away again. */
   publish(gauge: PipelineGauge, read: () => number): () => void {
@@ -39,13 +42,19 @@ export class PipelineSignals {
 
   /**
    * For layers: a gauge may have moved a good deal. Called when a batch was sealed, stored or settled, not per span;
-   * costs next to nothing while nobody listens.
+   * costs next to nothing while nobody listens. Never throws: a layer calls this in the middle of an export.
    */
   changed(): void {
-    for (const listener of this.listeners) listener();
+    for (const listener of this.listeners) {
+      try {
+        listener();
+      } catch (thrown) {
+        this.log.warn('listener', () => `a listener threw: ${thrown}`);
+      }
+    }
   }
 
-  /** `listener` must be quick and must not throw. Returns the function that takes it away again. */
+  /** `listener` must be quick. Returns the function that takes it away again. */
   onChange(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
