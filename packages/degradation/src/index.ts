@@ -1,1 +1,11 @@
-export {};
+export type { DegradationControllerOptions } from './controller-options.js';
+export type { ControllerStatus } from './controller-status.js';
+export { DegradationController } from './degradation-controller.js';
+export type { DegradationEventName, DegradationEvents, TriggerFailureEvent } from './events.js';
+export { DEFAULT_FEATURES } from './feature-gates.js';
+export type { ForcedLevelStatus, ForceOptions } from './forced-level.js';
+export type { DegradationTransition, TransitionCause, TransitionReason } from './transition.js';
+export type { RaisedLevel, Trigger, TriggerThresholds } from './trigger.js';
+export type { TriggerOptions } from './trigger-options.js';
+export type { TriggerStatus } from './trigger-watch.js';
+export * from './triggers/pipeline/index.js';

@@ -1,4 +1,4 @@
-import type { Clock, DegradationLevel } from '@otel-resilience/core';
+import type { Clock, DegradationLevel, PipelineSignals } from '@otel-resilience/core';
 
 /** The levels a trigger can ask for. */
 export type RaisedLevel = Exclude<DegradationLevel, 'normal'>;
@@ -30,8 +30,10 @@ export interface Trigger {
   readonly referenceRecoveryThreshold?: number;
   /** How long the trigger must have asked without a break, as seen by evaluations, before it counts. Default 0. */
   readonly holdForMillis?: number;
-  /** Read as soon as `PipelineSignals` say that something moved, not only at evaluations. Default false. */
+  /** Read as soon as signals say that something moved, not only at evaluations. Default false. */
   readonly immediate?: boolean;
+  /** The signals that an immediate trigger reads, so that the controller hears of their changes. */
+  readonly signals?: Pick<PipelineSignals, 'onChange'>;
   /**
    * The value now; `undefined` when there is nothing to say, which is calm. Called on the main thread at each
    * evaluation, so it must be cheap: what has to be sampled is sampled beside, between `start` and `stop`. Throwing,

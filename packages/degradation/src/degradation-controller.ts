@@ -1,0 +1,318 @@
+import {
+  type Clock,
+  ConfigurationError,
+  DEGRADATION_LEVELS,
+  type DegradationLevel,
+  type DegradationStrategy,
+  type Instruments,
+  type LevelSource,
+  LimitedLog,
+  rankOf,
+  suppressTracing,
+} from '@otel-resilience/core';
+import { ChangeLimiter } from './change-limiter.js';
+import { controllerInstruments } from './controller-instruments.js';
+import {
+  type ControllerSettings,
+  type DegradationControllerOptions,
+  readControllerOptions,
+} from './controller-options.js';
+import type { ControllerStatus } from './controller-status.js';
+import { EvaluationRound } from './evaluation-round.js';
+import { EvaluationTimer } from './evaluation-timer.js';
+import { type DegradationEventName, type DegradationEvents, Listeners } from './events.js';
+import { FeatureGates } from './feature-gates.js';
+import { ForcedLevel, type ForceOptions, readForce } from './forced-level.js';
+import { guardedCall } from './guarded-call.js';
+import { isThenable } from './is-thenable.js';
+import { LevelMachine } from './level-machine.js';
+import {
+  type DegradationTransition,
+  type TransitionCause,
+  TransitionHistory,
+  type TransitionReason,
+} from './transition.js';
+import { TriggerWatch } from './trigger-watch.js';
+
+const OWNER = 'DegradationController';
+
+/**
+ * Watches the host, the process and the pipeline, and says at which level of degradation the application is.
+ *
+ *     normal ⇄ light ⇄ moderate ⇄ heavy ⇄ emergency
+ *
+ * Every `evaluationIntervalMillis` it reads all triggers. The level rises at once to the highest that any of them asks
+ * for; it goes down one level per `recoveryIntervalMillis`, and only while every trigger is below its recovery
+ * threshold. A trigger that fails keeps what it said before. Immediate triggers are also read when signals change.
+ */
+export class DegradationController implements LevelSource {
+  private readonly settings: ControllerSettings;
+  private readonly clock: Clock;
+  private readonly log: LimitedLog;
+  private readonly machine: LevelMachine;
+  private readonly watches: readonly TriggerWatch[];
+  private readonly immediate: readonly TriggerWatch[];
+  private readonly round: EvaluationRound;
+  private readonly timer: EvaluationTimer;
+  private readonly changes: ChangeLimiter;
+  private readonly forced: ForcedLevel;
+  private readonly features: FeatureGates;
+  private readonly listeners: Listeners;
+  private readonly transitions = new TransitionHistory();
+  private readonly activeFrom: Readonly<Record<DegradationStrategy, number>>;
+  private levelInForce: DegradationLevel = 'normal';
+  private rankInForce = 0;
+  private reason: TransitionReason | undefined;
+  private running: { readonly instruments: Instruments; readonly unsubscribe: ReadonlyArray<() => void> } | undefined;
+
+  /** Throws a `ConfigurationError` for a wrong option. Starts nothing. */
+  constructor(options: DegradationControllerOptions) {
+    this.settings = readControllerOptions(OWNER, options);
+    const { clock, triggers, features, strategies } = this.settings;
+    this.clock = clock;
+    this.log = new LimitedLog(OWNER, { clock });
+    this.listeners = new Listeners(OWNER, this.log);
+    this.machine = new LevelMachine(this.settings.recoveryIntervalMillis);
+    this.watches = triggers.map((trigger) => new TriggerWatch(trigger, clock, (watch) => this.failed(watch)));
+    this.immediate = this.watches.filter(({ watched }) => watched.immediate);
+    this.round = new EvaluationRound(clock, this.settings.triggerTimeoutMillis);
+    this.timer = new EvaluationTimer(clock, this.settings.evaluationIntervalMillis, () => this.evaluate());
+    this.changes = new ChangeLimiter(clock, () => this.lookAtImmediate());
+    this.forced = new ForcedLevel(clock);
+    this.features = new FeatureGates(features, this.log);
+    this.activeFrom = ranksOf(strategies);
+  }
+
+  /** The level in force: the forced one, else `normal` with `monitorOnly`, else the automatic one. */
+  get level(): DegradationLevel {
+    return this.levelInForce;
+  }
+
+  /** Whether a strategy is in force at the present level. */
+  isActive(strategy: DegradationStrategy): boolean {
+    return this.rankInForce >= this.activeFrom[strategy];
+  }
+
+  /** Begins to watch; the first evaluation is one interval from now. Does nothing when it runs or is not enabled. */
+  start(): void {
+    if (this.running || !this.settings.enabled) return;
+    const { metrics, signals } = this.settings;
+    const instruments = controllerInstruments(this.observed(), metrics);
+    const unsubscribe: Array<() => void> = [];
+    this.running = { instruments, unsubscribe };
+    // Whoever has started the first span has nothing to do with what the triggers do.
+    suppressTracing(() => {
+      instruments.refresh();
+      for (const watch of this.watches) this.call(watch, 'start', () => watch.watched.trigger.start?.(this.clock));
+      if (this.immediate.length > 0) {
+        for (const source of signals) unsubscribe.push(source.onChange(this.changes.changed));
+      }
+      this.timer.start();
+    });
+  }
+
+  /** Watches no longer and leaves no timer: a force ends, and the level is `normal`. It may be started again. */
+  stop(): void {
+    const { running } = this;
+    this.running = undefined;
+    for (const undo of running?.unsubscribe ?? []) undo();
+    this.timer.stop();
+    this.changes.stop();
+    this.round.cancel();
+    this.forced.clear();
+    if (running) for (const watch of this.watches) this.call(watch, 'stop', () => watch.watched.trigger.stop?.());
+    for (const watch of this.watches) watch.reset();
+    const from = this.machine.level;
+    this.machine.reset();
+    this.reason = undefined;
+    this.follow('stop', from === 'normal' ? undefined : from);
+    running?.instruments.shutdown();
+  }
+
+  /**
+   * Sets the level by hand until `release()` or the end of `ttlMillis`; the automatic level goes on moving underneath.
+   * Throws a `ConfigurationError` for an unknown level or a wrong `ttlMillis`. Does nothing when not enabled.
+   */
+  force(level: DegradationLevel, options: ForceOptions = {}): void {
+    const read = readForce(`${OWNER}.force`, level, options);
+    if (!this.settings.enabled) {
+      this.log.warn('disabled', () => `not enabled: the level ${level} was not forced`);
+      return;
+    }
+    this.forced.set(level, read, () => this.follow('expiry'));
+    this.follow('force');
+  }
+
+  /** Ends a force: the level is the automatic one again, at once. */
+  release(): void {
+    this.forced.clear();
+    this.follow('release');
+  }
+
+  /** The last 1,000 transitions, oldest first. */
+  history(): readonly DegradationTransition[] {
+    return this.transitions.list();
+  }
+
+  /**
+   * Whether the application should offer a feature at the present level. Allocates nothing. A feature that nobody has
+   * declared is not available, and that is logged.
+   */
+  isFeatureAvailable(feature: string): boolean {
+    return this.features.isAvailable(feature, this.rankInForce);
+  }
+
+  /** Calls `fn` and returns what it returns if the feature is available; otherwise returns `undefined`. */
+  runIfAvailable<T>(feature: string, fn: () => T): T | undefined {
+    assertFunction(`${OWNER}.runIfAvailable.fn`, fn);
+    return this.isFeatureAvailable(feature) ? fn() : undefined;
+  }
+
+  /**
+   * Calls `primary`, or what stands in for it: from `heavy` on `fallback` alone; at `moderate` `primary`, and
+   * `fallback` with the error when it fails; below, `primary` with its errors. The level is that at the call. Both
+   * return a value or both a promise. How `primary` ended is told to the triggers (see `ErrorRateTrigger`).
+   */
+  guard<T>(primary: () => T, fallback: (error?: unknown) => T): T {
+    assertFunction(`${OWNER}.guard.primary`, primary);
+    assertFunction(`${OWNER}.guard.fallback`, fallback);
+    return guardedCall(this.rankInForce, primary, fallback, (ok) => {
+      for (const watch of this.watches) {
+        this.call(watch, 'recordOutcome', () => watch.watched.trigger.recordOutcome?.(ok));
+      }
+    });
+  }
+
+  /**
+   * Calls `listener` after every transition, or every time a trigger could not be read. Returns the function that takes
+   * the listener away. What a listener throws is logged. Throws a `ConfigurationError` for another event or no function.
+   */
+  on<N extends DegradationEventName>(event: N, listener: (event: DegradationEvents[N]) => unknown): () => void {
+    return this.listeners.add(event, listener);
+  }
+
+  status(): ControllerStatus {
+    const { enabled, monitorOnly } = this.settings;
+    const strategies = Object.keys(this.activeFrom) as DegradationStrategy[];
+    return {
+      enabled,
+      running: this.running !== undefined,
+      level: this.levelInForce,
+      automaticLevel: this.machine.level,
+      ...(this.forced.status && { forced: this.forced.status }),
+      monitorOnly,
+      ...(this.reason && { reason: this.reason }),
+      triggers: this.watches.map((watch) => watch.status()),
+      strategies: strategies.filter((strategy) => this.isActive(strategy)),
+      features: this.features.at(this.rankInForce),
+    };
+  }
+
+  private evaluate(): void {
+    this.running?.instruments.refresh();
+    this.round.run(this.watches, () => {
+      const asked = Math.max(0, ...this.watches.map(({ counts }) => counts));
+      const calm = this.watches.every((watch) => watch.calm);
+      const from = this.machine.level;
+      const now = this.clock.now();
+      const moved = this.machine.decide(now, { asked, calm });
+      this.explain();
+      if (moved) this.follow(moved === 'raised' ? 'trigger' : 'recovery', from);
+      if (this.running) this.timer.arm(this.machine.recoveryDueAt(this.clock.now()));
+    });
+  }
+
+  /** A signal has changed: what that may have moved is read at once, and can only raise the level. */
+  private lookAtImmediate(): void {
+    suppressTracing(() => {
+      for (const watch of this.immediate) {
+        // One that fails is left to the evaluations, else it would be counted and logged with every batch.
+        if (watch.failing === undefined) watch.read()?.then(() => this.raise());
+      }
+      this.raise();
+    });
+  }
+
+  private raise(): void {
+    if (!this.running) return;
+    const asked = Math.max(0, ...this.immediate.map(({ counts }) => counts));
+    const from = this.machine.level;
+    const now = this.clock.now();
+    if (!this.machine.raise(now, asked)) return;
+    this.changes.raised();
+    this.explain();
+    this.follow('trigger', from);
+    if (this.running && !this.round.isOpen) this.timer.arm(this.machine.recoveryDueAt(now));
+  }
+
+  /** Keeps what asks for the most; when nothing asks any longer, what did last, until the level is normal. */
+  private explain(): void {
+    let most: TriggerWatch | undefined;
+    for (const watch of this.watches) if (watch.counts > (most?.counts ?? 0)) most = watch;
+    if (most) this.reason = { trigger: most.name, value: most.value!, threshold: most.threshold! };
+    else if (this.machine.rank === 0) this.reason = undefined;
+  }
+
+  /** Brings the level in force up to date, and records what has moved: it, or only the automatic one underneath. */
+  private follow(cause: TransitionCause, automaticFrom?: DegradationLevel): void {
+    const from = this.levelInForce;
+    const automatic = this.settings.monitorOnly ? 'normal' : this.machine.level;
+    const to = this.forced.status?.level ?? automatic;
+    this.levelInForce = to;
+    this.rankInForce = rankOf(to);
+    if (from !== to) this.record(cause, from, to, true);
+    else if (automaticFrom) this.record(cause, automaticFrom, this.machine.level, false);
+  }
+
+  private record(cause: TransitionCause, from: DegradationLevel, to: DegradationLevel, inForce: boolean): void {
+    const time = this.clock.wallTime();
+    const reason = cause === 'trigger' ? this.reason : undefined;
+    const transition = Object.freeze({ time, from, to, cause, ...reason, inForce });
+    this.transitions.add(transition);
+    this.listeners.emit('transition', transition);
+  }
+
+  private failed({ name, failing = '', failures }: TriggerWatch): void {
+    this.log.warn('trigger', () => `the trigger ${name} could not be read: ${failing}`);
+    this.listeners.emit('triggerFailure', Object.freeze({ trigger: name, error: failing, failures }));
+  }
+
+  /** A trigger is somebody else's code. */
+  private call(watch: TriggerWatch, method: string, run: () => unknown): void {
+    const warn = (thrown: unknown) =>
+      this.log.warn(method, () => `${method} of the trigger ${watch.name} failed: ${thrown}`);
+    try {
+      const returned = run();
+      if (isThenable(returned)) returned.then(undefined, warn);
+    } catch (thrown) {
+      warn(thrown);
+    }
+  }
+
+  private observed(): Parameters<typeof controllerInstruments>[0] {
+    const rank = () => this.rankInForce;
+    const automaticRank = () => this.machine.rank;
+    return {
+      get rank() {
+        return rank();
+      },
+      get automaticRank() {
+        return automaticRank();
+      },
+      watches: this.watches,
+      transitions: this.transitions.counts,
+    };
+  }
+}
+
+function ranksOf(strategies: ControllerSettings['strategies']): Readonly<Record<DegradationStrategy, number>> {
+  const ranks = Object.entries(strategies).map(([strategy, level]) => [
+    strategy,
+    level === 'off' ? DEGRADATION_LEVELS.length : rankOf(level),
+  ]);
+  return Object.freeze(Object.fromEntries(ranks));
+}
+
+function assertFunction(path: string, value: unknown): void {
+  if (typeof value !== 'function') throw new ConfigurationError(path, 'a function', value);
+}
