@@ -133,6 +133,7 @@ export const aClock: OptionReader<Clock> = having('a Clock', ['now', 'wallTime',
 export const pipelineSignals: OptionReader<PipelineSignals> = having('PipelineSignals', [
   'publish',
   'read',
+  'changed',
   'onChange',
 ]);
 

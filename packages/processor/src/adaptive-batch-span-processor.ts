@@ -8,6 +8,7 @@ import {
   type Instruments,
   Ledger,
   LimitedLog,
+  type PipelineGauge,
   type ReadableSpan,
   type SpanBatchExporter,
   type SpanProcessor,
@@ -33,7 +34,7 @@ import { SpanQueue } from './span-queue.js';
  *     onEnd, or a held span let go ─ SpanIntake ─ SpanQueue ─ BatchDispatcher ─ exporter
  *
  * The queue is bounded in spans and in bytes; batches leave when they are full or have waited; batch size, wait and
- * concurrency adapt (see `BatchSize`, `BatchWait`, `ExportSlots` for the rules). `forceFlush` waits for exports in
+ * concurrency adapt (see `BatchSize`, `BatchWait`, `ExportSlots` and `BatchScale` for the rules). `forceFlush` waits for exports in
  * flight and rejects at its deadline, `shutdown` always reaches the exporter and resolves at its own.
  */
 export class AdaptiveBatchSpanProcessor implements SpanProcessor {
@@ -77,8 +78,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
       dropPolicy,
       bounds,
       log,
-      onTaken: () => dispatcher.moveOn(),
-      onOverflow: () => {},
+      onTaken: (overflowed) => dispatcher.moveOn(overflowed),
     });
     this[HELD_SPANS] = this.intake;
     this.unpublish = this.publish();
@@ -92,14 +92,10 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   }
 
   stats(): ProcessorStats {
-    const { slots, batchSize, wait } = this.dispatcher;
     return {
       ledger: this.ledger.snapshot(),
       queue: { spans: this.queue.spanCount, bytes: this.queue.bytes, ...this.settings.bounds },
-      batchSize: this.queue.chunkSize,
-      batchWaitMillis: wait.currentMillis,
-      exports: { open: slots.open, limit: slots.limit, max: slots.max },
-      latencyP95Millis: batchSize.latencyP95Millis,
+      ...this.dispatcher.stats(),
     };
   }
 
@@ -164,12 +160,18 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   }
 
   private publish(): Array<() => void> {
-    const { signals } = this.settings;
-    return [
-      signals?.publish('queueSize', () => this.queue.spanCount),
-      signals?.publish('queueUtilization', () => this.utilization),
-      signals?.publish('exportLatencyP95Millis', () => this.dispatcher.batchSize.latencyP95Millis ?? Number.NaN),
-    ].filter((undo) => undo !== undefined);
+    const { dispatcher, settings } = this;
+    const gauges: Partial<Record<PipelineGauge, () => number>> = {
+      queueSize: () => this.queue.spanCount,
+      queueUtilization: () => this.utilization,
+      exportErrorRate: () => dispatcher.exportRates().errorRate,
+      exportTimeoutRate: () => dispatcher.exportRates().timeoutRate,
+      exportLatencyP95Millis: () => dispatcher.latencyP95Millis,
+      throttledExports: () => dispatcher.throttledExports,
+    };
+    if (!settings.signals) return [];
+    const { signals } = settings;
+    return Object.entries(gauges).map(([gauge, read]) => signals.publish(gauge as PipelineGauge, read));
   }
 
   private get utilization(): number {

@@ -12,13 +12,14 @@ import {
   suppressTracing,
   totalDropped,
 } from '@otel-resilience/core';
-import { BatchSize } from './batch-size.js';
+import { BatchShape } from './batch-shape.js';
 import { BatchTimer } from './batch-timer.js';
-import { BatchWait } from './batch-wait.js';
 import { exportChunk } from './export-chunk.js';
 import { ExportSlots } from './export-slots.js';
+import { type ExportRates, ExportWindow } from './export-window.js';
 import type { FlushTracker } from './flush-tracker.js';
 import type { ProcessorSettings } from './options.js';
+import type { ProcessorStats } from './processor-stats.js';
 import { ResourceWait } from './resource-wait.js';
 import type { QueuedChunk, SpanQueue } from './span-queue.js';
 
@@ -43,41 +44,72 @@ const HIGH_WATER = 0.8;
  * writes their fate into the ledger. Batch size, wait and concurrency adapt by what becomes of them.
  */
 export class BatchDispatcher {
-  readonly slots: ExportSlots;
-  readonly batchSize: BatchSize;
-  readonly wait: BatchWait;
   private readonly options: BatchDispatcherOptions;
+  private readonly slots: ExportSlots;
+  private readonly shape: BatchShape;
+  private readonly window: ExportWindow;
   private readonly timer: BatchTimer;
   private readonly resources: ResourceWait;
   private readonly abortExports = new AbortController();
+  private seenSeals = 0;
+  private saidOverflow = false;
+  private throttled = 0;
   private isStopped = false;
 
   constructor(options: BatchDispatcherOptions) {
     this.options = options;
-    const { settings, clock, exporter } = options;
-    const { batchSize, wait, adaptive } = settings;
+    const { settings, clock, exporter, log } = options;
     this.slots = new ExportSlots(Math.min(settings.maxConcurrentExports, exporter.maxConcurrentExports));
-    this.batchSize = new BatchSize(
-      {
-        ...(adaptive ? batchSize : { initial: batchSize.initial, min: batchSize.initial, max: batchSize.initial }),
-        targetLatencyMillis: settings.targetLatencyMillis,
-        intervalMillis: settings.adaptationIntervalMillis,
-      },
-      clock.now(),
-    );
-    this.wait = new BatchWait({ ...wait, min: adaptive ? wait.min : wait.max, worthwhileSpans: batchSize.min });
+    this.shape = new BatchShape(settings, clock.now(), log);
+    this.window = new ExportWindow(clock.now());
     this.timer = new BatchTimer(clock, () => this.pump());
     this.resources = new ResourceWait(clock);
     setMaxListeners(0, this.abortExports.signal); // one listener per open export, of which there may be more than 10
   }
 
-  /** After a span came to the queue: sends what is full, or arms the timer. Never throws. */
-  moveOn(): void {
+  stats(): Omit<ProcessorStats, 'ledger' | 'queue'> {
+    const { slots, shape } = this;
+    const { count, errorRate, timeoutRate } = this.exportRates();
+    return {
+      batchSize: shape.size,
+      batchWaitMillis: shape.waitMillis,
+      degradation: shape.degradation,
+      exports: { open: slots.open, limit: slots.limit, max: slots.max },
+      recentExports: {
+        count,
+        errorRate: orUndefined(errorRate),
+        timeoutRate: orUndefined(timeoutRate),
+        latencyP95Millis: orUndefined(this.latencyP95Millis),
+      },
+    };
+  }
+
+  /** Of the last 60 s. */
+  exportRates(): ExportRates {
+    return this.window.rates(this.options.clock.now());
+  }
+
+  /** Of the last 60 s. */
+  get latencyP95Millis(): number {
+    return this.window.latencyP95Millis(this.options.clock.now());
+  }
+
+  /** Exports that ended with a throttle so far. */
+  get throttledExports(): number {
+    return this.throttled;
+  }
+
+  /** After a span came to the queue, or had to go: sends what is full, or arms the timer. Never throws. */
+  moveOn(overflowed: boolean): void {
+    const { queue, log } = this.options;
     try {
-      if (this.options.queue.hasSealed && (this.slots.hasFree || this.isOverflowing)) this.pump();
-      else if (!this.timer.isArmed) this.timer.arm(this.wait.currentMillis);
+      this.shape.start();
+      queue.chunkSize = this.shape.size;
+      this.announceFilling(overflowed);
+      if (queue.hasSealed && (this.slots.hasFree || this.isOverflowing)) this.pump();
+      else if (!this.timer.isArmed) this.timer.arm(this.shape.waitMillis);
     } catch (error) {
-      this.options.log.warn('pump', () => `a batch could not be sent: ${error}`);
+      log.warn('pump', () => `a batch could not be sent: ${error}`);
     }
   }
 
@@ -102,7 +134,7 @@ export class BatchDispatcher {
       this.dispatch(chunk, true);
     }
     if (queue.spanCount === 0 || this.isStopped) this.timer.stop();
-    else this.timer.arm(this.wait.currentMillis);
+    else this.timer.arm(this.shape.waitMillis);
   }
 
   /** No batch leaves any more, and those under way end now, whether the exporter answers or not. */
@@ -110,6 +142,25 @@ export class BatchDispatcher {
     this.isStopped = true;
     this.timer.stop();
     this.abortExports.abort(new ExportError('SHUTDOWN', 'the processor has been shut down'));
+  }
+
+  /**
+   * A batch has been sealed that no slot is free for, or spans have been dropped. The latter is said once: until an
+   * export has ended, the queue stays full.
+   */
+  private announceFilling(overflowed: boolean): void {
+    const { sealCount } = this.options.queue;
+    const isSealed = sealCount !== this.seenSeals;
+    if (!isSealed && !overflowed) return;
+    this.seenSeals = sealCount;
+    if ((isSealed && !this.slots.hasFree) || (overflowed && !this.saidOverflow)) this.announce();
+    this.saidOverflow ||= overflowed;
+  }
+
+  /** A gauge has moved a good deal. Whoever ended the present span has nothing to do with what follows. */
+  private announce(): void {
+    const { signals } = this.options.settings;
+    if (signals) suppressTracing(() => signals.changed());
   }
 
   private get isOverflowing(): boolean {
@@ -126,7 +177,7 @@ export class BatchDispatcher {
     const { exporter, clock, ledger, instruments, settings } = this.options;
     instruments.refresh();
     const startedAt = clock.now();
-    this.wait.observe(chunk.spanCount, startedAt);
+    this.shape.left(chunk.spanCount, startedAt);
     const token = ledger.dispatch(chunk.spanCount);
     // Whoever ended the last span of this batch has nothing to do with what happens to it.
     suppressTracing(() =>
@@ -150,23 +201,30 @@ export class BatchDispatcher {
   private settle(chunk: QueuedChunk, token: BatchToken, outcome: ExportOutcome, startedAt: number): void {
     const { settings, clock, queue, tracker, log, instruments } = this.options;
     const now = clock.now();
+    const durationMillis = Math.max(0, now - startedAt);
     const { failure, error } = outcome;
     token.settle(isTimeout(error) ? giveUp(outcome, 'export_timeout') : outcome);
     if (settings.adaptive && (failure === 'retryable' || failure === 'throttled')) this.slots.shrink();
     if (outcome.stored === 0 && failure !== 'refused') {
-      this.batchSize.observe({ durationMillis: now - startedAt, full: chunk.full, backlog: queue.hasSealed }, now);
+      this.shape.exported({ durationMillis, full: chunk.full, backlog: queue.hasSealed }, now);
     }
-    queue.chunkSize = this.batchSize.current;
-    instruments.recordDuration((now - startedAt) / 1000, error && { 'error.type': failure });
+    this.window.observe(outcome, chunk.spanCount, durationMillis, now);
+    if (failure === 'throttled') this.throttled++;
+    queue.chunkSize = this.shape.size;
+    instruments.recordDuration(durationMillis / 1000, error && { 'error.type': failure });
     const lost = (outcome.remaining?.spanCount ?? 0) + outcome.rejected + totalDropped(outcome.dropped);
     if (lost > 0) log.warn('export_failed', () => `${lost} spans were not exported: ${error?.message ?? 'rejected'}`);
     if (failure === 'refused') this.timer.pause(REFUSAL_PAUSE_MILLIS);
     if (lost > 0) tracker.lost(chunk.generation, lost, error);
     tracker.closed(chunk.generation);
+    this.saidOverflow = false;
     this.pump();
+    this.announce();
   }
 }
 
 // By its code, not its class: there may be two copies of core in a process.
 const isTimeout = (error: Error | undefined): boolean =>
   (error as { code?: unknown } | undefined)?.code === 'DEADLINE_EXCEEDED';
+
+const orUndefined = (value: number): number | undefined => (Number.isNaN(value) ? undefined : value);

@@ -1,3 +1,5 @@
+import { Durations, percentile95 } from './durations.js';
+
 export interface BatchSizeOptions {
   readonly initial: number;
   readonly min: number;
@@ -34,12 +36,10 @@ const MAX_SAMPLES = 512;
 export class BatchSize {
   private readonly options: BatchSizeOptions;
   private exact: number;
-  private readonly durations: number[] = [];
-  private observed = 0;
+  private readonly durations = new Durations(MAX_SAMPLES);
   private leftFull = false;
   private backlog = false;
   private intervalEnd: number;
-  private lastP95: number | undefined;
 
   constructor(options: BatchSizeOptions, now: number) {
     this.options = options;
@@ -51,14 +51,9 @@ export class BatchSize {
     return Math.round(this.exact);
   }
 
-  /** The p95 of the last whole interval that saw an export, in milliseconds. */
-  get latencyP95Millis(): number | undefined {
-    return this.lastP95;
-  }
-
   /** Called with every export that says something about the receiver. */
   observe({ durationMillis, full, backlog }: ExportObservation, now: number): void {
-    this.durations[this.observed++ % MAX_SAMPLES] = durationMillis;
+    this.durations.add(durationMillis);
     this.leftFull ||= full;
     this.backlog ||= backlog;
     if (now >= this.intervalEnd) this.adapt(now);
@@ -66,19 +61,12 @@ export class BatchSize {
 
   private adapt(now: number): void {
     const { min, max, targetLatencyMillis, intervalMillis } = this.options;
-    this.lastP95 = percentile95(this.durations);
-    if (this.lastP95 > targetLatencyMillis) {
+    if (percentile95(this.durations.all) > targetLatencyMillis) {
       if (!this.backlog) this.exact = Math.max(min, this.exact * SHRINK);
     } else if (this.leftFull) this.exact = Math.min(max, this.exact * GROW);
-    this.durations.length = 0;
-    this.observed = 0;
+    this.durations.clear();
     this.leftFull = false;
     this.backlog = false;
     this.intervalEnd = now + intervalMillis;
   }
-}
-
-function percentile95(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.ceil(sorted.length * 0.95) - 1] ?? 0;
 }

@@ -1,4 +1,5 @@
 import {
+  ALWAYS_NORMAL,
   aClock,
   anyExporter,
   boolean,
@@ -7,6 +8,8 @@ import {
   DEFAULT_EXPORT_TIMEOUT_MILLIS,
   DEFAULT_FLUSH_TIMEOUT_MILLIS,
   DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
+  type LevelSource,
+  levelSource,
   millis,
   oneOf,
   optional,
@@ -56,7 +59,14 @@ export interface AdaptiveBatchSpanProcessorOptions {
   readonly flushTimeoutMillis?: number;
   /** After this `shutdown()` resolves, whatever happens, in milliseconds. Default 10,000. */
   readonly shutdownTimeoutMillis?: number;
-  /** Where queue and latency are published. Default: nowhere. */
+  /**
+   * Whose level makes batches larger and lets them wait longer: by 1.5, 2, 3 and 4 from `light` to `emergency`, as far
+   * as its strategies `increaseBatchSize` and `increaseBatchWait` say so. The size never exceeds the largest batch
+   * (`maxExportBatchSize`, if that is given), the wait never 30 s, or `scheduledDelayMillis` if that is more. It is
+   * started with the first span that is queued. Default: none, always `normal`.
+   */
+  readonly controller?: LevelSource;
+  /** Where queue, latency, errors and timeouts are published, and told when they move. Default: nowhere. */
   readonly signals?: PipelineSignals;
   /** Whether to publish `otel.sdk.*` metrics through the global meter provider, if there is one. Default true. */
   readonly metrics?: boolean;
@@ -88,6 +98,7 @@ export interface ProcessorSettings {
   readonly exportTimeoutMillis: number;
   readonly flushTimeoutMillis: number;
   readonly shutdownTimeoutMillis: number;
+  readonly controller: LevelSource;
   readonly signals: PipelineSignals | undefined;
   readonly metrics: boolean;
   readonly clock: Clock | undefined;
@@ -116,6 +127,7 @@ export function readProcessorOptions(options: AdaptiveBatchSpanProcessorOptions)
     adaptationIntervalMillis: millis({ default: 30_000, min: 1 }),
     flushTimeoutMillis: millis({ default: DEFAULT_FLUSH_TIMEOUT_MILLIS, min: 1 }),
     shutdownTimeoutMillis: millis({ default: DEFAULT_SHUTDOWN_TIMEOUT_MILLIS, min: 1 }),
+    controller: optional(levelSource),
     signals: optional(pipelineSignals),
     metrics: boolean({ default: true }),
     clock: optional(aClock),
@@ -125,6 +137,7 @@ export function readProcessorOptions(options: AdaptiveBatchSpanProcessorOptions)
     bounds: { maxSpans: read.maxQueueSize, maxBytes: read.maxQueueBytes },
     batchSize: batchSizeOf(read, profile.batchSize),
     wait: waitOf(read),
+    controller: read.controller ?? ALWAYS_NORMAL,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { LedgerSnapshot } from '@otel-resilience/core';
+import type { DegradationLevel, LedgerSnapshot } from '@otel-resilience/core';
 
 /** What an `AdaptiveBatchSpanProcessor` is doing, and what became of every span. */
 export interface ProcessorStats {
@@ -9,10 +9,23 @@ export interface ProcessorStats {
     readonly maxSpans: number;
     readonly maxBytes: number;
   };
-  /** In force now. */
+  /** Spans in a full batch, in force now. */
   readonly batchSize: number;
+  /** How long a batch waits to be full, in force now. */
   readonly batchWaitMillis: number;
+  /** Why these are not what adaptation alone would make of them: what the level multiplies them by, within bounds. */
+  readonly degradation: {
+    readonly level: DegradationLevel;
+    readonly batchSizeFactor: number;
+    readonly batchWaitFactor: number;
+  };
   readonly exports: { readonly open: number; readonly limit: number; readonly max: number };
-  /** Of the last interval that saw an export. */
-  readonly latencyP95Millis: number | undefined;
+  /** Exports that ended within the last 60 s; see `ExportWindow` for what counts. */
+  readonly recentExports: {
+    readonly count: number;
+    /** Undefined while `count` is 0, like the others. */
+    readonly errorRate: number | undefined;
+    readonly timeoutRate: number | undefined;
+    readonly latencyP95Millis: number | undefined;
+  };
 }

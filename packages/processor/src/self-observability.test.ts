@@ -20,7 +20,7 @@ describe('self-observability', () => {
     const signals = new PipelineSignals();
     const { clock, processor, end } = setUp({ signals, maxQueueSize: 10, maxExportBatchSize: 10 });
     end(5);
-    expect(signals.snapshot()).toEqual({ queueSize: 5, queueUtilization: 0.5 });
+    expect(signals.snapshot()).toEqual({ queueSize: 5, queueUtilization: 0.5, throttledExports: 0 });
     await clock.run(processor.shutdown());
     expect(signals.snapshot()).toEqual({});
   });

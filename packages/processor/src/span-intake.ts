@@ -8,10 +8,11 @@ export interface SpanIntakeOptions {
   readonly dropPolicy: DropPolicy;
   readonly bounds: QueueBounds;
   readonly log: LimitedLog;
-  /** Called after every span that came to the queue: it is counted by now, so this must not throw. */
-  readonly onTaken: () => void;
-  /** Called when spans had to go because the queue was full. */
-  readonly onOverflow: () => void;
+  /**
+   * Called after every span that came to the queue, with whether one had to go because it was full. By now all of them
+   * are counted, so this must not throw.
+   */
+  readonly onTaken: (overflowed: boolean) => void;
 }
 
 const SAMPLED = 1;
@@ -56,6 +57,7 @@ export class SpanIntake implements HeldSpans {
 
   private take(span: ReadableSpan, origin: Origin): void {
     const { log, onTaken } = this.options;
+    let overflowed: boolean;
     try {
       if ((span.spanContext().traceFlags & SAMPLED) === 0) {
         origin.unsampled();
@@ -65,28 +67,25 @@ export class SpanIntake implements HeldSpans {
         origin.dropped('shutdown');
         return;
       }
-      this.enqueue(span, origin);
+      overflowed = this.enqueue(span, origin);
     } catch (error) {
       origin.dropped('unreadable');
       log.warn('unreadable', () => `a span could not be read: ${error}`);
       return;
     }
-    onTaken();
+    onTaken(overflowed);
   }
 
-  private enqueue(span: ReadableSpan, origin: Origin): void {
-    const { queue, ledger, dropPolicy, bounds } = this.options;
+  /** Returns whether a span had to go, this one or others. */
+  private enqueue(span: ReadableSpan, origin: Origin): boolean {
+    const { queue, ledger, log, dropPolicy, bounds } = this.options;
     const { admitted, evicted } = admit(queue, dropPolicy, bounds, span);
     if (admitted) origin.queued();
     else origin.dropped('queue_full');
     if (evicted > 0) ledger.dropQueued(evicted, 'queue_full');
-    if (evicted > 0 || !admitted) this.overflowed();
-  }
-
-  private overflowed(): void {
-    const { queue, log, onOverflow } = this.options;
+    if (admitted && evicted === 0) return false;
     log.warn('queue_full', () => `the queue is full (${queue.spanCount} spans, ${queue.bytes} bytes): dropping spans`);
-    onOverflow();
+    return true;
   }
 }
 

@@ -36,6 +36,8 @@ export interface SpanQueueOptions {
 export class SpanQueue {
   chunkSize: number;
   spanCount = 0;
+  /** Chunks sealed so far. */
+  sealCount = 0;
   private byteBound = 0;
   private unmeasured = 0;
   private sealedChunks = 0;
@@ -177,6 +179,7 @@ export class SpanQueue {
     lane.sealed.push(open);
     lane.open = undefined;
     this.sealedChunks++;
+    this.sealCount++;
   }
 }
 
