@@ -42,6 +42,11 @@ export function fromHex(hex: string): Threshold {
   return { hex, th: writtenThreshold(hex), ratio: Number(BIG_SCALE - BigInt(`0x${hex}`)) / SCALE };
 }
 
+/** The share that 14 hex digits, or {@link NEVER}, keep; of more than 53 bits, as near as a number can be. */
+export function ratioOf(hex: string): number {
+  return hex === NEVER ? 0 : 1 - Number.parseInt(hex, 16) / SCALE;
+}
+
 /** Of 56 bits as `ComposableSampler`s have them; anything out of range keeps nothing. */
 export function hexOfBigInt(threshold: bigint): string {
   return threshold >= 0n && threshold < BIG_SCALE ? toHex(threshold) : NEVER;
@@ -53,6 +58,9 @@ export function writtenThreshold(hex: string): string {
   while (end > 1 && hex.charCodeAt(end - 1) === 48) end--;
   return hex.slice(0, end);
 }
+
+/** Whether a threshold keeps everything. */
+export const keepsAll = (hex: string): boolean => hex === ZERO;
 
 /** The higher of two: what both keep. */
 export function higherThreshold(a: string, b: string): string {
@@ -73,12 +81,13 @@ export function traceIdReaches(traceId: string, hex: string): boolean {
     // Sets the bit that tells a lower-case letter from its capital, and which digits have anyway.
     const digit = traceId.charCodeAt(TRACE_ID_LENGTH - DIGITS + i) | 0x20;
     const limit = hex.charCodeAt(i);
-    if (digit !== limit) return digit > limit;
+    if (digit !== limit) return digit > limit && digit <= LETTER_F;
   }
   return true;
 }
 
 const TRACE_ID_LENGTH = 32;
+const LETTER_F = 102;
 const TRACE_ID = /^[0-9a-fA-F]{32}$/;
 
 function toHex(value: bigint): string {
@@ -87,6 +96,6 @@ function toHex(value: bigint): string {
 
 function leadingFs(hex: string): number {
   let count = 0;
-  while (hex.charCodeAt(count) === 102) count++;
+  while (hex.charCodeAt(count) === LETTER_F) count++;
   return count;
 }

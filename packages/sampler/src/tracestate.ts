@@ -2,8 +2,6 @@
  * The `ot` member of a tracestate, `th:…;rv:…;…`: what it says, and how its threshold is replaced. Pure functions on
  * its value; `parent-tracestate.ts` applies them to tracestate objects.
  */
-import { ZERO } from './threshold.js';
-
 /** OpenTelemetry: "the length of the value of `ot` … 256 characters". */
 export const MAX_OT_LENGTH = 256;
 
@@ -62,6 +60,3 @@ function withoutThreshold(value: string): string {
   const keep = (member: string) => !member.startsWith('th:') && (rv !== undefined || !member.startsWith('rv:'));
   return value.split(';').filter(keep).join(';');
 }
-
-/** Whether a threshold keeps everything. */
-export const keepsAll = (hex: string): boolean => hex === ZERO;

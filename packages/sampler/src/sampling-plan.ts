@@ -1,0 +1,136 @@
+import { type DegradationLevel, rankOf } from '@otel-resilience/core';
+import type { KeepErrors, ReadSamplerOptions } from './sampler-options.js';
+import type { SamplingCertainty } from './sampling-handover.js';
+import {
+  KEPT,
+  LOCAL_ROOT_RECORDED,
+  NOT_RECORDED,
+  RECORDED,
+  rootKeptWith,
+  type SamplingResult,
+} from './sampling-result.js';
+import { type CompiledMatcher, compileMatcher, type SpanMatcher } from './span-matcher.js';
+import { thresholdOf, ZERO } from './threshold.js';
+
+/** What becomes of the local roots that one rule is for, at one level: all of it ready to be returned. */
+export interface Rate {
+  /** The ratio in force: that of the threshold as it is written. */
+  readonly ratio: number;
+  /** Rule × level, whatever the rate target allows. */
+  readonly bound: number;
+  readonly hex: string;
+  readonly keepsAll: boolean;
+  /** The threshold of the rule alone. What lies between the two is degraded. */
+  readonly ruleHex: string;
+  readonly byRule: boolean;
+  readonly keepErrors: KeepErrors;
+  readonly certainty: SamplingCertainty;
+  readonly rootKept: SamplingResult;
+  /** Of a root; of a remote parent's child, when its tracestate need not change. */
+  readonly dropped: SamplingResult;
+  /** The same, of a rate target that allows less. */
+  cappedAt(ratio: number): Rate;
+}
+
+/** The rates at one level. */
+export interface SamplingPlan {
+  /** Of a local root, by its name, kind and attributes at its start. */
+  rateOf(name: string, kind: number, attributes: Readonly<Record<string, unknown>>): Rate;
+  /** Where no rule is for it. */
+  readonly base: Rate;
+  readonly keepErrors: KeepErrors;
+}
+
+/** Which strategies are in force. */
+export interface PlanFlags {
+  readonly reduceSamplingRate: boolean;
+  readonly disableNonCritical: boolean;
+}
+
+/** Everything that can be known before a span: for this service, at this level. */
+export function samplingPlan(
+  options: ReadSamplerOptions,
+  service: string | undefined,
+  level: DegradationLevel,
+  flags: PlanFlags,
+): SamplingPlan {
+  const keepErrors = options.keepErrors[level];
+  const factor = flags.reduceSamplingRate ? options.ratios[level] : 1;
+  const critical = flags.disableNonCritical && rankOf(level) <= rankOf(options.criticalUntil);
+  const isCriticalService = critical && service !== undefined && options.criticalServices.includes(service);
+  const forService = options.rules
+    .map((rule) => ({ rule, matcher: compileMatcher(rule) }))
+    .filter(({ matcher }) => matcher.fitsService(service));
+  const matchers = forService.map(({ matcher }) => matcher);
+  const ratesAt = (levelFactor: number) => {
+    const rate = (ratio: number, byRule: boolean, errors: KeepErrors) =>
+      makeRate({ ruleRatio: ratio, factor: levelFactor, byRule, keepErrors: errors, precision: options.precision });
+    const rules = forService.map(({ rule }) => rate(rule.ratio, true, rule.keepErrors ? keepErrors : 'off'));
+    return { rules, base: rate(options.ratio, false, keepErrors) };
+  };
+  const rates = ratesAt(isCriticalService ? 1 : factor);
+  const { criticalRoutes } = options;
+  const pick = picker(matchers, rates);
+  if (!critical || factor === 1 || isCriticalService || criticalRoutes === undefined) {
+    return { rateOf: pick, base: rates.base, keepErrors };
+  }
+  const isCritical = compileMatcher({ route: criticalRoutes } satisfies SpanMatcher);
+  const pickCritical = picker(matchers, ratesAt(1));
+  return {
+    rateOf: (name, kind, attributes) =>
+      (isCritical.fitsStart(name, kind, attributes) ? pickCritical : pick)(name, kind, attributes),
+    base: rates.base,
+    keepErrors,
+  };
+}
+
+function picker(
+  matchers: readonly CompiledMatcher[],
+  { rules, base }: { readonly rules: readonly Rate[]; readonly base: Rate },
+): SamplingPlan['rateOf'] {
+  if (matchers.length === 0) return () => base;
+  return (name, kind, attributes) => {
+    for (let i = 0; i < matchers.length; i++) if (matchers[i]!.fitsStart(name, kind, attributes)) return rules[i]!;
+    return base;
+  };
+}
+
+interface RateOptions {
+  readonly ruleRatio: number;
+  readonly factor: number;
+  readonly byRule: boolean;
+  readonly keepErrors: KeepErrors;
+  readonly precision: number;
+}
+
+const CERTAINTY = { all: 'all', localRoots: 'localRoot', off: 'none' } as const;
+const DROPPED = { all: RECORDED, localRoots: LOCAL_ROOT_RECORDED, off: NOT_RECORDED } as const;
+/** A rate target has about 100 values; one that has more must not fill the memory. */
+const MAX_CAPPED = 1_000;
+
+function makeRate(options: RateOptions, cap = 1): Rate {
+  const { ruleRatio, factor, byRule, keepErrors, precision } = options;
+  const { hex, th, ratio } = thresholdOf(Math.min(ruleRatio * factor, cap), precision);
+  const capped = new Map<number, Rate>();
+  return {
+    ratio,
+    bound: ruleRatio * factor,
+    hex,
+    keepsAll: hex === ZERO,
+    ruleHex: thresholdOf(ruleRatio, precision).hex,
+    byRule,
+    keepErrors,
+    certainty: CERTAINTY[keepErrors],
+    rootKept: th === undefined ? KEPT : rootKeptWith(th),
+    dropped: DROPPED[keepErrors],
+    cappedAt(limit) {
+      let rate = capped.get(limit);
+      if (rate === undefined) {
+        rate = makeRate(options, limit);
+        if (capped.size >= MAX_CAPPED) capped.clear();
+        capped.set(limit, rate);
+      }
+      return rate;
+    },
+  };
+}
