@@ -1,0 +1,302 @@
+import { describe, expect, it } from 'vitest';
+import { JumpingClock, ScriptedTrigger, started } from '../../../test/support/degradation.js';
+import { DegradationController } from './degradation-controller.js';
+
+const INTERVAL = 30_000;
+
+describe('the level', () => {
+  it('is normal until the first evaluation, and then what is asked for', async () => {
+    const { clock, load, controller } = started();
+    load.says = 86;
+    await clock.advance(INTERVAL - 1);
+    expect([controller.level, load.reads]).toEqual(['normal', 0]);
+    await clock.advance(1);
+    expect([controller.level, load.reads]).toEqual(['heavy', 1]);
+  });
+
+  it.each([
+    [49.9, 'normal'],
+    [50, 'light'],
+    [70, 'moderate'],
+    [85, 'heavy'],
+    [95, 'emergency'],
+    [1e9, 'emergency'],
+    [-1e9, 'normal'],
+  ])('at a value of %d is %s', async (value, level) => {
+    const { clock, load, controller } = started();
+    load.says = value;
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe(level);
+  });
+
+  it('is the highest that any trigger asks for', async () => {
+    const triggers = ['a', 'b', 'c'].map((name) => new ScriptedTrigger({ name }));
+    const { clock, controller } = started({ triggers });
+    for (const [index, value] of [55, 90, 71].entries()) triggers[index]!.says = value;
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe('heavy');
+    expect(controller.status().reason).toEqual({ trigger: 'b', value: 90, threshold: 85 });
+  });
+
+  it('goes down one level per recovery interval while all is calm', async () => {
+    const { clock, load, controller } = started();
+    load.says = 99;
+    await clock.advance(INTERVAL);
+    load.says = 10;
+    const levels = [];
+    for (let step = 0; step < 5; step++) {
+      await clock.advance(INTERVAL - 1);
+      const before = controller.level;
+      await clock.advance(1);
+      levels.push([before, controller.level]);
+    }
+    expect(levels).toEqual([
+      ['emergency', 'heavy'],
+      ['heavy', 'moderate'],
+      ['moderate', 'light'],
+      ['light', 'normal'],
+      ['normal', 'normal'],
+    ]);
+  });
+
+  it('goes down exactly when it may, whatever the evaluation interval', async () => {
+    const { clock, load, controller } = started({ evaluationIntervalMillis: 30_000, recoveryIntervalMillis: 7_000 });
+    load.says = 99;
+    await clock.advance(30_000);
+    load.says = 0;
+    await clock.advance(40_000);
+    const times = controller.history().map(({ time }) => time - Date.UTC(2026, 0, 1));
+    expect(times).toEqual([30_000, 37_000, 44_000, 51_000, 58_000]);
+    expect(clock.pendingTimers).toBe(1);
+  });
+
+  it('stays while one trigger is between its recovery threshold and light', async () => {
+    const other = new ScriptedTrigger({ name: 'other' });
+    const load = new ScriptedTrigger();
+    const { clock, controller } = started({ triggers: [load, other] });
+    load.says = 75;
+    await clock.advance(INTERVAL);
+    load.says = 0;
+    other.says = 40;
+    await clock.advance(10 * INTERVAL);
+    expect(controller.level).toBe('moderate');
+    other.says = 39.9;
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe('light');
+  });
+
+  it('takes nothing to say for calm', async () => {
+    const { clock, load, controller } = started();
+    load.says = 50;
+    await clock.advance(INTERVAL);
+    load.says = undefined;
+    await clock.advance(INTERVAL);
+    expect([controller.level, controller.status().triggers[0]]).toMatchObject(['normal', { value: undefined }]);
+  });
+
+  it('rises only after a trigger has asked without a break for as long as it holds', async () => {
+    const load = new ScriptedTrigger({ holdForMillis: 60_000 });
+    const { clock, controller } = started({ triggers: [load] });
+    const after = async (value: number) => {
+      load.says = value;
+      await clock.advance(INTERVAL);
+      return controller.level;
+    };
+    expect([await after(90), await after(90), await after(0), await after(90)]).toEqual(Array(4).fill('normal'));
+    // Light for 60 s; emergency not yet.
+    expect([await after(55), await after(99)]).toEqual(['normal', 'light']);
+    expect([await after(99), await after(99)]).toEqual(['light', 'emergency']);
+  });
+});
+
+describe('immediate triggers', () => {
+  const setUp = () => {
+    const queue = new ScriptedTrigger({ name: 'queue', immediate: true });
+    const load = new ScriptedTrigger();
+    return { ...started({ triggers: [queue, load] }), queue, load };
+  };
+
+  it('raise the level as soon as signals change, and the others are not read for that', () => {
+    const { queue, load, signals, controller } = setUp();
+    queue.says = 85;
+    load.says = 99;
+    signals.changed();
+    expect([controller.level, load.reads]).toEqual(['heavy', 0]);
+  });
+
+  it('raise it at most once per second, and the last change is not overlooked', async () => {
+    const { clock, queue, signals, controller } = setUp();
+    queue.says = 50;
+    signals.changed();
+    queue.says = 99;
+    for (let i = 0; i < 100; i++) signals.changed();
+    await clock.advance(999);
+    expect(controller.level).toBe('light');
+    await clock.advance(1);
+    expect(controller.level).toBe('emergency');
+  });
+
+  it('are not read with every change', async () => {
+    const { clock, queue, signals } = setUp();
+    for (let i = 0; i < 1_000; i++) {
+      signals.changed();
+      await clock.advance(1);
+    }
+    expect(queue.reads).toBeLessThanOrEqual(51);
+  });
+
+  it('never lower it', async () => {
+    const { clock, queue, signals, controller } = setUp();
+    queue.says = 99;
+    signals.changed();
+    queue.says = 0;
+    await clock.advance(INTERVAL - 1);
+    signals.changed();
+    expect(controller.level).toBe('emergency');
+    await clock.advance(1);
+    expect(controller.level).toBe('heavy');
+  });
+
+  it('that fail are left to the evaluations', async () => {
+    const { clock, queue, signals, controller } = setUp();
+    queue.says = 'throws';
+    for (let i = 0; i < 100; i++) {
+      signals.changed();
+      await clock.advance(100);
+    }
+    expect([controller.level, controller.status().triggers[0]]).toMatchObject(['normal', { failures: 1 }]);
+  });
+
+  it('are heard through their own signals too', () => {
+    const { signals, queue } = setUp();
+    const controller = new DegradationController({ triggers: [Object.assign(queue, { signals })], metrics: false });
+    controller.start();
+    queue.says = 70;
+    signals.changed();
+    expect(controller.level).toBe('moderate');
+    controller.stop();
+  });
+
+  it('may answer late', async () => {
+    const { clock, queue, signals, controller } = setUp();
+    queue.says = 'hangs';
+    signals.changed();
+    queue.answer(70);
+    await clock.settle();
+    expect(controller.level).toBe('moderate');
+  });
+});
+
+describe('start and stop', () => {
+  it('constructing starts nothing; starting twice is starting once; stopping leaves nothing', async () => {
+    const clock = new JumpingClock();
+    const load = new ScriptedTrigger();
+    const controller = new DegradationController({ triggers: [load], clock, metrics: false });
+    expect([clock.pendingTimers, load.calls]).toEqual([0, []]);
+    controller.start();
+    controller.start();
+    expect([clock.pendingTimers, load.calls]).toEqual([1, ['start']]);
+    controller.stop();
+    controller.stop();
+    expect([clock.pendingTimers, load.calls]).toEqual([0, ['start', 'stop']]);
+    await clock.advance(10 * INTERVAL);
+    expect(load.reads).toBe(0);
+  });
+
+  it('stopping ends a force, an evaluation that waits and what a change has left to do', async () => {
+    const queue = new ScriptedTrigger({ immediate: true });
+    const { clock, signals, controller } = started({ triggers: [queue] });
+    controller.force('light', { ttlMillis: 1e6 });
+    queue.says = 'hangs';
+    await clock.advance(INTERVAL);
+    signals.changed();
+    signals.changed();
+    expect(clock.pendingTimers).toBeGreaterThan(1);
+    controller.stop();
+    expect([clock.pendingTimers, controller.level]).toEqual([0, 'normal']);
+    queue.answer(99);
+    await clock.settle();
+    signals.changed();
+    expect([clock.pendingTimers, controller.level, controller.status().automaticLevel]).toEqual([
+      0,
+      'normal',
+      'normal',
+    ]);
+  });
+
+  it('a stopped controller is at normal, and may be started again', async () => {
+    const { clock, load, controller } = started();
+    load.says = 99;
+    await clock.advance(INTERVAL);
+    controller.stop();
+    expect([controller.level, controller.history().at(-1)]).toMatchObject([
+      'normal',
+      { from: 'emergency', cause: 'stop' },
+    ]);
+    controller.start();
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe('emergency');
+  });
+
+  it('not enabled, it does nothing and lets everything be done', async () => {
+    const { clock, load, controller } = started({ enabled: false });
+    load.says = 99;
+    controller.force('emergency');
+    await clock.advance(2 * INTERVAL);
+    expect([controller.level, load.reads, clock.pendingTimers]).toEqual(['normal', 0, 0]);
+    expect(controller.isFeatureAvailable('nonEssential')).toBe(true);
+    expect(
+      controller.guard(
+        () => 'primary',
+        () => 'fallback',
+      ),
+    ).toBe('primary');
+  });
+
+  it('a trigger that cannot be started or stopped harms nothing', async () => {
+    const broken = {
+      ...new ScriptedTrigger({ name: 'broken' }),
+      read: () => 55,
+      start: () => Promise.reject(new Error('no')) as never,
+      stop() {
+        throw new Error('no');
+      },
+    };
+    const { clock, controller } = started({ triggers: [broken] });
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe('light');
+    controller.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a jump of the clock', () => {
+  const atEmergency = async () => {
+    const all = started();
+    all.load.says = 99;
+    await all.clock.advance(INTERVAL);
+    all.load.says = 0;
+    return all;
+  };
+
+  it('back makes the recovery interval begin anew, and no longer', async () => {
+    const { clock, controller } = await atEmergency();
+    await clock.advance(20_000);
+    clock.jump(-1e9);
+    await clock.advance(INTERVAL - 1);
+    expect(controller.level).toBe('emergency');
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe('heavy');
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe('moderate');
+  });
+
+  it('forward is worth one step', async () => {
+    const { clock, controller } = await atEmergency();
+    clock.jump(1e9);
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe('heavy');
+    await clock.advance(INTERVAL - 1);
+    expect(controller.level).toBe('heavy');
+  });
+});
