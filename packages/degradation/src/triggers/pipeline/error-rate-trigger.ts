@@ -25,7 +25,7 @@ export interface ErrorRateTriggerOptions extends TriggerOptions {
  * higher: 0.05, 0.075, 0.1 and 0.2.
  */
 export class ErrorRateTrigger extends TriggerBase {
-  private readonly signals: PipelineSignals | undefined;
+  readonly signals: PipelineSignals | undefined;
   private readonly minimumCalls: number;
   private readonly outcomes: OutcomeWindow;
   private clock: Clock = systemClock;

@@ -28,7 +28,7 @@ export class QuotaTrigger extends GaugeTrigger {
 
   override read(): number | undefined {
     const total = super.read();
-    if (total === undefined) return undefined;
+    if (total === undefined || !Number.isFinite(total)) return total;
     const now = this.clock.now();
     // A total that is smaller than before is that of another exporter, which has taken the place of the first.
     const count = Math.max(0, total - (this.total ?? total));
