@@ -1,5 +1,7 @@
 import { GaugeTrigger, type PipelineTriggerOptions } from './gauge-trigger.js';
 
+export type EndpointTriggerOptions = PipelineTriggerOptions;
+
 /**
  * The share of endpoints whose breaker is not closed: light from half of them, moderate when it is all. It asks for no
  * more by itself: an outage is what the spool is there for, and that has a trigger of its own. Immediate.
@@ -8,7 +10,7 @@ export class EndpointTrigger extends GaugeTrigger {
   readonly immediate = true;
 
   /** Throws a `ConfigurationError` for a wrong option. */
-  constructor(options: PipelineTriggerOptions) {
+  constructor(options: EndpointTriggerOptions) {
     super('EndpointTrigger', options, RULE, 'failedEndpoints');
   }
 }

@@ -1,11 +1,13 @@
 import { GaugeTrigger, type PipelineTriggerOptions } from './gauge-trigger.js';
 
+export type QueueTriggerOptions = PipelineTriggerOptions;
+
 /** How full the processor's queue is, in spans or bytes: 0.5, 0.7, 0.85 and 0.95. Immediate. */
 export class QueueTrigger extends GaugeTrigger {
   readonly immediate = true;
 
   /** Throws a `ConfigurationError` for a wrong option. */
-  constructor(options: PipelineTriggerOptions) {
+  constructor(options: QueueTriggerOptions) {
     super('QueueTrigger', options, RULE, 'queueUtilization');
   }
 }

@@ -5,6 +5,8 @@ const WINDOW_MILLIS = 60_000;
 // What is seen within this time is kept as one, so that there are never more than 60.
 const STEP_MILLIS = 1_000;
 
+export type QuotaTriggerOptions = PipelineTriggerOptions;
+
 /**
  * How many exports the backend has answered with "too much" (429, RESOURCE_EXHAUSTED) in the last 60 s: 1, 5, 20 and 60.
  * Counted from the start of the controller on, at the time they are seen. Immediate.
@@ -16,7 +18,7 @@ export class QuotaTrigger extends GaugeTrigger {
   private seen: Array<{ readonly at: number; count: number }> = [];
 
   /** Throws a `ConfigurationError` for a wrong option. */
-  constructor(options: PipelineTriggerOptions) {
+  constructor(options: QuotaTriggerOptions) {
     super('QuotaTrigger', options, RULE, 'throttledExports');
   }
 

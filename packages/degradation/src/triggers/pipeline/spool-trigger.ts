@@ -1,11 +1,13 @@
 import { GaugeTrigger, type PipelineTriggerOptions } from './gauge-trigger.js';
 
+export type SpoolTriggerOptions = PipelineTriggerOptions;
+
 /** How full the spool is: 0.5, 0.7, 0.85 and 0.95. Immediate. */
 export class SpoolTrigger extends GaugeTrigger {
   readonly immediate = true;
 
   /** Throws a `ConfigurationError` for a wrong option. */
-  constructor(options: PipelineTriggerOptions) {
+  constructor(options: SpoolTriggerOptions) {
     super('SpoolTrigger', options, RULE, 'spoolUtilization');
   }
 }

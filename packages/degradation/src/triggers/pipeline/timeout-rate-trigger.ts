@@ -1,9 +1,11 @@
 import { GaugeTrigger, type PipelineTriggerOptions } from './gauge-trigger.js';
 
+export type TimeoutRateTriggerOptions = PipelineTriggerOptions;
+
 /** The share of recent exports that timed out: 0.05, 0.075, 0.1 and 0.2, as for errors. */
 export class TimeoutRateTrigger extends GaugeTrigger {
   /** Throws a `ConfigurationError` for a wrong option. */
-  constructor(options: PipelineTriggerOptions) {
+  constructor(options: TimeoutRateTriggerOptions) {
     super('TimeoutRateTrigger', options, RULE, 'exportTimeoutRate');
   }
 }
