@@ -60,6 +60,7 @@ export class Backlog {
   private readonly clock: Clock;
   private readonly log: LimitedLog;
   private readonly poisonAttempts: number;
+  private readonly onMoved: () => void;
   /** Failed as probes, while nothing else was taken either. */
   private readonly failedProbes: Taken[] = [];
   private readonly suspects: Suspect[] = [];
@@ -79,11 +80,13 @@ export class Backlog {
   /** Counts what is appended or comes back, since that may happen while we wait for a lease. */
   private arrivals = 0;
 
-  constructor(spool: SpanSpool, clock: Clock, log: LimitedLog, poisonAttempts: number) {
+  /** `onMoved` is called when what waits has become more or less. */
+  constructor(spool: SpanSpool, clock: Clock, log: LimitedLog, poisonAttempts: number, onMoved: () => void = () => {}) {
     this.spool = spool;
     this.clock = clock;
     this.log = log;
     this.poisonAttempts = poisonAttempts;
+    this.onMoved = onMoved;
   }
 
   /** Spans waiting, those being sent included. */
@@ -127,6 +130,7 @@ export class Backlog {
   arrived(): void {
     this.arrivals++;
     this.exhausted = false;
+    this.onMoved();
   }
 
   async takeForReplay(): Promise<Taken | undefined> {

@@ -246,6 +246,19 @@ describe('TieredSpanExporter, from outside', () => {
     expect(signals.snapshot()).toEqual({});
   });
 
+  it('tells signals when a batch was stored and when one has left the spool', async () => {
+    const signals = new PipelineSignals();
+    const { clock, hot, tiered, send } = setUpScripted('retryable', { signals });
+    const sizes: Array<number | undefined> = [];
+    signals.onChange(() => sizes.push(signals.read('spoolSize')));
+    await send(4);
+    expect(sizes).toEqual([4]);
+    hot.respond('delivered');
+    await clock.advance(10_000);
+    expect(sizes.at(-1)).toBe(0);
+    await clock.run(tiered.shutdown());
+  });
+
   const hot = new ScriptedBatchExporter();
   it.each<[string, object]>([
     ['hot', {}],

@@ -82,7 +82,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     this.log = new LimitedLog('TieredSpanExporter', { clock });
     this.hot = new HotTier(exporter, clock, (state) => this.onHotChange(state));
     this.slots = new HotSlots(exporter.maxConcurrentExports, clock, () => this.replayer.pump());
-    this.backlog = new Backlog(spool, clock, this.log, read.poisonAttempts);
+    this.backlog = new Backlog(spool, clock, this.log, read.poisonAttempts, () => signals?.changed());
     this.replayer = new Replayer({
       hot: this.hot,
       slots: this.slots,

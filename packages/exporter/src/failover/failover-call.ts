@@ -16,6 +16,8 @@ export interface FailoverCallOptions {
   readonly clock: Clock;
   /** Numbers the attempts of all calls. */
   readonly nextTurn: () => number;
+  /** An endpoint that was asked has not taken everything: its breaker may have opened. */
+  readonly onFailure: () => void;
   readonly onFailover: (from: Endpoint, to: Endpoint, failure: EndpointFailure, spanCount: number) => void;
 }
 
@@ -64,7 +66,7 @@ export class FailoverCall {
   }
 
   private async attempt(endpoint: Endpoint, lastResort: boolean): Promise<ExportOutcome> {
-    const { clock, nextTurn, onFailover } = this.options;
+    const { clock, nextTurn, onFailure, onFailover } = this.options;
     const offered = this.remaining;
     const attempt = endpoint.begin(nextTurn());
     const onLateAcknowledgement = (spans: number) => {
@@ -79,6 +81,7 @@ export class FailoverCall {
     if (outcome.remaining) {
       this.remaining = outcome.remaining;
       this.note(endpoint, outcome);
+      if (outcome.failure !== 'refused') onFailure();
     }
     if (outcome.failure !== 'refused') {
       this.asked.add(endpoint);

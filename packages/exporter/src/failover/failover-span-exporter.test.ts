@@ -191,14 +191,16 @@ describe('what it tells', () => {
     const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
     metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
     try {
-      const { run } = setUp([fail('permanent'), ok]);
+      const { run, failover } = setUp([fail('permanent'), ok]);
+      const { componentName } = Reflect.get(failover, 'instruments') as { componentName: string };
       const collected = async () => {
         const { resourceMetrics } = await reader.collect();
         const all = resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics);
         const points = all.find(
           ({ descriptor }) => descriptor.name === 'otel_resilience.exporter.failovers',
         )?.dataPoints;
-        return points?.map(({ attributes, value }) => [attributes['otel_resilience.endpoint'], value]);
+        const own = points?.filter(({ attributes }) => attributes['otel.component.name'] === componentName);
+        return own?.map(({ attributes, value }) => [attributes['otel_resilience.endpoint'], value]);
       };
       await run();
       await run();
@@ -220,6 +222,15 @@ describe('what it tells', () => {
     expect(signals.read('failedEndpoints')).toBe(0.25);
     await failover.shutdown();
     expect(signals.read('failedEndpoints')).toBeUndefined();
+  });
+
+  it('tells signals of every attempt that fails, when its breaker knows', async () => {
+    const signals = new PipelineSignals();
+    const { run } = setUp([fail('retryable'), ok], { signals });
+    const shares: Array<number | undefined> = [];
+    signals.onChange(() => shares.push(signals.read('failedEndpoints')));
+    for (let call = 0; call < 4; call++) await run();
+    expect(shares).toEqual([0, 0, 0.5]);
   });
 });
 

@@ -73,6 +73,7 @@ export class FailoverSpanExporter extends SpanBatchExporterBase {
     this.callOptions = {
       clock,
       nextTurn: () => ++this.turns,
+      onFailure: () => signals?.changed(),
       onFailover: (from, to, { failure, error }, spanCount) => {
         from.failovers++;
         this.report({ from: from.name, to: to.name, failure, error, spanCount });
