@@ -216,7 +216,9 @@ describe('start and stop', () => {
     expect([clock.pendingTimers, controller.level]).toEqual([0, 'normal']);
     queue.answer(99);
     await clock.settle();
+    const { reads } = queue;
     signals.changed();
+    expect(queue.reads).toBe(reads);
     expect([clock.pendingTimers, controller.level, controller.status().automaticLevel]).toEqual([
       0,
       'normal',
@@ -236,6 +238,30 @@ describe('start and stop', () => {
     controller.start();
     await clock.advance(INTERVAL);
     expect(controller.level).toBe('emergency');
+  });
+
+  it('what a trigger said before the stop is forgotten', async () => {
+    const { clock, load, controller } = started();
+    load.says = 99;
+    await clock.advance(INTERVAL);
+    controller.stop();
+    load.says = 'throws';
+    controller.start();
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe('normal');
+  });
+
+  it('a change in the middle of an evaluation begins no second one', async () => {
+    const [queue, slow] = [new ScriptedTrigger({ name: 'queue', immediate: true }), new ScriptedTrigger()];
+    const { clock, signals, controller } = started({ triggers: [queue, slow], evaluationIntervalMillis: 100 });
+    slow.says = 'hangs';
+    await clock.advance(150);
+    queue.says = 99;
+    signals.changed();
+    await clock.advance(100);
+    expect([controller.level, clock.pendingTimers]).toEqual(['emergency', 1]);
+    controller.stop();
+    expect(clock.pendingTimers).toBe(0);
   });
 
   it('not enabled, it does nothing and lets everything be done', async () => {
@@ -288,6 +314,29 @@ describe('a jump of the clock', () => {
     await clock.advance(INTERVAL);
     expect(controller.level).toBe('heavy');
     await clock.advance(INTERVAL);
+    expect(controller.level).toBe('moderate');
+  });
+
+  it('back makes a hold begin anew, and no longer', async () => {
+    const load = new ScriptedTrigger({ holdForMillis: 60_000 });
+    const { clock, controller } = started({ triggers: [load] });
+    load.says = 99;
+    await clock.advance(2 * INTERVAL);
+    clock.jump(-1e9);
+    await clock.advance(2 * INTERVAL);
+    expect(controller.level).toBe('normal');
+    await clock.advance(INTERVAL);
+    expect(controller.level).toBe('emergency');
+  });
+
+  it('back delays no change', () => {
+    const queue = new ScriptedTrigger({ immediate: true });
+    const { clock, signals, controller } = started({ triggers: [queue] });
+    queue.says = 50;
+    signals.changed();
+    clock.jump(-1e9);
+    queue.says = 70;
+    signals.changed();
     expect(controller.level).toBe('moderate');
   });
 

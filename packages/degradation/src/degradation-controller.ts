@@ -211,6 +211,7 @@ export class DegradationController implements LevelSource {
   private evaluate(): void {
     this.running?.instruments.refresh();
     this.round.run(this.watches, () => {
+      if (!this.running) return; // a listener has stopped it
       const asked = Math.max(0, ...this.watches.map(({ counts }) => counts));
       const calm = this.watches.every((watch) => watch.calm);
       const from = this.machine.level;

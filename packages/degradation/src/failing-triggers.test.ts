@@ -93,6 +93,16 @@ describe('a failing trigger', () => {
     expect([load.reads, controller.level]).toEqual([2, 'light']);
   });
 
+  it('that answers late and then fails has said nothing', async () => {
+    const { clock, load, controller } = started();
+    load.says = 'hangs';
+    await clock.advance(INTERVAL + TIMEOUT);
+    load.answer(99);
+    load.says = 'throws';
+    await clock.advance(INTERVAL);
+    expect([controller.level, controller.status().triggers[0]?.value]).toEqual(['normal', undefined]);
+  });
+
   it('that hangs is waited for once, then the others are not kept waiting', async () => {
     const load = new ScriptedTrigger();
     const hanging = new ScriptedTrigger({ name: 'hanging' });
@@ -119,6 +129,19 @@ describe('a failing trigger', () => {
       { error: 'no answer within 1000 ms' },
       { error: 'it returned string, not a finite number', failures: 4 },
     ]);
+  });
+
+  it('whose failure makes a listener stop the controller leaves that stopped', async () => {
+    const [broken, asking] = ['broken', 'asking'].map((name) => new ScriptedTrigger({ name, immediate: true }));
+    broken!.says = 'throws';
+    asking!.says = 99;
+    for (const how of ['evaluation', 'change']) {
+      const { clock, signals, controller } = started({ triggers: [broken!, asking!] });
+      controller.on('triggerFailure', () => controller.stop());
+      if (how === 'change') signals.changed();
+      else await clock.advance(INTERVAL);
+      expect([controller.level, clock.pendingTimers]).toEqual(['normal', 0]);
+    }
   });
 
   it('may throw anything', async () => {

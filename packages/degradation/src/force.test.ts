@@ -146,6 +146,20 @@ describe('listeners', () => {
     expect(seen.slice(4)).toEqual(['emergency']);
   });
 
+  it('are not called in the middle of one another', () => {
+    const { controller } = started();
+    const seen: string[] = [];
+    for (const name of ['a', 'b']) {
+      controller.on('transition', ({ to }) => {
+        seen.push(`${name} hears ${to}`);
+        if (to === 'heavy') controller.force('light');
+        seen.push(`${name} is done`);
+      });
+    }
+    controller.force('heavy');
+    expect(seen.filter((_, index) => index % 2 === 1)).toEqual(['a is done', 'b is done', 'a is done', 'b is done']);
+  });
+
   it('of unknown events, and what is no function, are refused', () => {
     const { controller } = started();
     expect(refusal(() => controller.on('change' as never, () => {})).path).toBe('DegradationController.on');

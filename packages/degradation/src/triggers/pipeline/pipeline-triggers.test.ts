@@ -143,15 +143,14 @@ describe.each(TRIGGERS)('%s', (name, Trigger, gauge, thresholds) => {
     expect(refusal(() => make(options)).path).toContain(`${name}.${path}`);
   });
 
-  it.runIf((gauge?.endsWith('Rate') || gauge?.endsWith('Utilization') || gauge === 'failedEndpoints') ?? false)(
-    'refuses shares above 1, but for Infinity, which is never asked for',
-    () => {
+  const isShare = /Rate|Utilization|failed/.test(gauge ?? '');
+  if (isShare) {
+    it('refuses shares above 1, but for Infinity, which is never asked for', () => {
       expect(refusal(() => make({ thresholds: { emergency: 1.01 } })).path).toBe(`${name}.thresholds.emergency`);
-      expect(make({ thresholds: { emergency: Number.POSITIVE_INFINITY } }).trigger.thresholds.heavy).toBe(
-        thresholds[2] ?? Number.POSITIVE_INFINITY,
-      );
-    },
-  );
+      const { trigger } = make({ thresholds: { emergency: Number.POSITIVE_INFINITY } });
+      expect(trigger.thresholds.heavy).toBe(thresholds[2] ?? Number.POSITIVE_INFINITY);
+    });
+  }
 });
 
 describe('a recovery profile', () => {
@@ -201,7 +200,7 @@ describe('QuotaTrigger', () => {
     const signals = new PipelineSignals();
     const all = { signals, total: before };
     signals.publish('throttledExports', () => all.total);
-    return Object.assign(all, started({ triggers: [new QuotaTrigger({ signals })], evaluationIntervalMillis: 1_000 }));
+    return Object.assign(all, started({ triggers: [new QuotaTrigger({ signals })], evaluationIntervalMillis: 500 }));
   };
   const value = ({ controller }: ReturnType<typeof setUp>) => controller.status().triggers[0]?.value;
 
@@ -225,7 +224,7 @@ describe('QuotaTrigger', () => {
     all.total = 10;
     await all.clock.advance(1_000);
     all.total = 3;
-    await all.clock.advance(1_000);
+    await all.clock.advance(500);
     all.total = 4;
     await all.clock.advance(1_000);
     expect(value(all)).toBe(11);
