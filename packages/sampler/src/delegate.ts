@@ -74,7 +74,9 @@ function plain(sampler: Sampler): Delegate {
   return {
     sampler,
     ask(args, parent) {
-      const { decision, attributes, traceState } = sampler.shouldSample(...args);
+      const result = sampler.shouldSample(...args);
+      const { decision, attributes } = result;
+      const traceState = usable(result.traceState);
       const sampled = decision === 2;
       let threshold: Opinion['threshold'];
       if (traceState !== undefined || (parent && followsSampledParents)) threshold = 'fromState';
@@ -95,10 +97,16 @@ function composable(sampler: ComposableSampler): Delegate {
         threshold: intent.thresholdReliable ? keepsFrom : undefined,
         records: false,
         attributes: intent.attributes,
-        traceState: intent.updateTraceState?.(parent?.traceState),
+        traceState: usable(intent.updateTraceState?.(parent?.traceState)),
       };
     },
   };
+}
+
+/** What a delegate returns is propagated: it must at least be possible to. */
+function usable(traceState: TraceState | undefined): TraceState | undefined {
+  const { get, serialize } = (traceState ?? {}) as Partial<TraceState>;
+  return typeof get === 'function' && typeof serialize === 'function' ? traceState : undefined;
 }
 
 /** Only the SDK's own samplers say by their description what can be counted on. */

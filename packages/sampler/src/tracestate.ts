@@ -58,5 +58,6 @@ function withoutThreshold(value: string): string {
   if (!value.includes('th:') && !value.includes('rv:')) return value;
   const { rv } = parseOt(value);
   const keep = (member: string) => !member.startsWith('th:') && (rv !== undefined || !member.startsWith('rv:'));
-  return value.split(';').filter(keep).join(';');
+  // W3C: a value does not end with a space, but a member that stood before the one we took may have.
+  return value.split(';').filter(keep).join(';').trimEnd();
 }
