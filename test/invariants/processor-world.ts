@@ -1,13 +1,25 @@
 import { getEventListeners } from 'node:events';
-import { type ReadableSpan, totalDropped } from '@otel-resilience/core';
-import { AdaptiveBatchSpanProcessor, type AdaptiveBatchSpanProcessorOptions } from '@otel-resilience/processor';
+import {
+  DEGRADATION_LEVELS,
+  type DegradationLevel,
+  type HeldSpans,
+  heldSpansOf,
+  type ReadableSpan,
+  type SpanProcessor,
+  totalDropped,
+} from '@otel-resilience/core';
+import {
+  AdaptiveBatchSpanProcessor,
+  type AdaptiveBatchSpanProcessorOptions,
+  AttributeTrimmingSpanProcessor,
+} from '@otel-resilience/processor';
 import { fakeSpan } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { asApplication, contextFaults } from '../support/application-context.js';
 import type { Chaos, MakeChaos } from '../support/chaos-exporters.js';
 import { SuppressingClock, TimerCount } from '../support/clocks.js';
-import { type Command, LARGEST_BYTES, SHAPES, SMALLEST_BYTES } from './commands.js';
+import { arbitraryCommand, type Command, LARGEST_BYTES, SHAPES, SMALLEST_BYTES } from './commands.js';
 import { Deadlines } from './deadlines.js';
 
 export const arbitrarySettings = fc.record({
@@ -24,7 +36,37 @@ export const arbitrarySettings = fc.record({
   adaptationIntervalMillis: fc.constantFrom(1_000, 30_000),
   // Looking measures what is queued, so it must not happen all the time.
   looksAtEverySpan: fc.boolean(),
+  // Spans come through an AttributeTrimmingSpanProcessor.
+  trims: fc.boolean(),
 });
+
+/** What may happen to a processor besides: somebody before it holds spans and lets them go, and the level moves. */
+type ProcessorCommand =
+  | Command
+  | { readonly kind: 'hold' | 'discard'; readonly count: number }
+  | { readonly kind: 'letGo'; readonly shape: string; readonly count: number }
+  | { readonly kind: 'level'; readonly level: DegradationLevel };
+
+const count = fc.integer({ min: 1, max: 30 });
+export const arbitraryProcessorCommand: fc.Arbitrary<ProcessorCommand> = fc.oneof(
+  { weight: 12, arbitrary: arbitraryCommand },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constantFrom('hold' as const, 'hold' as const, 'discard' as const), count }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('letGo' as const),
+      shape: fc.constantFrom(...Object.keys(SHAPES)),
+      count,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('level' as const), level: fc.constantFrom(...DEGRADATION_LEVELS) }),
+  },
+);
 
 /** A processor, its exporter and a clock, of which the invariants are checked after every command. */
 export class World {
@@ -38,21 +80,45 @@ export class World {
   private readonly concurrency: number;
   private readonly deadlines = new Deadlines(this.clock);
   private shutdown: Promise<void> | undefined;
+  private readonly controller: { level: DegradationLevel } = { level: 'normal' };
+  /** Where spans come in. */
+  private readonly head: SpanProcessor;
+  private readonly heldSpans: HeldSpans;
   private ended = 0;
+  private held = 0;
+  private letGo = 0;
 
-  constructor({ batchShare, looksAtEverySpan, ...options }: ValueOf<typeof arbitrarySettings>, makeChaos: MakeChaos) {
+  constructor(
+    { batchShare, looksAtEverySpan, trims, ...options }: ValueOf<typeof arbitrarySettings>,
+    makeChaos: MakeChaos,
+  ) {
     this.chaos = makeChaos(this.exporterClock, (what) => this.faults.push(...contextFaults(what)));
     this.looksAtEverySpan = looksAtEverySpan;
     this.concurrency = Math.min(options.maxConcurrentExports, this.chaos.bears);
     const maxExportBatchSize = Math.max(1, Math.round(options.maxQueueSize * batchShare));
-    this.options = { ...options, maxExportBatchSize, exporter: this.chaos.exporter, clock: this.clock };
+    const { controller, clock } = this;
+    this.options = { ...options, maxExportBatchSize, exporter: this.chaos.exporter, clock, controller };
     this.processor = new AdaptiveBatchSpanProcessor(this.options);
+    const next = this.processor;
+    this.head = trims ? new AttributeTrimmingSpanProcessor({ next, controller, clock }) : next;
+    this.heldSpans = heldSpansOf(this.head);
   }
 
-  async run(command: Command): Promise<void> {
+  async run(command: ProcessorCommand): Promise<void> {
     switch (command.kind) {
       case 'end':
         for (let i = 0; i < command.count; i++) this.end(SHAPES[command.shape]!());
+        return;
+      case 'hold':
+        for (let i = 0; i < command.count; i++) this.hold();
+        return;
+      case 'discard':
+        return this.discard(Math.min(command.count, this.held));
+      case 'letGo':
+        for (let i = Math.min(command.count, this.held); i > 0; i--) this.release(SHAPES[command.shape]!());
+        return;
+      case 'level':
+        this.controller.level = command.level;
         return;
       case 'advance':
         return this.clock.advance(command.millis);
@@ -67,8 +133,29 @@ export class World {
   }
 
   private end(span: ReadableSpan): void {
-    asApplication(() => this.processor.onEnd(span));
+    asApplication(() => this.head.onEnd(span));
     this.ended++;
+    if (this.looksAtEverySpan) this.check();
+  }
+
+  private hold(): void {
+    asApplication(() => this.heldSpans.hold());
+    this.ended++;
+    this.held++;
+    if (this.looksAtEverySpan) this.check();
+  }
+
+  private discard(count: number): void {
+    const { unsampled } = this.processor.stats().ledger;
+    this.heldSpans.discard(count);
+    this.held -= count;
+    expect(this.processor.stats().ledger.unsampled).toBe(unsampled + count);
+  }
+
+  private release(span: ReadableSpan): void {
+    asApplication(() => this.heldSpans.release(span));
+    this.held--;
+    this.letGo++;
     if (this.looksAtEverySpan) this.check();
   }
 
@@ -78,15 +165,15 @@ export class World {
 
   private async flush(deadline: number | undefined): Promise<void> {
     const at = deadline ?? this.clock.now() + this.options.flushTimeoutMillis!;
-    const { ended } = this;
+    const { ended, letGo } = this;
     const lostBefore = this.lost;
     const flushed = asApplication(() => this.processor.forceFlush(deadline === undefined ? {} : { deadline }));
     this.deadlines.expect('forceFlush', flushed, at);
     flushed
       .then(
         () => {
-          // What ended in the meantime may have been lost, and is not what the flush was about.
-          if (this.ended === ended) expect(this.lost).toBe(lostBefore);
+          // What ended, or was let go, in the meantime may have been lost, and is not what the flush was about.
+          if (this.ended === ended && this.letGo === letGo) expect(this.lost).toBe(lostBefore);
         },
         () => {},
       )
@@ -117,7 +204,7 @@ export class World {
 
   check(): void {
     const { ledger, queue, exports } = this.processor.stats();
-    expect(ledger).toMatchObject({ ended: this.ended, queued: queue.spans, held: 0, balanced: true });
+    expect(ledger).toMatchObject({ ended: this.ended, queued: queue.spans, held: this.held, balanced: true });
     expect(queue.spans).toBeLessThanOrEqual(this.options.maxQueueSize!);
     expect(queue.bytes).toBeLessThanOrEqual(this.options.maxQueueBytes!);
     expect(queue.bytes).toBeGreaterThanOrEqual(queue.spans * SMALLEST_BYTES);
@@ -156,11 +243,15 @@ export class World {
     expect(exports.open).toBeLessThanOrEqual(this.chaos.observed.openExports);
 
     this.end(fakeSpan());
+    this.hold();
+    while (this.held > 1) this.release(fakeSpan());
+    this.discard(1);
     this.chaos.release();
     await this.clock.advance(60_000);
     this.check();
     const after = this.processor.stats().ledger;
-    expect(after.dropped.shutdown).toBe((ledger.dropped.shutdown ?? 0) + 1);
+    expect(after).toMatchObject({ held: 0, unsampled: ledger.unsampled + 1 });
+    expect(after.dropped.shutdown).toBe((ledger.dropped.shutdown ?? 0) + 1 + ledger.held);
     expect(after).toMatchObject({ delivered: ledger.delivered, rejected: ledger.rejected });
     expect(this.clock.pendingTimers).toBe(0);
     const { spans } = this.chaos;

@@ -12,8 +12,7 @@ import { batchChaos, stockChaos } from '../support/chaos-exporters.js';
 import { TimerCount } from '../support/clocks.js';
 import { HOSTILE_SPANS, UNPRINTABLE } from '../support/hostile-spans.js';
 import { reachableSize } from '../support/reachable.js';
-import { arbitraryCommand } from './commands.js';
-import { arbitrarySettings, World } from './processor-world.js';
+import { arbitraryProcessorCommand, arbitrarySettings, World } from './processor-world.js';
 
 // PROPERTY_RUNS=10000 is a campaign; the default is what every `npm test` can afford.
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 300);
@@ -40,12 +39,12 @@ function setUp(options: Partial<AdaptiveBatchSpanProcessorOptions> = {}) {
   return { clock, exporter, processor };
 }
 
-describe('invariants 1, 6, 7 and 8: whatever spans, exporters, time, flushes and shutdowns do', () => {
+describe('invariants 1, 6, 7 and 8: whatever spans, held ones, exporters, time, levels, flushes and shutdowns do', () => {
   it.each([
     ['a stock exporter', stockChaos],
     ['one of ours', batchChaos({ stores: true })],
   ])('the processor keeps its promises over %s', async (_, chaos) => {
-    const commands = fc.array(arbitraryCommand, { maxLength: 25 });
+    const commands = fc.array(arbitraryProcessorCommand, { maxLength: 25 });
     const worlds = [arbitrarySettings, chaos, commands, fc.boolean()] as const;
     await fc.assert(
       fc.asyncProperty(...worlds, async (settings, makeChaos, commands, calm) => {
