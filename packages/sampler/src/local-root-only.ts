@@ -27,8 +27,14 @@ class LocalRootOnlyTraceState implements TraceState {
     return new LocalRootOnlyTraceState(this.wrapped.unset(key));
   }
 
+  /** What cannot be sent is not sent. */
   serialize(): string {
-    return this.wrapped.serialize();
+    try {
+      const text: unknown = this.wrapped.serialize();
+      return typeof text === 'string' ? text : '';
+    } catch {
+      return '';
+    }
   }
 }
 
