@@ -22,9 +22,10 @@ import { EvaluationRound } from './evaluation-round.js';
 import { EvaluationTimer } from './evaluation-timer.js';
 import { type DegradationEventName, type DegradationEvents, Listeners } from './events.js';
 import { FeatureGates } from './feature-gates.js';
-import { ForcedLevel, type ForceOptions, readForce } from './forced-level.js';
+import { type ForceOptions, readForce } from './forced-level.js';
 import { guardedCall } from './guarded-call.js';
 import { isThenable } from './is-thenable.js';
+import { LevelInForce } from './level-in-force.js';
 import { LevelMachine } from './level-machine.js';
 import {
   type DegradationTransition,
@@ -55,13 +56,10 @@ export class DegradationController implements LevelSource {
   private readonly round: EvaluationRound;
   private readonly timer: EvaluationTimer;
   private readonly changes: ChangeLimiter;
-  private readonly forced: ForcedLevel;
+  private readonly current: LevelInForce;
   private readonly features: FeatureGates;
   private readonly listeners: Listeners;
-  private readonly transitions = new TransitionHistory();
   private readonly activeFrom: Readonly<Record<DegradationStrategy, number>>;
-  private levelInForce: DegradationLevel = 'normal';
-  private rankInForce = 0;
   private reason: TransitionReason | undefined;
   private running: { readonly instruments: Instruments; readonly unsubscribe: ReadonlyArray<() => void> } | undefined;
 
@@ -78,32 +76,34 @@ export class DegradationController implements LevelSource {
     this.round = new EvaluationRound(clock, this.settings.triggerTimeoutMillis);
     this.timer = new EvaluationTimer(clock, this.settings.evaluationIntervalMillis, () => this.evaluate());
     this.changes = new ChangeLimiter(clock, () => this.lookAtImmediate());
-    this.forced = new ForcedLevel(clock);
+    this.current = new LevelInForce(this.machine, this.settings, this.listeners);
     this.features = new FeatureGates(features, this.log);
     this.activeFrom = ranksOf(strategies);
   }
 
   /** The level in force: the forced one, else `normal` with `monitorOnly`, else the automatic one. */
   get level(): DegradationLevel {
-    return this.levelInForce;
+    return this.current.level;
   }
 
   /** Whether a strategy is in force at the present level. */
   isActive(strategy: DegradationStrategy): boolean {
-    return this.rankInForce >= this.activeFrom[strategy];
+    return this.current.rank >= this.activeFrom[strategy];
   }
 
   /** Begins to watch; the first evaluation is one interval from now. Does nothing when it runs or is not enabled. */
   start(): void {
     if (this.running || !this.settings.enabled) return;
-    const { metrics, signals } = this.settings;
-    const instruments = controllerInstruments(this.observed(), metrics);
+    const { metrics, signals, evaluationIntervalMillis } = this.settings;
+    const instruments = controllerInstruments(this.current, this.watches, metrics);
     const unsubscribe: Array<() => void> = [];
     this.running = { instruments, unsubscribe };
     // Whoever has started the first span has nothing to do with what the triggers do.
     suppressTracing(() => {
       instruments.refresh();
-      for (const watch of this.watches) this.call(watch, 'start', () => watch.watched.trigger.start?.(this.clock));
+      for (const watch of this.watches) {
+        this.call(watch, 'start', () => watch.watched.trigger.start?.(this.clock, evaluationIntervalMillis));
+      }
       if (this.immediate.length > 0) {
         for (const source of signals) unsubscribe.push(source.onChange(this.changes.changed));
       }
@@ -119,13 +119,10 @@ export class DegradationController implements LevelSource {
     this.timer.stop();
     this.changes.stop();
     this.round.cancel();
-    this.forced.clear();
     if (running) for (const watch of this.watches) this.call(watch, 'stop', () => watch.watched.trigger.stop?.());
     for (const watch of this.watches) watch.reset();
-    const from = this.machine.level;
-    this.machine.reset();
     this.reason = undefined;
-    this.follow('stop', from === 'normal' ? undefined : from);
+    this.current.stop();
     running?.instruments.shutdown();
   }
 
@@ -139,19 +136,17 @@ export class DegradationController implements LevelSource {
       this.log.warn('disabled', () => `not enabled: the level ${level} was not forced`);
       return;
     }
-    this.forced.set(level, read, () => this.follow('expiry'));
-    this.follow('force');
+    this.current.force(level, read);
   }
 
   /** Ends a force: the level is the automatic one again, at once. */
   release(): void {
-    this.forced.clear();
-    this.follow('release');
+    this.current.release();
   }
 
   /** The last 1,000 transitions, oldest first. */
   history(): readonly DegradationTransition[] {
-    return this.transitions.list();
+    return this.current.history.list();
   }
 
   /**
@@ -159,7 +154,7 @@ export class DegradationController implements LevelSource {
    * declared is not available, and that is logged.
    */
   isFeatureAvailable(feature: string): boolean {
-    return this.features.isAvailable(feature, this.rankInForce);
+    return this.features.isAvailable(feature, this.current.rank);
   }
 
   /** Calls `fn` and returns what it returns if the feature is available; otherwise returns `undefined`. */
@@ -173,10 +168,10 @@ export class DegradationController implements LevelSource {
    * `fallback` with the error when it fails; below, `primary` with its errors. The level is that at the call. Both
    * return a value or both a promise. How `primary` ended is told to the triggers (see `ErrorRateTrigger`).
    */
-  guard<T>(primary: () => T, fallback: (error?: unknown) => T): T {
+  guard<T, F = T>(primary: () => T, fallback: (error?: unknown) => F): T | F {
     assertFunction(`${OWNER}.guard.primary`, primary);
     assertFunction(`${OWNER}.guard.fallback`, fallback);
-    return guardedCall(this.rankInForce, primary, fallback, (ok) => {
+    return guardedCall(this.current.rank, primary, fallback, (ok) => {
       for (const watch of this.watches) {
         this.call(watch, 'recordOutcome', () => watch.watched.trigger.recordOutcome?.(ok));
       }
@@ -197,14 +192,14 @@ export class DegradationController implements LevelSource {
     return {
       enabled,
       running: this.running !== undefined,
-      level: this.levelInForce,
+      level: this.current.level,
       automaticLevel: this.machine.level,
-      ...(this.forced.status && { forced: this.forced.status }),
+      ...(this.current.forced && { forced: this.current.forced }),
       monitorOnly,
       ...(this.reason && { reason: this.reason }),
       triggers: this.watches.map((watch) => watch.status()),
       strategies: strategies.filter((strategy) => this.isActive(strategy)),
-      features: this.features.at(this.rankInForce),
+      features: this.features.at(this.current.rank),
     };
   }
 
@@ -218,7 +213,8 @@ export class DegradationController implements LevelSource {
       const now = this.clock.now();
       const moved = this.machine.decide(now, { asked, calm });
       this.explain();
-      if (moved) this.follow(moved === 'raised' ? 'trigger' : 'recovery', from);
+      if (moved === 'raised') this.current.follow('trigger', from, this.reason);
+      if (moved === 'recovered') this.current.follow('recovery', from);
       if (this.running) this.timer.arm(this.machine.recoveryDueAt(this.clock.now()));
     });
   }
@@ -242,7 +238,7 @@ export class DegradationController implements LevelSource {
     if (!this.machine.raise(now, asked)) return;
     this.changes.raised();
     this.explain();
-    this.follow('trigger', from);
+    this.current.follow('trigger', from, this.reason);
     if (this.running && !this.round.isOpen) this.timer.arm(this.machine.recoveryDueAt(now));
   }
 
@@ -252,25 +248,6 @@ export class DegradationController implements LevelSource {
     for (const watch of this.watches) if (watch.counts > (most?.counts ?? 0)) most = watch;
     if (most) this.reason = { trigger: most.name, value: most.value!, threshold: most.threshold! };
     else if (this.machine.rank === 0) this.reason = undefined;
-  }
-
-  /** Brings the level in force up to date, and records what has moved: it, or only the automatic one underneath. */
-  private follow(cause: TransitionCause, automaticFrom?: DegradationLevel): void {
-    const from = this.levelInForce;
-    const automatic = this.settings.monitorOnly ? 'normal' : this.machine.level;
-    const to = this.forced.status?.level ?? automatic;
-    this.levelInForce = to;
-    this.rankInForce = rankOf(to);
-    if (from !== to) this.record(cause, from, to, true);
-    else if (automaticFrom) this.record(cause, automaticFrom, this.machine.level, false);
-  }
-
-  private record(cause: TransitionCause, from: DegradationLevel, to: DegradationLevel, inForce: boolean): void {
-    const time = this.clock.wallTime();
-    const reason = cause === 'trigger' ? this.reason : undefined;
-    const transition = Object.freeze({ time, from, to, cause, ...reason, inForce });
-    this.transitions.add(transition);
-    this.listeners.emit('transition', transition);
   }
 
   private failed({ name, failing = '', failures }: TriggerWatch): void {
@@ -288,21 +265,6 @@ export class DegradationController implements LevelSource {
     } catch (thrown) {
       warn(thrown);
     }
-  }
-
-  private observed(): Parameters<typeof controllerInstruments>[0] {
-    const rank = () => this.rankInForce;
-    const automaticRank = () => this.machine.rank;
-    return {
-      get rank() {
-        return rank();
-      },
-      get automaticRank() {
-        return automaticRank();
-      },
-      watches: this.watches,
-      transitions: this.transitions.counts,
-    };
   }
 }
 

@@ -9,3 +9,4 @@ export type { RaisedLevel, Trigger, TriggerThresholds } from './trigger.js';
 export type { TriggerOptions } from './trigger-options.js';
 export type { TriggerStatus } from './trigger-watch.js';
 export * from './triggers/pipeline/index.js';
+export * from './triggers/system/index.js';

@@ -40,8 +40,8 @@ export interface Trigger {
    * rejecting, hanging and anything but a finite number is a failure, which moves nothing.
    */
   read(): number | undefined | Promise<number | undefined>;
-  /** The controller starts: sample from now on, with timers of this clock. */
-  start?(clock: Clock): void;
+  /** The controller starts: sample from now on, with timers of this clock; it reads about that often. */
+  start?(clock: Clock, evaluationIntervalMillis: number): void;
   /** The controller stops: leave no timer behind. It may start again. */
   stop?(): void;
   /** How a call that went through `guard()` ended. */
