@@ -36,7 +36,8 @@ const STATUS_ERROR = 2;
  *
  *     new AttributeTrimmingSpanProcessor({ next: new AdaptiveBatchSpanProcessor({ exporter }), controller })
  *
- * Other processors see the same span, so `next` gets a view of it, and the span itself when there is nothing to trim.
+ * Other processors see the same span, so `next` gets another object with all that a `ReadableSpan` has, and the span
+ * itself when there is nothing to trim.
  * Never touched: attributes that semantic conventions require, spans in error unless `spareErrors` is off, and spans
  * that are not sampled. Nothing thrown by a span, by `next.onStart` or by `next.onEnd` reaches the application.
  *

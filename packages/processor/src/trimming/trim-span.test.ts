@@ -35,9 +35,10 @@ describe('trimSpan', () => {
     expect(trimmed.attributes).toEqual({ 'db.query.text': 'SELECT * F', 'app.short': 'short' });
     expect(trimmed.droppedAttributesCount).toBe(5);
     expect(counts).toEqual({ spans: 1, attributes: 2, values: 1, events: 0 });
-    expect(Object.getPrototypeOf(trimmed)).toBe(span);
-    expect(trimmed.spanContext()).toBe(span.spanContext());
     expect(span.droppedAttributesCount).toBe(3);
+    const { attributes, droppedAttributesCount, ...others } = span;
+    expect(trimmed).toMatchObject({ ...others, spanContext: expect.any(Function) });
+    expect(trimmed.spanContext()).toBe(span.spanContext());
   });
 
   it('hands on the span itself when there is nothing to trim', () => {
