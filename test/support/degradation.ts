@@ -1,4 +1,4 @@
-import { ConfigurationError, PipelineSignals } from '@otel-resilience/core';
+import { type Clock, ConfigurationError, PipelineSignals } from '@otel-resilience/core';
 import { DegradationController, type DegradationControllerOptions, type Trigger } from '@otel-resilience/degradation';
 import { VirtualClock } from '@otel-resilience/testing';
 
@@ -37,8 +37,8 @@ export class ScriptedTrigger implements Trigger {
     for (const settle of this.settle.splice(0)) settle(value);
   }
 
-  start(): void {
-    this.calls.push('start');
+  start(_: Clock, evaluationIntervalMillis: number): void {
+    this.calls.push(`start every ${evaluationIntervalMillis}`);
   }
 
   stop(): void {

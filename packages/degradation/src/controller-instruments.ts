@@ -1,19 +1,15 @@
 import { createInstruments, type Instruments } from '@otel-resilience/core';
-import type { TransitionCause } from './transition.js';
+import type { LevelInForce } from './level-in-force.js';
 import type { TriggerWatch } from './trigger-watch.js';
 
 const PREFIX = 'otel_resilience.degradation';
 
-/** What the metrics read when they are collected. */
-export interface Observed {
-  readonly rank: number;
-  readonly automaticRank: number;
-  readonly watches: readonly TriggerWatch[];
-  readonly transitions: ReadonlyMap<TransitionCause, number>;
-}
-
 /** The level and what the triggers say. Levels are numbers, 0 for `normal` to 4 for `emergency`. */
-export function controllerInstruments(observed: Observed, enabled: boolean): Instruments {
+export function controllerInstruments(
+  current: LevelInForce,
+  watches: readonly TriggerWatch[],
+  enabled: boolean,
+): Instruments {
   return createInstruments(
     'DegradationController',
     [
@@ -22,14 +18,14 @@ export function controllerInstruments(observed: Observed, enabled: boolean): Ins
         name: `${PREFIX}.level`,
         unit: '{level}',
         description: 'The level in force.',
-        read: (report) => report(observed.rank),
+        read: (report) => report(current.rank),
       },
       {
         kind: 'gauge',
         name: `${PREFIX}.automatic_level`,
         unit: '{level}',
         description: 'The level that the triggers have led to, whatever is forced.',
-        read: (report) => report(observed.automaticRank),
+        read: (report) => report(current.automaticRank),
       },
       {
         kind: 'gauge',
@@ -37,7 +33,7 @@ export function controllerInstruments(observed: Observed, enabled: boolean): Ins
         unit: '{level}',
         description: 'The level that each trigger asks for.',
         read: (report) => {
-          for (const { name, asks } of observed.watches) report(asks, { trigger: name });
+          for (const { name, asks } of watches) report(asks, { trigger: name });
         },
       },
       {
@@ -46,7 +42,7 @@ export function controllerInstruments(observed: Observed, enabled: boolean): Ins
         unit: '1',
         description: 'What each trigger has read last, in its own unit.',
         read: (report) => {
-          for (const { name, value } of observed.watches) if (value !== undefined) report(value, { trigger: name });
+          for (const { name, value } of watches) if (value !== undefined) report(value, { trigger: name });
         },
       },
       {
@@ -55,7 +51,7 @@ export function controllerInstruments(observed: Observed, enabled: boolean): Ins
         unit: '{failure}',
         description: 'How often each trigger could not be read.',
         read: (report) => {
-          for (const { name, failures } of observed.watches) report(failures, { trigger: name });
+          for (const { name, failures } of watches) report(failures, { trigger: name });
         },
       },
       {
@@ -64,7 +60,7 @@ export function controllerInstruments(observed: Observed, enabled: boolean): Ins
         unit: '{transition}',
         description: 'Moves of the level, by cause.',
         read: (report) => {
-          for (const [cause, count] of observed.transitions) report(count, { cause });
+          for (const [cause, count] of current.history.counts) report(count, { cause });
         },
       },
     ],

@@ -27,12 +27,7 @@ import { guardedCall } from './guarded-call.js';
 import { isThenable } from './is-thenable.js';
 import { LevelInForce } from './level-in-force.js';
 import { LevelMachine } from './level-machine.js';
-import {
-  type DegradationTransition,
-  type TransitionCause,
-  TransitionHistory,
-  type TransitionReason,
-} from './transition.js';
+import type { DegradationTransition, TransitionReason } from './transition.js';
 import { TriggerWatch } from './trigger-watch.js';
 
 const OWNER = 'DegradationController';

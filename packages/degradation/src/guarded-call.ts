@@ -8,12 +8,12 @@ const HEAVY = rankOf('heavy');
  * From heavy on the fallback alone; at moderate the primary, and the fallback when that fails; below, the primary
  * with its errors. `record` hears how the primary ended. A primary that returns a promise has ended when that settles.
  */
-export function guardedCall<T>(
+export function guardedCall<T, F>(
   rank: number,
   primary: () => T,
-  fallback: (error?: unknown) => T,
+  fallback: (error?: unknown) => F,
   record: (ok: boolean) => void,
-): T {
+): T | F {
   if (rank >= HEAVY) return fallback();
   const covered = rank >= MODERATE;
   let result: T;

@@ -10,3 +10,4 @@ export type { TriggerOptions } from './trigger-options.js';
 export type { TriggerStatus } from './trigger-watch.js';
 export * from './triggers/pipeline/index.js';
 export * from './triggers/system/index.js';
+export * from './triggers/system/index.js';

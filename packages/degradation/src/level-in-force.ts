@@ -1,0 +1,79 @@
+import { type Clock, type DegradationLevel, rankOf } from '@otel-resilience/core';
+import type { Listeners } from './events.js';
+import { ForcedLevel, type ForcedLevelStatus, type ForceOptions } from './forced-level.js';
+import type { LevelMachine } from './level-machine.js';
+import {
+  type DegradationTransition,
+  type TransitionCause,
+  TransitionHistory,
+  type TransitionReason,
+} from './transition.js';
+
+/** The level that everybody reads: the forced one, else `normal` with `monitorOnly`, else the automatic one. */
+export class LevelInForce {
+  level: DegradationLevel = 'normal';
+  rank = 0;
+  readonly history: TransitionHistory = new TransitionHistory();
+  private readonly automatic: LevelMachine;
+  private readonly monitorOnly: boolean;
+  private readonly clock: Clock;
+  private readonly listeners: Listeners;
+  private readonly byHand: ForcedLevel;
+
+  constructor(
+    automatic: LevelMachine,
+    { monitorOnly, clock }: { readonly monitorOnly: boolean; readonly clock: Clock },
+    listeners: Listeners,
+  ) {
+    this.automatic = automatic;
+    this.monitorOnly = monitorOnly;
+    this.clock = clock;
+    this.listeners = listeners;
+    this.byHand = new ForcedLevel(clock);
+  }
+
+  get automaticRank(): number {
+    return this.automatic.rank;
+  }
+
+  get forced(): ForcedLevelStatus | undefined {
+    return this.byHand.status;
+  }
+
+  force(level: DegradationLevel, options: ForceOptions): void {
+    this.byHand.set(level, options, () => this.follow('expiry'));
+    this.follow('force');
+  }
+
+  release(): void {
+    this.byHand.clear();
+    this.follow('release');
+  }
+
+  /** Ends a force, and the automatic level begins anew. */
+  stop(): void {
+    const from = this.automatic.level;
+    this.byHand.clear();
+    this.automatic.reset();
+    this.follow('stop', from);
+  }
+
+  /** Brings the level up to date, and records what has moved: it, or only the automatic level underneath. */
+  follow(cause: TransitionCause, automaticFrom = this.automatic.level, reason?: TransitionReason): void {
+    const from = this.level;
+    const automaticTo = this.automatic.level;
+    const to = this.forced?.level ?? (this.monitorOnly ? 'normal' : automaticTo);
+    this.level = to;
+    this.rank = rankOf(to);
+    if (from !== to) this.record({ from, to, cause, ...reason, inForce: true });
+    else if (automaticFrom !== automaticTo) {
+      this.record({ from: automaticFrom, to: automaticTo, cause, ...reason, inForce: false });
+    }
+  }
+
+  private record(moved: Omit<DegradationTransition, 'time'>): void {
+    const transition = Object.freeze({ time: this.clock.wallTime(), ...moved });
+    this.history.add(transition);
+    this.listeners.emit('transition', transition);
+  }
+}
