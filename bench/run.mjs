@@ -7,6 +7,7 @@ import { machine } from './harness.mjs';
 const BENCHES = {
   breaker: () => import('./breaker.mjs'),
   processor: () => import('./processor.mjs'),
+  sampler: () => import('./sampler.mjs'),
 };
 
 const [name, ...flags] = process.argv.slice(2);

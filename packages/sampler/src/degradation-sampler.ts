@@ -126,6 +126,11 @@ export class DegradationSampler {
     return { ...this.counts, level: this.level ?? 'normal', ratio: Math.min(plan.base.ratio, limit) };
   }
 
+  /** Takes its metrics away. The SDK has no such call for samplers: it is for who makes and leaves several. */
+  shutdown(): void {
+    this.instruments.shutdown();
+  }
+
   private sampledChild(traceId: string): SamplingResult {
     this.counts.sampled++;
     this.counts.parent++;

@@ -59,26 +59,14 @@ function says(traceState: TraceState, value: string): boolean {
   if ((traceState.get('ot') ?? '') !== value) return false;
   const text = traceState.serialize();
   if (typeof text !== 'string' || text.length > MAX_LENGTH) return false;
-  const ot = otMembers(text);
-  return ot.members <= MAX_MEMBERS && (value === '' ? ot.count === 0 : ot.count === 1 && ot.value === value);
-}
-
-function otMembers(text: string) {
-  let members = 0;
-  let count = 0;
-  let value: string | undefined;
-  for (let from = 0; from <= text.length; ) {
-    const comma = text.indexOf(',', from);
-    const to = comma === -1 ? text.length : comma;
-    members++;
-    const member = text.slice(from, to).trim();
-    if (member.startsWith('ot=')) {
-      count++;
-      value = member.slice(3);
-    }
-    from = to + 1;
-  }
-  return { members, count, value };
+  // A member is no shorter than `a=b,`, so in what is short there cannot be too many.
+  const few = text.length < 4 * MAX_MEMBERS;
+  const own = value === '' ? '' : `ot=${value}`;
+  const first = text.startsWith(own) && !text.includes('ot=', own.length);
+  if (few && first && (own === '' || text.length === own.length || text[own.length] === ',')) return true;
+  const members = text.split(',');
+  const ot = members.map((member) => member.trim()).filter((member) => member.startsWith('ot='));
+  return members.length <= MAX_MEMBERS && (own === '' ? ot.length === 0 : ot.length === 1 && ot[0] === own);
 }
 
 /** From what it would have sent, without `ot`; and nothing when that cannot be used either. */

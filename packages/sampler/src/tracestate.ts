@@ -26,12 +26,15 @@ export function parseOt(value: unknown): OtValue {
   if (typeof value !== 'string' || value === '' || value.length > MAX_OT_LENGTH) return NOTHING;
   let th: string | undefined;
   let rv: string | undefined;
-  for (const member of value.split(';')) {
-    if (member.startsWith('th:')) {
-      th = th === undefined ? member.slice(3) : MALFORMED;
-    } else if (member.startsWith('rv:')) {
-      rv = rv === undefined ? member.slice(3) : MALFORMED;
+  for (let from = 0; from < value.length; ) {
+    const semicolon = value.indexOf(';', from);
+    const to = semicolon === -1 ? value.length : semicolon;
+    if (value.startsWith('th:', from)) {
+      th = th === undefined ? value.slice(from + 3, to) : MALFORMED;
+    } else if (value.startsWith('rv:', from)) {
+      rv = rv === undefined ? value.slice(from + 3, to) : MALFORMED;
     }
+    from = to + 1;
   }
   const randomness = rv !== undefined && RV.test(rv) ? rv.toLowerCase() : undefined;
   const trusted = th !== undefined && TH.test(th) && (rv === undefined || randomness !== undefined);
@@ -55,9 +58,18 @@ export function withThreshold(value: unknown, th: string | undefined): string {
 }
 
 function withoutThreshold(value: string): string {
-  if (!value.includes('th:') && !value.includes('rv:')) return value;
-  const { rv } = parseOt(value);
-  const keep = (member: string) => !member.startsWith('th:') && (rv !== undefined || !member.startsWith('rv:'));
+  const { rv } = value.includes('rv:') ? parseOt(value) : NOTHING;
+  let others: string | undefined;
+  for (let from = 0; from <= value.length; ) {
+    const semicolon = value.indexOf(';', from);
+    const to = semicolon === -1 ? value.length : semicolon;
+    if (!value.startsWith('th:', from) && (rv !== undefined || !value.startsWith('rv:', from))) {
+      const member = value.slice(from, to);
+      others = others === undefined ? member : `${others};${member}`;
+    }
+    from = to + 1;
+  }
+  if (others === undefined || others.length === value.length) return others ?? '';
   // W3C: a value does not end with a space, but a member that stood before the one we took may have.
-  return value.split(';').filter(keep).join(';').trimEnd();
+  return others.trimEnd();
 }
