@@ -5,24 +5,32 @@ export interface Arguments {
   readonly json: boolean;
   readonly help: boolean;
   readonly scale: number;
+  /** Of the first act. */
   readonly pipelines: readonly PipelineName[];
+  /** Whether there is a second act. */
+  readonly pressure: boolean;
 }
 
-const names = Object.keys(PIPELINES) as PipelineName[];
+const PRESSURE = 'pressure';
+const pipelineNames = Object.keys(PIPELINES) as PipelineName[];
+const names: readonly string[] = [...pipelineNames, PRESSURE];
 const MIN_SCALE = 0.1;
 const MAX_SCALE = 100;
 
-export const USAGE = `The same outage and the same load for three pipelines, one after the other.
+export const USAGE = `Two acts. The same outage and the same load for three pipelines, one after the other; then an application under pressure,
+which traces less and still keeps every error and every slow request, and its numbers.
 
     npm start [-- options]
 
     --json          one line of JSON at the end of stdout; everything else goes to stderr
-    --scale N       times the length of the scenario, ${MIN_SCALE} to ${MAX_SCALE}; default 1, 40 s for each pipeline
+    --scale N       times the length of the scenario, ${MIN_SCALE} to ${MAX_SCALE}; default 1, 40 s for each pipeline and about 30 s for the
+                    second act, which takes the time that recovery takes
     --only NAME     ${names.join(', ')}; may be repeated
     --help
 
-Ends with 0 only if otel-resilience lost nothing and each stock pipeline received less; otherwise with 1, and says why.
-What has not run is not judged.`;
+Ends with 0 only if otel-resilience lost nothing and each stock pipeline received less, and if under pressure the level
+rose and came back, every error and slow request arrived, and the requests were estimated rightly; otherwise with 1, and
+says why. What has not run is not judged.`;
 
 /** Throws a `TypeError` for what cannot be understood. */
 export function readArguments(args: readonly string[]): Arguments {
@@ -32,14 +40,20 @@ export function readArguments(args: readonly string[]): Arguments {
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
       scale: { type: 'string', default: '1' },
-      only: { type: 'string', multiple: true, default: names },
+      only: { type: 'string', multiple: true, default: [...names] },
     },
   });
   const scale = Number(values.scale);
   if (!(scale >= MIN_SCALE && scale <= MAX_SCALE)) {
     throw new TypeError(`--scale takes a number from ${MIN_SCALE} to ${MAX_SCALE}, not '${values.scale}'`);
   }
-  const unknown = values.only.find((name) => !names.includes(name as PipelineName));
+  const unknown = values.only.find((name) => !names.includes(name));
   if (unknown !== undefined) throw new TypeError(`--only takes one of ${names.join(', ')}, not '${unknown}'`);
-  return { json: values.json, help: values.help, scale, pipelines: names.filter((name) => values.only.includes(name)) };
+  return {
+    json: values.json,
+    help: values.help,
+    scale,
+    pipelines: pipelineNames.filter((name) => values.only.includes(name)),
+    pressure: values.only.includes(PRESSURE),
+  };
 }

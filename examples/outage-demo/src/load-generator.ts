@@ -9,6 +9,7 @@ const ANSWER_MILLIS = 10_000;
 export interface LoadOptions {
   readonly port: number;
   readonly requestsPerSecond: number;
+  /** Infinity: until `finish`. */
   readonly durationMillis: number;
 }
 
@@ -24,9 +25,21 @@ export class LoadGenerator {
   private sent = 0;
   private open = 0;
   private answered = 0;
+  private total: number;
 
   constructor(options: LoadOptions) {
     this.options = options;
+    this.total = Math.round((options.requestsPerSecond * options.durationMillis) / 1_000);
+  }
+
+  /** Requests with an answer. */
+  get answeredRequests(): number {
+    return this.answered;
+  }
+
+  /** Sends no more requests; `run` resolves when those sent have been answered. */
+  finish(): void {
+    this.total = this.sent;
   }
 
   /** Requests without an answer, once `run` has resolved. Whether their spans have ended is not known. */
@@ -36,12 +49,11 @@ export class LoadGenerator {
 
   /** Resolves when the last request has been answered. */
   async run(signal: AbortSignal): Promise<void> {
-    const { requestsPerSecond, durationMillis } = this.options;
-    const total = Math.round((requestsPerSecond * durationMillis) / 1_000);
+    const { requestsPerSecond } = this.options;
     const startedAt = performance.now();
-    while (this.sent < total) {
+    while (this.sent < this.total) {
       const elapsedMillis = performance.now() - startedAt;
-      const due = Math.min(total, Math.floor((elapsedMillis * requestsPerSecond) / 1_000) + 1);
+      const due = Math.min(this.total, Math.floor((elapsedMillis * requestsPerSecond) / 1_000) + 1);
       while (this.sent < due) this.send();
       await wait(TICK_MILLIS, undefined, { signal });
     }

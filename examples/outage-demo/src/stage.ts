@@ -1,5 +1,6 @@
 import type { AppMethods } from './processes/app.js';
-import { Child } from './processes/child.js';
+import type { Child } from './processes/child.js';
+import { Children } from './processes/children.js';
 import type { CollectorMethods } from './processes/collector.js';
 import type { LoadBalancerMethods } from './processes/load-balancer.js';
 import type { CollectorName, PipelineName } from './scenario.js';
@@ -13,40 +14,32 @@ export interface Stage {
   close(): Promise<string[]>;
 }
 
-const COLLECTOR = new URL('./processes/collector.js', import.meta.url);
-const LOAD_BALANCER = new URL('./processes/load-balancer.js', import.meta.url);
-const APP = new URL('./processes/app.js', import.meta.url);
-
 export async function openStage(pipeline: PipelineName, onOutput: (line: string) => void): Promise<Stage> {
-  const children: { name: string; child: Child<never> }[] = [];
-  const close = async () => {
-    // The application first: a collector that goes before it would be one more outage.
-    const ended = [];
-    for (const { name, child } of children.reverse()) if (!(await child.end())) ended.push(name);
-    return ended;
-  };
-  const start = async <C>(name: string, module: URL, args: readonly (string | number)[] = []): Promise<C> => {
-    const child = await Child.start({ name, module, args: args.map(String), onOutput });
-    children.push({ name, child: child as Child<never> });
-    return child as C;
-  };
-
+  const children = new Children(onOutput);
+  // The application first: a collector that goes before it would be one more outage.
+  const close = () => children.end();
   try {
-    const [A, B] = await Promise.all([
-      start<Child<CollectorMethods>>('collector A', COLLECTOR),
-      start<Child<CollectorMethods>>('collector B', COLLECTOR),
-    ]);
-    const ports = [await A.call('port'), await B.call('port')];
+    const collectors = await openCollectors(children);
+    const ports = [await collectors.A.call('port'), await collectors.B.call('port')];
     if (pipeline === 'stock') ports.pop();
     if (pipeline === 'stockFailover') {
-      const balancer = await start<Child<LoadBalancerMethods>>('load balancer', LOAD_BALANCER, ports);
+      const balancer = await children.start<LoadBalancerMethods>('load balancer', './load-balancer.js', ports);
       ports.splice(0, 2, await balancer.call('port'));
     }
-    const urls = ports.map((port) => `http://127.0.0.1:${port}`);
-    const app = await start<Child<AppMethods>>('application', APP, [pipeline, ...urls]);
-    return { collectors: { A, B }, app, appPort: await app.call('port'), close };
+    const app = await children.start<AppMethods>('application', './app.js', [pipeline, ...ports.map(urlOf)]);
+    return { collectors, app, appPort: await app.call('port'), close };
   } catch (error) {
     await close();
     throw error;
   }
 }
+
+export async function openCollectors(children: Children, ...args: string[]): Promise<Stage['collectors']> {
+  const [A, B] = await Promise.all([
+    children.start<CollectorMethods>('collector A', './collector.js', args),
+    children.start<CollectorMethods>('collector B', './collector.js', args),
+  ]);
+  return { A, B };
+}
+
+export const urlOf = (port: number): string => `http://127.0.0.1:${port}`;

@@ -4,6 +4,7 @@ import { answerParent, outliveParent } from './answer-parent.js';
 import { LedgerWatch } from './ledger-watch.js';
 import { createPipeline } from './pipelines.js';
 import { openShop } from './shop.js';
+import { stopApplication } from './stop-application.js';
 
 /** The application: a shop under NodeSDK. Its arguments: the pipeline's name, and the URLs it exports to. */
 const [name, ...urls] = process.argv.slice(2);
@@ -24,24 +25,17 @@ const methods = {
     loopDelay.enable();
   },
   status: () => watch?.view(),
-  /** What a SIGTERM would do: stop accepting, finish the requests, shut the SDK down, let the process end. */
+  /** Then the process ends when nothing keeps it alive. */
   stop: async () => {
     loopDelay.disable();
-    await shop.close();
-    const startedAt = performance.now();
-    const shutdownError = await pipeline.sdk.shutdown().then(
-      () => undefined,
-      (error: unknown) => String(error),
-    );
-    const shutdownMillis = performance.now() - startedAt;
+    const report = await stopApplication(shop, pipeline.sdk);
     const { user, system } = process.cpuUsage(cpuAtStart);
     outliveParent();
     return {
       cpuMicros: user + system,
       // The monitor counts from one tick to the next, which is never less than its resolution.
       maxLoopDelayMillis: Math.max(0, loopDelay.max / 1e6 - LOOP_RESOLUTION_MILLIS),
-      shutdownMillis,
-      shutdownError,
+      ...report,
       ledger: watch?.end(),
     };
   },

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Attributes, context, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import type { Level } from '../level.js';
 
 /** What the shop answers: the ids of every span of the request, so that the client knows what must arrive. */
 export interface ShopAnswer {
@@ -9,17 +10,57 @@ export interface ShopAnswer {
   readonly spanIds: readonly string[];
 }
 
+/** What the shop itself knows of an order, to be held against what arrives of its trace. */
+export interface OrderRecord {
+  readonly traceId: string;
+  /** The request's own span first. */
+  readonly spans: readonly StartedSpan[];
+  /** Which span says so: a declined payment one of its own, a missing inventory the request's too. */
+  readonly error: 'none' | 'child' | 'root';
+  /** Wall time. */
+  readonly startedAt: number;
+  readonly durationMillis: number;
+  /** What `level` said when the first span started, and when the last one ended. */
+  readonly levelAtStart: Level;
+  readonly levelAtEnd: Level;
+}
+
+export interface StartedSpan {
+  readonly spanId: string;
+  readonly recording: boolean;
+}
+
+export interface ShopOptions {
+  /** For each so many orders the payment takes long. Default: never. */
+  readonly slowPaymentEvery?: number;
+  /** For each so many orders the inventory is not there. Default: never. */
+  readonly noInventoryEvery?: number;
+  readonly level?: () => Level;
+  /** Called with each order when its last span has ended. */
+  readonly onOrder?: (order: OrderRecord) => void;
+}
+
 const DATABASE_MILLIS = 2;
 const PAYMENT_MILLIS = 4;
+const SLOW_PAYMENT_MILLIS = 1_200;
 const DECLINED_EVERY = 25;
+
+const STATUS = { placed: 201, declined: 402, unavailable: 503 } as const;
+const ERROR = { placed: 'none', declined: 'child', unavailable: 'root' } as const;
+type Outcome = keyof typeof STATUS;
 
 const tracer = trace.getTracer('outage-demo-shop', '0.1.0');
 let orders = 0;
 
-/** A small shop over HTTP: each order makes five spans. Listens on a free port of the loopback interface. */
-export async function openShop(): Promise<{ port: number; close(): Promise<void> }> {
+export interface Shop {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** A small shop over HTTP: each order makes five spans, unless it fails. Listens on a free port of the loopback interface. */
+export async function openShop(options: ShopOptions = {}): Promise<Shop> {
   const server: Server = createServer((request, response) => {
-    placeOrder(request, response).catch((error) => response.destroy(error));
+    placeOrder(request, response, options).catch((error) => response.destroy(error));
   });
   server.keepAliveTimeout = 0; // else it closes an idle connection in the moment that the client uses it again
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
@@ -29,8 +70,12 @@ export async function openShop(): Promise<{ port: number; close(): Promise<void>
   };
 }
 
-async function placeOrder(request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function placeOrder(request: IncomingMessage, response: ServerResponse, options: ShopOptions): Promise<void> {
   const order = ++orders;
+  const { level = () => 'normal', onOrder } = options;
+  const startedAt = Date.now();
+  const startMillis = performance.now();
+  const levelAtStart = level();
   const server = tracer.startSpan('POST /orders', {
     kind: SpanKind.SERVER,
     attributes: {
@@ -44,21 +89,28 @@ async function placeOrder(request: IncomingMessage, response: ServerResponse): P
       'client.address': request.socket.remoteAddress,
     },
   });
-  response.once('close', () => server.end());
-  const spans = [server];
-  const paid = await context.with(trace.setSpan(context.active(), server), () => processOrder(order, spans));
-
-  const status = paid ? 201 : 402;
-  server.setAttribute('http.response.status_code', status);
   const { traceId } = server.spanContext();
-  const answer: ShopAnswer = { traceId, spanIds: spans.map((span) => span.spanContext().spanId) };
+  const spans = [started(server)];
+  let outcome: Outcome = 'placed';
+  response.once('close', () => {
+    server.end();
+    const durationMillis = performance.now() - startMillis;
+    onOrder?.({ traceId, spans, error: ERROR[outcome], startedAt, durationMillis, levelAtStart, levelAtEnd: level() });
+  });
+  const requestContext = trace.setSpan(context.active(), server);
+  outcome = await context.with(requestContext, () => processOrder(order, spans, options));
+
+  const status = STATUS[outcome];
+  server.setAttribute('http.response.status_code', status);
+  if (outcome === 'unavailable') server.setStatus({ code: SpanStatusCode.ERROR, message: 'no inventory' });
+  const answer: ShopAnswer = { traceId, spanIds: spans.map(({ spanId }) => spanId) };
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
 }
 
-async function processOrder(order: number, spans: Span[]): Promise<boolean> {
+async function processOrder(order: number, spans: StartedSpan[], options: ShopOptions): Promise<Outcome> {
   const step = async (name: string, kind: SpanKind, attributes: Attributes, work: (span: Span) => unknown) => {
     const span = tracer.startSpan(name, { kind, attributes });
-    spans.push(span);
+    spans.push(started(span));
     try {
       await work(span);
       return true;
@@ -74,18 +126,26 @@ async function processOrder(order: number, spans: Span[]): Promise<boolean> {
   await step('validate order', SpanKind.INTERNAL, { 'order.id': order, 'order.items': (order % 5) + 1 }, (span) => {
     span.addEvent('validated', { 'order.currency': 'EUR', 'order.total': 19.9 * ((order % 5) + 1) });
   });
-  await step('SELECT inventory', SpanKind.CLIENT, DATABASE, () => wait(DATABASE_MILLIS));
+  const inStock = await step('SELECT inventory', SpanKind.CLIENT, DATABASE, async () => {
+    await wait(DATABASE_MILLIS);
+    if (isEach(options.noInventoryEvery, order)) throw new Error('the connection was refused');
+  });
+  if (!inStock) return 'unavailable';
   const paid = await step('POST', SpanKind.CLIENT, { ...PAYMENT, 'order.id': order }, async (span) => {
-    await wait(PAYMENT_MILLIS);
-    const declined = order % DECLINED_EVERY === 0;
+    await wait(isEach(options.slowPaymentEvery, order) ? SLOW_PAYMENT_MILLIS : PAYMENT_MILLIS);
+    const declined = isEach(DECLINED_EVERY, order);
     span.setAttribute('http.response.status_code', declined ? 402 : 200);
     if (declined) throw new Error('the card was declined');
   });
   await step(paid ? 'send orders.placed' : 'send orders.declined', SpanKind.PRODUCER, MESSAGE, (span) => {
     span.setAttribute('messaging.message.id', `order-${order}`);
   });
-  return paid;
+  return paid ? 'placed' : 'declined';
 }
+
+const started = (span: Span): StartedSpan => ({ spanId: span.spanContext().spanId, recording: span.isRecording() });
+
+const isEach = (every: number | undefined, order: number): boolean => every !== undefined && order % every === 0;
 
 const DATABASE = {
   'db.system.name': 'postgresql',

@@ -14,7 +14,8 @@ const COLUMNS: readonly [string, (result: PipelineResult) => string][] = [
 ];
 
 const LEGEND = `CPU: all that the application used, its HTTP work included, by spans ended; what a pipeline drops costs it nothing to send.
-Loop delay: the longest time that the application's event loop was late.`;
+Loop delay: the longest time that the application's event loop was late.
+All at the full sampling rate: in this act the level of otel-resilience is only monitored.`;
 
 export function resultTable(results: Results): string {
   const table = new Table({
