@@ -1,12 +1,14 @@
 import type { Clock, Timer } from '@otel-resilience/core';
 
-// Node's timers may fire up to this much too early.
-const EARLY_MILLIS = 1;
-
 /** When the next evaluation is: every `intervalMillis`, and exactly when a recovery step may be due. */
 export class EvaluationTimer {
   private readonly clock: Clock;
   private readonly intervalMillis: number;
+  /**
+   * What is due so close together is one evaluation: timers fire a little too late, or up to 1 ms too early, and a
+   * second evaluation right after the first would find averages over next to no time.
+   */
+  private readonly slackMillis: number;
   private readonly onDue: () => void;
   private nextAt = 0;
   private timer: Timer | undefined;
@@ -14,6 +16,7 @@ export class EvaluationTimer {
   constructor(clock: Clock, intervalMillis: number, onDue: () => void) {
     this.clock = clock;
     this.intervalMillis = intervalMillis;
+    this.slackMillis = Math.min(20, intervalMillis / 20);
     this.onDue = onDue;
   }
 
@@ -28,12 +31,15 @@ export class EvaluationTimer {
     const now = this.clock.now();
     // Never farther away than one interval, even when the clock has gone back.
     this.nextAt = Math.min(this.nextAt, now + this.intervalMillis);
-    const dueAt = recoveryDueAt > now ? Math.min(this.nextAt, recoveryDueAt) : this.nextAt;
-    this.timer = this.clock.setTimeout(() => {
-      this.timer = undefined;
-      this.keepPace();
-      this.onDue();
-    }, dueAt - now);
+    const recoversFirst = recoveryDueAt > now && recoveryDueAt <= this.nextAt + this.slackMillis;
+    this.timer = this.clock.setTimeout(
+      () => {
+        this.timer = undefined;
+        this.keepPace();
+        this.onDue();
+      },
+      Math.ceil((recoversFirst ? recoveryDueAt : this.nextAt) - now), // Node would round down
+    );
   }
 
   stop(): void {
@@ -44,7 +50,7 @@ export class EvaluationTimer {
   /** Unless evaluations come so late that it has to begin anew. */
   private keepPace(): void {
     const now = this.clock.now();
-    if (this.nextAt > now + EARLY_MILLIS) return;
+    if (this.nextAt > now + this.slackMillis) return;
     this.nextAt += this.intervalMillis;
     if (this.nextAt <= now) this.nextAt = now + this.intervalMillis;
   }
