@@ -1,6 +1,7 @@
 import { type Context, createTraceState, ROOT_CONTEXT, type SpanContext, TraceFlags } from '@opentelemetry/api';
 import { HELD_SPANS, type HeldSpans, Ledger, type ReadableSpan, type SpanProcessor } from '@otel-resilience/core';
-import { type FakeSpanOverrides, fakeSpan } from '@otel-resilience/testing';
+import { TailSamplingSpanProcessor, type TailSamplingSpanProcessorOptions } from '@otel-resilience/sampler';
+import { type FakeSpanOverrides, fakeSpan, VirtualClock } from '@otel-resilience/testing';
 import type { SamplingCertainty } from '../../packages/sampler/src/sampling-handover.js';
 
 // What the sampler leaves for the tail; through the global, as the two formats of the package share it.
@@ -128,6 +129,16 @@ export class LedgerProcessor extends RecordingProcessor {
     else this.ledger.endQueued();
     this.ended.push(span);
   }
+}
+
+/** A tail sampler on a virtual clock, between a process and a processor that keeps a ledger. */
+export function tailSampling<N extends SpanProcessor = LedgerProcessor>(
+  options: Partial<TailSamplingSpanProcessorOptions> = {},
+  next: N = new LedgerProcessor() as never,
+) {
+  const clock = new VirtualClock();
+  const tail = new TailSamplingSpanProcessor({ next, clock, metrics: false, ...options });
+  return { clock, tail, next, process: new TracedProcess(tail) };
 }
 
 /** `name th` of each span, `-` without a threshold. */

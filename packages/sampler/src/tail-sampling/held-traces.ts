@@ -45,8 +45,7 @@ export class HeldTraces {
   /** Holds a span of a held trace; `false` when its trace had to be decided for the lack of room. */
   hold(trace: LocalTrace, span: ReadableSpan, bytes: number): boolean {
     const { maxBytes, decideEarly } = this.options;
-    // A trace that takes this much would drive out all others before its own turn comes.
-    if (trace.bytes + bytes > maxBytes / 2) decideEarly(trace, 'bytes');
+    if (trace.bytes + bytes > shareOf(maxBytes)) decideEarly(trace, 'bytes');
     while (trace.state === 'held' && this.bytes + bytes > maxBytes) decideEarly(this.list.oldest!, 'bytes');
     if (trace.state !== 'held') return false;
     trace.spans.push(span);
@@ -99,6 +98,14 @@ export class HeldTraces {
       decideEarly(trace, 'ttl');
     }
   };
+}
+
+/**
+ * What a single trace may hold, lest it drives out all others before its own turn comes: 4 MiB, which is what fits into
+ * a batch and a queue when it is let go. Half of all where that is less, an eighth where that is more.
+ */
+function shareOf(maxBytes: number): number {
+  return Math.max(maxBytes / 8, Math.min(maxBytes / 2, 4 * 1024 * 1024));
 }
 
 // Frozen: a span of a trace that is no longer held must not get here.

@@ -33,8 +33,8 @@ export interface TailSamplingSpanProcessorOptions {
    */
   readonly maxHeldTraces?: number;
   /**
-   * Estimated encoded bytes of the spans that may be held; a single trace may hold half of them. ≥ 1, default 32 MiB
-   * (33,554,432). In memory a span takes two to three times as much.
+   * Estimated encoded bytes of the spans that may be held; in memory a span takes two to three times as much. ≥ 1,
+   * default 32 MiB (33,554,432). A single trace may hold 4 MiB (or half of this if less, or an eighth if more).
    */
   readonly maxHeldBytes?: number;
   /** After this a trace is decided although its local root is still open. In milliseconds, ≥ 1, default 30,000. */

@@ -1,5 +1,8 @@
 import type { Context, SpanContext } from '@opentelemetry/api';
 import {
+  type Clock,
+  DEFAULT_FLUSH_TIMEOUT_MILLIS,
+  DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
   type DeadlineOptions,
   type Instruments,
   type LevelSource,
@@ -16,6 +19,7 @@ import { LocalTraces } from './local-traces.js';
 import { NextProcessor } from './next-processor.js';
 import { OWNER, readTailSamplingOptions, type TailSamplingSpanProcessorOptions } from './options.js';
 import { isSampled, keptSpan, uncountedSpan } from './promoted-span.js';
+import { ReleaseBacklog } from './release-backlog.js';
 import { tailSamplingInstruments } from './tail-sampling-instruments.js';
 import { TailSamplingCounts, type TailSamplingStats } from './tail-sampling-stats.js';
 
@@ -32,6 +36,8 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
   readonly onEnding?: (span: object) => void;
   private readonly controller: LevelSource;
   private readonly next: NextProcessor;
+  private readonly backlog: ReleaseBacklog;
+  private readonly clock: Clock;
   private readonly predicate: KeepPredicate;
   private readonly traces: LocalTraces;
   private readonly held: HeldTraces;
@@ -40,15 +46,19 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
   private readonly log: LimitedLog;
   private readonly instruments: Instruments;
   private phase: 'idle' | 'running' | 'stopped' = 'idle';
+  /** Whether what is decided goes to the backlog, not to `next`. */
+  private isGathering = false;
   private shutdownPromise: Promise<void> | undefined;
 
   constructor(options: TailSamplingSpanProcessorOptions) {
     const settings = readTailSamplingOptions(options);
     const { next, controller, clock, maxHoldMillis } = settings;
     this.controller = controller;
+    this.clock = clock;
     this.log = new LimitedLog(OWNER, { clock });
     this.next = new NextProcessor(next, this.log);
     if (this.next.hasOnEnding) this.onEnding = (span) => this.next.onEnding(span);
+    this.backlog = new ReleaseBacklog(this.next, clock);
     this.predicate = new KeepPredicate(settings);
     this.traces = new LocalTraces(settings.maxHeldTraces);
     this.limits = { maxTraces: settings.maxHeldTraces, maxBytes: settings.maxHeldBytes };
@@ -91,11 +101,15 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
     return this.counts.snapshot({ traces, spans, bytes, ...this.limits }, this.next.failures);
   }
 
-  /** Decides what is held early, so that `next` can export it. */
+  /** Decides what is held early, so that `next` can export it. Rejects when `next` does. */
   async forceFlush(options?: DeadlineOptions): Promise<void> {
     this.instruments.refresh();
-    this.held.decideAll('flush');
+    this.decideAll('flush');
+    const until = options?.deadline ?? this.clock.now() + DEFAULT_FLUSH_TIMEOUT_MILLIS;
+    const drained = this.backlog.drain(until, options);
+    await drained.catch(() => {});
     await this.next.forceFlush(options);
+    await drained;
   }
 
   /** Decides what is held early. Spans that end later are handed on, for `next` to count as dropped. */
@@ -106,8 +120,12 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
 
   private async stop(options?: DeadlineOptions): Promise<void> {
     this.phase = 'stopped';
-    this.held.decideAll('shutdown');
+    this.decideAll('shutdown');
     this.instruments.shutdown();
+    const now = this.clock.now();
+    // Half of the time: the next processor has to flush once more, and to shut its exporter down.
+    const until = (now + (options?.deadline ?? now + DEFAULT_SHUTDOWN_TIMEOUT_MILLIS)) / 2;
+    await this.backlog.drain(until, { deadline: until }).catch(() => {});
     await this.next.shutdown(options);
   }
 
@@ -180,6 +198,12 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
     this.next.onEnd(this.viewed(span, uncountedSpan));
   }
 
+  private decideAll(reason: EarlyReason): void {
+    this.isGathering = true;
+    this.held.decideAll(reason);
+    this.isGathering = false;
+  }
+
   private decideEarly(trace: LocalTrace, reason: EarlyReason): void {
     this.counts.earlyDecisions[reason]++;
     this.decide(trace);
@@ -203,7 +227,7 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
     this.counts.kept[reason] += spans.length;
     for (const span of spans) {
       if (!isSampledSpan(span)) this.counts.promoted++;
-      this.next.release(this.viewed(span, keptSpan));
+      this.release(this.viewed(span, keptSpan));
     }
   }
 
@@ -213,7 +237,12 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
     this.counts.passed += sampled.length;
     this.counts.unsampled += spans.length - sampled.length;
     this.next.discard(spans.length - sampled.length);
-    for (const span of sampled) this.next.release(span);
+    for (const span of sampled) this.release(span);
+  }
+
+  private release(span: ReadableSpan): void {
+    if (this.isGathering) this.backlog.add(span);
+    else this.next.release(span);
   }
 
   /** A span that was not held: kept for this reason, or as the head has decided. */
