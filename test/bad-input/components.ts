@@ -8,7 +8,7 @@ import {
   RetryingSpanExporter,
 } from '@otel-resilience/exporter';
 import { resilience } from '@otel-resilience/node';
-import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
+import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
 import { CountingReceiver, FaultProxy, ScriptedExporter } from '@otel-resilience/testing';
 import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
 
@@ -96,6 +96,17 @@ export const COMPONENTS: readonly Component[] = [
       ['minExportBatchSize', { maxQueueSize: 100, minExportBatchSize: 26 }],
       ['minScheduledDelayMillis', { scheduledDelayMillis: 10, minScheduledDelayMillis: 11 }],
     ],
+  },
+  {
+    owner: 'AttributeTrimmingSpanProcessor',
+    make: (options) => new AttributeTrimmingSpanProcessor(options as never),
+    valid: () => ({
+      next: new AdaptiveBatchSpanProcessor({ exporter: exporter() }),
+      controller: { level: 'normal' },
+    }),
+    numbers: { maxValueLength: COUNT, maxEvents: COUNT_OR_NONE },
+    words: [],
+    contradictions: [],
   },
   {
     owner: 'RetryingSpanExporter',

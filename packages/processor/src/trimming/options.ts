@@ -2,6 +2,8 @@ import {
   aClock,
   boolean,
   type Clock,
+  ConfigurationError,
+  DEGRADATION_LEVELS,
   type DegradationLevel,
   having,
   integer,
@@ -100,9 +102,18 @@ type ByLevel = Readonly<Record<DegradationLevel, number>>;
 
 function byLevel({ min }: { readonly min: number }, defaults: ByLevel): OptionReader<ByLevel> {
   const read = integer({ min, default: min });
+  const readLevels = perLevel(read, defaults);
   return (value, path) => {
-    if (typeof value !== 'number') return perLevel(read, defaults)(value, path);
+    if (value === undefined || hasLevels(value)) return readLevels(value, path);
+    if (typeof value !== 'number') {
+      throw new ConfigurationError(path, `an integer of at least ${min}, or one for each level`, value);
+    }
     const same = read(value, path);
     return { normal: same, light: same, moderate: same, heavy: same, emergency: same };
   };
+}
+
+function hasLevels(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return DEGRADATION_LEVELS.some((level) => Object.hasOwn(value, level));
 }
