@@ -1,4 +1,4 @@
-import { DEGRADATION_LEVELS, type DegradationLevel } from '@otel-resilience/core';
+import { DEGRADATION_LEVELS, type DegradationLevel, PipelineSignals } from '@otel-resilience/core';
 import { DegradationController, type DegradationTransition } from '@otel-resilience/degradation';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -49,11 +49,10 @@ class World {
   readonly controller: DegradationController;
   /** Each transition and the monotonic time at which it came. */
   readonly seen: Array<DegradationTransition & { readonly at: number }> = [];
-  private readonly listeners: Array<() => void> = [];
+  private readonly signals = new PipelineSignals();
 
   constructor(intervals: { evaluationIntervalMillis: number; recoveryIntervalMillis: number }) {
-    const signals = { onChange: (listener: () => void) => this.listeners.push(listener) && (() => {}) };
-    const { clock, triggers } = this;
+    const { clock, triggers, signals } = this;
     this.controller = new DegradationController({ triggers, signals, clock, metrics: false, ...intervals });
     this.controller.on('transition', (transition) => this.seen.push({ ...transition, at: clock.now() }));
     this.controller.start();
@@ -65,7 +64,7 @@ class World {
       trigger.says = says[index];
     });
     this.clock.jump(jumpMillis);
-    if (change) for (const listener of this.listeners) listener();
+    if (change) this.signals.changed();
     await this.clock.advance(waitMillis);
   }
 }
