@@ -22,7 +22,14 @@ afterEach(() => diag.disable());
 
 describe('readEnvironment', () => {
   it('asks for nothing when nothing is set, or set to empty', () => {
-    const nothing = { disabled: false, protocol: undefined, endpoint: undefined, metrics: false, processor: {} };
+    const nothing = {
+      disabled: false,
+      protocol: undefined,
+      endpoint: undefined,
+      metrics: false,
+      sampler: { name: undefined, ratio: 1 },
+      processor: {},
+    };
     expect(readEnvironment({})).toEqual(nothing);
     expect(readEnvironment({ OTEL_BSP_MAX_QUEUE_SIZE: ' ', OTEL_SDK_DISABLED: '' })).toEqual(nothing);
   });
@@ -51,6 +58,20 @@ describe('readEnvironment', () => {
       ]);
     },
   );
+
+  it('reads the sampler and its ratio, and leaves the argument of others alone', () => {
+    const sampler = (name: string, argument: string) =>
+      readEnvironment({ OTEL_TRACES_SAMPLER: name, OTEL_TRACES_SAMPLER_ARG: argument }).sampler;
+    expect(sampler('parentbased_traceidratio', '0.25')).toEqual({ name: 'parentbased_traceidratio', ratio: 0.25 });
+    expect(sampler('always_off', 'endpoint=http://x')).toEqual({ name: 'always_off', ratio: 1 });
+    expect(warnings).toEqual([]);
+    expect(sampler('traceidratio', '25%')).toEqual({ name: 'traceidratio', ratio: 1 });
+    expect(sampler('jaeger_remote', 'endpoint=http://x')).toEqual({ name: undefined, ratio: 1 });
+    expect(warnings).toEqual([
+      expect.stringContaining("OTEL_TRACES_SAMPLER_ARG: expected a ratio from 0 to 1, got '25%'"),
+      expect.stringContaining('OTEL_TRACES_SAMPLER: expected one of always_on'),
+    ]);
+  });
 
   it('throws instead when OTEL_RESILIENCE_STRICT is true', () => {
     const env = { OTEL_BSP_MAX_QUEUE_SIZE: 'many', OTEL_RESILIENCE_STRICT: 'true' };

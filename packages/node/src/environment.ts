@@ -1,5 +1,6 @@
 import { diag } from '@opentelemetry/api';
 import { ConfigurationError } from '@otel-resilience/core';
+import { SAMPLER_NAMES, type SamplerName } from './sampler-environment.js';
 
 /** What the standard environment variables ask for; code comes before them, our defaults after. */
 export interface EnvironmentSettings {
@@ -11,6 +12,8 @@ export interface EnvironmentSettings {
   readonly endpoint: string | undefined;
   /** Whether metrics are wanted: `OTEL_METRICS_EXPORTER` names an exporter, or the SDK's own metrics are switched on. */
   readonly metrics: boolean;
+  /** `OTEL_TRACES_SAMPLER` and its argument, a ratio; 1 by default, as the specification has it. */
+  readonly sampler: { readonly name: SamplerName | undefined; readonly ratio: number };
   /** `OTEL_BSP_*`, under the names of the processor's options. */
   readonly processor: {
     readonly maxQueueSize?: number;
@@ -37,6 +40,7 @@ export function readEnvironment(env: Environment = process.env): EnvironmentSett
     metrics:
       (reader.text('OTEL_METRICS_EXPORTER') ?? 'none') !== 'none' ||
       reader.isTrue('OTEL_NODE_EXPERIMENTAL_SDK_METRICS'),
+    sampler: reader.sampler(),
     processor: dropUndefined({
       maxQueueSize: reader.integer('OTEL_BSP_MAX_QUEUE_SIZE', 1),
       maxExportBatchSize: reader.integer('OTEL_BSP_MAX_EXPORT_BATCH_SIZE', 1),
@@ -69,6 +73,25 @@ class Reader {
     const value = Number(text);
     if (Number.isSafeInteger(value) && value >= min) return value;
     return this.ignore(name, `an integer of at least ${min}`, text);
+  }
+
+  ratio(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (value >= 0 && value <= 1) return value;
+    return this.ignore(name, 'a ratio from 0 to 1', text);
+  }
+
+  sampler(): EnvironmentSettings['sampler'] {
+    const name = this.text('OTEL_TRACES_SAMPLER') as SamplerName | undefined;
+    if (name === undefined) return { name, ratio: 1 };
+    if (!SAMPLER_NAMES.includes(name)) {
+      return { name: this.ignore('OTEL_TRACES_SAMPLER', `one of ${SAMPLER_NAMES.join(', ')}`, name), ratio: 1 };
+    }
+    // The argument of a sampler that takes none is none of our business.
+    const ratio = name.endsWith('traceidratio') ? this.ratio('OTEL_TRACES_SAMPLER_ARG') : undefined;
+    return { name, ratio: ratio ?? 1 };
   }
 
   protocol(): OtlpProtocol | undefined {

@@ -20,8 +20,13 @@ import type {
   FailoverSpanExporterOptions,
   RetryingSpanExporterOptions,
 } from '@otel-resilience/exporter';
-import type { AdaptiveBatchSpanProcessorOptions } from '@otel-resilience/processor';
+import type {
+  AdaptiveBatchSpanProcessorOptions,
+  AttributeTrimmingSpanProcessorOptions,
+} from '@otel-resilience/processor';
+import type { DegradationSamplerOptions, TailSamplingSpanProcessorOptions } from '@otel-resilience/sampler';
 import type { MemorySpoolOptions, TieredSpanExporterOptions } from '@otel-resilience/tiered';
+import type { DegradationOptions } from './degradation.js';
 import { checkEndpointUrl, type OtlpEndpoint } from './otlp-endpoint.js';
 
 type Section<T, Provided extends string> = Omit<T, Provided | 'clock' | 'random' | 'signals' | 'metrics'>;
@@ -50,7 +55,18 @@ export interface ResilienceOptions {
   /** Exporters to use instead of `endpoints`; any `SpanExporter` or one of ours. */
   readonly exporters?: readonly (SpanExporter | SpanBatchExporter | NamedExporter)[];
   /** Options of the `AdaptiveBatchSpanProcessor`. */
-  readonly processor?: Section<AdaptiveBatchSpanProcessorOptions, 'exporter'>;
+  readonly processor?: Section<AdaptiveBatchSpanProcessorOptions, 'exporter' | 'controller'>;
+  /**
+   * Options of the `DegradationController`, and which triggers it has. `{ enabled: false }`: always normal;
+   * `{ monitorOnly: true }`: watch, and change nothing.
+   */
+  readonly degradation?: DegradationOptions;
+  /** Options of the `DegradationSampler`. Default: what `OTEL_TRACES_SAMPLER` asks for. */
+  readonly sampler?: Section<DegradationSamplerOptions, 'controller'>;
+  /** Options of the `TailSamplingSpanProcessor`, which keeps errors and slow requests. */
+  readonly tailSampling?: Section<TailSamplingSpanProcessorOptions, 'next' | 'controller'>;
+  /** Options of the `AttributeTrimmingSpanProcessor`. */
+  readonly attributeTrimming?: Section<AttributeTrimmingSpanProcessorOptions, 'next' | 'controller'>;
   /** Options of the `RetryingSpanExporter` around all endpoints. */
   readonly retry?: Section<RetryingSpanExporterOptions, 'exporter'>;
   /** Options of each endpoint's circuit breaker. */
@@ -83,7 +99,11 @@ export function readResilienceOptions(options: ResilienceOptions) {
   const read = readOptions('resilience', options, {
     endpoints: optional(readEndpoints),
     exporters: optional(list(readExporter, { min: 1 })),
-    processor: optional(section<'processor'>('exporter')),
+    processor: optional(section<'processor'>('exporter', 'controller')),
+    degradation: optional(section<'degradation'>()),
+    sampler: optional(section<'sampler'>('controller')),
+    tailSampling: optional(section<'tailSampling'>('next', 'controller')),
+    attributeTrimming: optional(section<'attributeTrimming'>('next', 'controller')),
     retry: optional(section<'retry'>('exporter')),
     circuitBreaker: optional(section<'circuitBreaker'>('exporter')),
     failover: optional(section<'failover'>('endpoints')),

@@ -2,29 +2,30 @@ import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import {
   DEFAULT_FLUSH_TIMEOUT_MILLIS,
   installSpanCodec,
-  type LedgerSnapshot,
-  type PipelineGauges,
   PipelineSignals,
   type ReadableSpan,
   type SpanProcessor,
   systemClock,
 } from '@otel-resilience/core';
-import {
-  CircuitBreakerSpanExporter,
-  type EndpointStatus,
-  FailoverSpanExporter,
-  RetryingSpanExporter,
-} from '@otel-resilience/exporter';
-import { AdaptiveBatchSpanProcessor, type ProcessorStats } from '@otel-resilience/processor';
-import { MemorySpool, TieredSpanExporter, type TieredSpanExporterStats } from '@otel-resilience/tiered';
+import type { DegradationController } from '@otel-resilience/degradation';
+import { CircuitBreakerSpanExporter, FailoverSpanExporter, RetryingSpanExporter } from '@otel-resilience/exporter';
+import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
+import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/sampler';
+import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
+import { createController } from './degradation.js';
 import { type EnvironmentSettings, readEnvironment } from './environment.js';
 import { otlpExporter } from './otlp-endpoint.js';
 import { processorOptions } from './processor-options.js';
 import { type EndpointSettings, type ResilienceOptions, readResilienceOptions } from './resilience-options.js';
+import { type ResilienceStatus, statusOf } from './resilience-status.js';
+import { samplerOptions } from './sampler-environment.js';
+import { stoppingWith } from './stopping-with.js';
 
 export interface Resilience {
   /** For `new NodeSDK({ ...r.sdk })`. `sdk.shutdown()` alone is enough to stop everything. */
-  readonly sdk: { readonly spanProcessors: SpanProcessor[] };
+  readonly sdk: { readonly sampler: DegradationSampler; readonly spanProcessors: SpanProcessor[] };
+  /** What sets the level: `level`, `force()`, `guard()`, `isFeatureAvailable()`, `history()`, `on('transition', …)`. */
+  readonly degradation: DegradationController;
   status(): ResilienceStatus;
   /**
    * Resolves when every span that has ended is acknowledged; rejects when some could not be exported, or after
@@ -35,48 +36,21 @@ export interface Resilience {
   shutdown(): Promise<void>;
 }
 
-export interface ResilienceStatus {
-  /** By `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none`: there is no processor then. */
-  readonly disabled: boolean;
-  /** Whether every span is accounted for: both ledgers add up, and the spool has all that was handed to it. */
-  readonly balanced: boolean;
-  /** Both ledgers together. */
-  readonly totals: SpanTotals;
-  /**
-   * Spans an endpoint acknowledged after their attempt had been given up and they had gone elsewhere: known duplicates,
-   * counted beside the totals.
-   */
-  readonly lateAcknowledged: number;
-  readonly processor: ProcessorStats;
-  readonly tiered: TieredSpanExporterStats;
-  readonly endpoints: readonly EndpointStatus[];
-  readonly signals: Partial<PipelineGauges>;
-}
-
-export interface SpanTotals {
-  readonly ended: number;
-  /** Acknowledged, live or replayed. */
-  readonly delivered: number;
-  readonly rejected: number;
-  /** In the queue, on the way, or in the spool. */
-  readonly waiting: number;
-  readonly unsampled: number;
-  readonly dropped: Readonly<Record<string, number>>;
-}
-
 /**
  * Everything between a NodeSDK and its collectors, in one call:
  *
- *     processor ─ Tiered ─ Retry ─ Failover ─┬─ CircuitBreaker ─ collector A
- *                   └─ spool (memory)        └─ CircuitBreaker ─ collector B
+ *     sampler ─ TailSampling ─ AttributeTrimming ─ AdaptiveBatch ─ Tiered ─ Retry ─ Failover ─┬─ CircuitBreaker ─ A
+ *           \          |               /                             └─ spool (memory)         └─ CircuitBreaker ─ B
+ *            DegradationController
  *
- * Nothing starts before the first span ends. Throws a `ConfigurationError` for a wrong option.
+ * Nothing starts before the first span. Throws a `ConfigurationError` for a wrong option.
  */
 export function resilience(options: ResilienceOptions = {}): Resilience {
   const { endpoints, ...sections } = readResilienceOptions(options);
   const environment = readEnvironment();
   const { clock, metrics = environment.metrics } = sections;
   const signals = new PipelineSignals();
+  const common = { metrics, clock };
   installSpanCodec({ encode: encodeWithStockSerializer });
 
   const failover = new FailoverSpanExporter({
@@ -85,8 +59,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
       guarded(endpoint, index, sections.circuitBreaker, environment, clock),
     ),
     signals,
-    metrics,
-    clock,
+    ...common,
   });
   const hot = new RetryingSpanExporter({ ...sections.retry, exporter: failover, clock });
   signals.publish('throttledExports', () => hot.stats().throttled);
@@ -99,39 +72,58 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     signals,
     clock,
   });
+
+  const controller = createController(sections.degradation, { signals, ...common });
   const processor = new AdaptiveBatchSpanProcessor({
     ...processorOptions(environment.processor, sections.processor),
     exporter: tiered,
+    controller,
     signals,
-    metrics,
-    clock,
+    ...common,
+  });
+  const trimming = new AttributeTrimmingSpanProcessor({
+    ...sections.attributeTrimming,
+    next: processor,
+    controller,
+    ...common,
+  });
+  const tail = new TailSamplingSpanProcessor({ ...sections.tailSampling, next: trimming, controller, ...common });
+  const sampler = new DegradationSampler({
+    ...samplerSection(sections.sampler, environment),
+    controller,
+    ...common,
   });
 
+  const first = stoppingWith(tail, () => controller.stop());
   return {
-    sdk: { spanProcessors: environment.disabled ? [] : [processor] },
+    sdk: { sampler, spanProcessors: environment.disabled ? [] : [first] },
+    degradation: controller,
     forceFlush: ({ timeoutMillis = DEFAULT_FLUSH_TIMEOUT_MILLIS } = {}) =>
-      processor.forceFlush({ deadline: (clock ?? systemClock).now() + timeoutMillis }),
-    shutdown: () => processor.shutdown(),
-    status() {
-      const processorStats = processor.stats();
-      const tieredStats = tiered.stats();
-      const endpointStatus = failover.endpoints();
-      return {
+      tail.forceFlush({ deadline: (clock ?? systemClock).now() + timeoutMillis }),
+    shutdown: () => first.shutdown(),
+    status: () =>
+      statusOf({
         disabled: environment.disabled,
-        balanced: isBalanced(processorStats.ledger, tieredStats),
-        totals: totalsOf(processorStats.ledger, tieredStats),
-        lateAcknowledged: endpointStatus.reduce((sum, { counts }) => sum + counts.lateAcknowledgedSpans, 0),
-        processor: processorStats,
-        tiered: tieredStats,
-        endpoints: endpointStatus,
-        signals: signals.snapshot(),
-      };
-    },
+        controller,
+        sampler,
+        tail,
+        trimming,
+        processor,
+        tiered,
+        failover,
+        signals,
+      }),
   };
 }
 
 // An open breaker admits one probe per 500 ms; asking twice as often, none of them comes late.
 const PROBE_INTERVAL_MILLIS = 250;
+
+/** Who names a ratio or a sampler in code means that one alone. */
+function samplerSection(code: ResilienceOptions['sampler'] = {}, { sampler }: EnvironmentSettings) {
+  if (code.ratio !== undefined || code.delegate !== undefined) return code;
+  return { ...samplerOptions(sampler.name, sampler.ratio), ...code };
+}
 
 function guarded(
   settings: EndpointSettings,
@@ -156,25 +148,4 @@ function encodeWithStockSerializer(spans: readonly ReadableSpan[]): Uint8Array[]
   const bytes = ProtobufTraceSerializer.serializeRequest(spans as never);
   if (!bytes) throw new Error('the stock serializer returned nothing');
   return [bytes];
-}
-
-function isBalanced(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): boolean {
-  return ledger.balanced && spool.balanced && ledger.handedToSpool <= spool.accepted;
-}
-
-function totalsOf(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): SpanTotals {
-  const dropped: Record<string, number> = { ...ledger.dropped };
-  // `spool_full` may be in both: refused by the spool, and evicted from it.
-  for (const [reason, spans] of Object.entries(spool.dropped)) {
-    dropped[`spool_${reason}`] = (dropped[`spool_${reason}`] ?? 0) + spans;
-  }
-  return {
-    ended: ledger.ended,
-    delivered: ledger.delivered + spool.delivered,
-    rejected: ledger.rejected + spool.rejected,
-    // Between a spool's taking a batch and its outcome, both ledgers have it.
-    waiting: ledger.held + ledger.queued + ledger.inFlight + spool.waiting - (spool.accepted - ledger.handedToSpool),
-    unsampled: ledger.unsampled,
-    dropped,
-  };
 }

@@ -1,0 +1,104 @@
+import type { LedgerSnapshot, PipelineGauges, PipelineSignals } from '@otel-resilience/core';
+import type { ControllerStatus, DegradationController } from '@otel-resilience/degradation';
+import type { EndpointStatus, FailoverSpanExporter } from '@otel-resilience/exporter';
+import type {
+  AdaptiveBatchSpanProcessor,
+  AttributeTrimmingSpanProcessor,
+  AttributeTrimmingStats,
+  ProcessorStats,
+} from '@otel-resilience/processor';
+import type {
+  DegradationSampler,
+  SamplerStats,
+  TailSamplingSpanProcessor,
+  TailSamplingStats,
+} from '@otel-resilience/sampler';
+import type { TieredSpanExporter, TieredSpanExporterStats } from '@otel-resilience/tiered';
+
+export interface ResilienceStatus {
+  /** By `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none`: there is no processor then. */
+  readonly disabled: boolean;
+  /** Whether every span is accounted for: both ledgers add up, and the spool has all that was handed to it. */
+  readonly balanced: boolean;
+  /** Both ledgers together. */
+  readonly totals: SpanTotals;
+  /**
+   * Spans an endpoint acknowledged after their attempt had been given up and they had gone elsewhere: known duplicates,
+   * counted beside the totals.
+   */
+  readonly lateAcknowledged: number;
+  /** The level, why it is what it is, and what every trigger says. */
+  readonly degradation: ControllerStatus;
+  readonly sampling: SamplerStats;
+  readonly tailSampling: TailSamplingStats;
+  readonly attributeTrimming: AttributeTrimmingStats;
+  readonly processor: ProcessorStats;
+  readonly tiered: TieredSpanExporterStats;
+  readonly endpoints: readonly EndpointStatus[];
+  readonly signals: Partial<PipelineGauges>;
+}
+
+export interface SpanTotals {
+  readonly ended: number;
+  /** Acknowledged, live or replayed. */
+  readonly delivered: number;
+  readonly rejected: number;
+  /** Held by tail sampling, in the queue, on the way, or in the spool. */
+  readonly waiting: number;
+  readonly unsampled: number;
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+/** The parts that have something to say. */
+interface Parts {
+  readonly disabled: boolean;
+  readonly controller: DegradationController;
+  readonly sampler: DegradationSampler;
+  readonly tail: TailSamplingSpanProcessor;
+  readonly trimming: AttributeTrimmingSpanProcessor;
+  readonly processor: AdaptiveBatchSpanProcessor;
+  readonly tiered: TieredSpanExporter;
+  readonly failover: FailoverSpanExporter;
+  readonly signals: PipelineSignals;
+}
+
+export function statusOf(parts: Parts): ResilienceStatus {
+  const processor = parts.processor.stats();
+  const tiered = parts.tiered.stats();
+  const endpoints = parts.failover.endpoints();
+  return {
+    disabled: parts.disabled,
+    balanced: isBalanced(processor.ledger, tiered),
+    totals: totalsOf(processor.ledger, tiered),
+    lateAcknowledged: endpoints.reduce((sum, { counts }) => sum + counts.lateAcknowledgedSpans, 0),
+    degradation: parts.controller.status(),
+    sampling: parts.sampler.stats(),
+    tailSampling: parts.tail.stats(),
+    attributeTrimming: parts.trimming.stats(),
+    processor,
+    tiered,
+    endpoints,
+    signals: parts.signals.snapshot(),
+  };
+}
+
+function isBalanced(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): boolean {
+  return ledger.balanced && spool.balanced && ledger.handedToSpool <= spool.accepted;
+}
+
+function totalsOf(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): SpanTotals {
+  const dropped: Record<string, number> = { ...ledger.dropped };
+  // `spool_full` may be in both: refused by the spool, and evicted from it.
+  for (const [reason, spans] of Object.entries(spool.dropped)) {
+    dropped[`spool_${reason}`] = (dropped[`spool_${reason}`] ?? 0) + spans;
+  }
+  return {
+    ended: ledger.ended,
+    delivered: ledger.delivered + spool.delivered,
+    rejected: ledger.rejected + spool.rejected,
+    // Between a spool's taking a batch and its outcome, both ledgers have it.
+    waiting: ledger.held + ledger.queued + ledger.inFlight + spool.waiting - (spool.accepted - ledger.handedToSpool),
+    unsampled: ledger.unsampled,
+    dropped,
+  };
+}
