@@ -6,6 +6,7 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics';
+import { node } from '@opentelemetry/sdk-node';
 import {
   AlwaysOnSampler,
   BasicTracerProvider,
@@ -14,7 +15,6 @@ import {
   type Sampler,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
-import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import type { DegradationLevel } from '@otel-resilience/core';
 import { afterEach, expect, test } from 'vitest';
 import { DegradationSampler } from './degradation-sampler.js';
@@ -30,7 +30,7 @@ afterEach(() => {
 /** An application of its own, as far as tracing goes. */
 function application(
   sampler: Sampler,
-  Provider: typeof BasicTracerProvider | typeof NodeTracerProvider = BasicTracerProvider,
+  Provider: typeof BasicTracerProvider | typeof node.NodeTracerProvider = BasicTracerProvider,
 ) {
   const exporter = new InMemorySpanExporter();
   const started: Array<{ taken: boolean; certainty: string }> = [];
@@ -77,7 +77,7 @@ const estimate = (spans: ReturnType<ReturnType<typeof application>['exported']>)
 
 test.each([
   ['BasicTracerProvider', BasicTracerProvider],
-  ['NodeTracerProvider', NodeTracerProvider],
+  ['NodeTracerProvider', node.NodeTracerProvider],
 ])('two services at two levels, by HTTP headers, with the %s: both can be counted', (_what, Provider) => {
   const sampler = (level: DegradationLevel) =>
     new DegradationSampler({ controller: { level }, keepErrors: 'off', metrics: false });

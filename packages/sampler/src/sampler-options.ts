@@ -34,8 +34,8 @@ export interface SamplingRule extends SpanMatcher {
 }
 
 /**
- * What is recorded of traces that are not sampled, for the tail to judge. `all`: everything (3.5 × the cost of a span
- * that is not recorded); `localRoots`: the local root alone; `off`: nothing.
+ * What is recorded of traces that are not sampled, for the tail to judge. `all`: everything (2 to 4 times the cost of
+ * a span that is not recorded); `localRoots`: the local root alone; `off`: nothing.
  */
 export type KeepErrors = 'all' | 'localRoots' | 'off';
 

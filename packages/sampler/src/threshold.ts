@@ -59,17 +59,9 @@ export function writtenThreshold(hex: string): string {
   return hex.slice(0, end);
 }
 
-/** Whether a threshold keeps everything. */
-export const keepsAll = (hex: string): boolean => hex === ZERO;
-
 /** The higher of two: what both keep. */
 export function higherThreshold(a: string, b: string): string {
   return a > b ? a : b;
-}
-
-/** The randomness that the last 56 bits of a trace id are; `undefined` for what is no trace id. */
-export function randomnessOf(traceId: unknown): string | undefined {
-  return typeof traceId === 'string' && TRACE_ID.test(traceId) ? traceId.slice(-DIGITS).toLowerCase() : undefined;
 }
 
 /**
@@ -88,7 +80,6 @@ export function traceIdReaches(traceId: string, hex: string): boolean {
 
 const TRACE_ID_LENGTH = 32;
 const LETTER_F = 102;
-const TRACE_ID = /^[0-9a-fA-F]{32}$/;
 
 function toHex(value: bigint): string {
   return value.toString(16).padStart(DIGITS, '0');
