@@ -152,12 +152,11 @@ class PressureRun {
 
   /** What the phase does to the host or to the application, until it is over. */
   private async press({ name }: Phase, over: AbortSignal): Promise<void> {
-    const { app, burners } = this.stage;
+    const { app, burner } = this.stage;
     if (name === 'cpu') {
-      await Promise.all(burners.map((burner) => burner.call('burn')));
-      over.addEventListener('abort', () => {
-        for (const burner of burners) burner.call('rest').catch(() => {});
-      });
+      await burner.call('burn');
+      await new Promise((resolve) => over.addEventListener('abort', resolve));
+      await burner.call('rest');
     }
     if (name === 'loop') {
       while (!over.aborted) {

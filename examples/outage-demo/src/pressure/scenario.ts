@@ -27,7 +27,7 @@ export const BETWEEN_BLOCKS_MILLIS = 150;
 export const TROUBLES = { slowPaymentEvery: 40, noInventoryEvery: 60 };
 
 /** How much longer than its least time a phase may wait for its level. */
-export const PATIENCE_MILLIS = 20_000;
+export const PATIENCE_MILLIS = 30_000;
 
 /** About half a minute. `scale` shortens the least times, not the rate, and not what the controller takes its time for. */
 export function createPressureScenario(scale: number): PressureScenario {

@@ -1,16 +1,15 @@
-import { availableParallelism } from 'node:os';
 import type { BurnerMethods } from '../processes/burner.js';
 import type { Child } from '../processes/child.js';
 import { Children } from '../processes/children.js';
 import type { PressuredAppMethods } from '../processes/pressured-app.js';
 import { openCollectors, type Stage, urlOf } from '../stage.js';
 
-/** The processes of the second act: two collectors, the application, and one burner for each core. */
+/** The processes of the second act: two collectors, the application, and what burns the cores. */
 export interface PressureStage {
   readonly collectors: Stage['collectors'];
   readonly app: Child<PressuredAppMethods>;
   readonly appPort: number;
-  readonly burners: readonly Child<BurnerMethods>[];
+  readonly burner: Child<BurnerMethods>;
   /** Ends them all; resolves with the names of those that had to be killed. */
   close(): Promise<string[]>;
 }
@@ -22,11 +21,8 @@ export async function openPressureStage(onOutput: (line: string) => void): Promi
     const collectors = await openCollectors(children, 'outlines');
     const ports = [await collectors.A.call('port'), await collectors.B.call('port')];
     const app = await children.start<PressuredAppMethods>('application', './pressured-app.js', ports.map(urlOf));
-    const burners: Child<BurnerMethods>[] = [];
-    for (let core = 1; core <= availableParallelism(); core++) {
-      burners.push(await children.start<BurnerMethods>(`burner ${core}`, './burner.js'));
-    }
-    return { collectors, app, appPort: await app.call('port'), burners, close };
+    const burner = await children.start<BurnerMethods>('burner', './burner.js');
+    return { collectors, app, appPort: await app.call('port'), burner, close };
   } catch (error) {
     await close();
     throw error;

@@ -73,6 +73,7 @@ describe('pressureVerdict', () => {
   it.each<[string, Partial<PressureResult>, string]>([
     ['a level that stayed down', inPhase('cpu', { highest: 'normal' }), 'did not rise under burning cores'],
     ['a level that stayed up', inPhase('recovery', { reached: false }), 'did not come back to normal'],
+    ['a busy host', inPhase('calm', { reached: false, asked: { cpu: 'light' } }), 'keep this host busy?'],
     ['a rise by something else', inPhase('loop', { asked: { cpu: 'light' } }), 'eventLoop never asked'],
     ['a recovery of two steps', { transitions: fallTo('normal') }, 'in one step'],
     ['a recovery too early', { transitions: shiftLast(9_900) }, '900 ms after it had moved last'],

@@ -40,7 +40,8 @@ function* doubts({ requests, spans, failedRequests }: PressureResult): Generator
 function* levelOf({ phase, reached, highest, asked }: PhaseResult): Generator<string> {
   const { name, title, until } = phase;
   if (until === 'normal') {
-    if (!reached) yield `the level did not come back to normal (${title}: ${highest}; ${askedFor(asked)})`;
+    const busy = 'cpu' in asked ? '; does something else keep this host busy?' : '';
+    if (!reached) yield `the level did not come back to normal (${title}: ${askedFor(asked)}${busy})`;
     return;
   }
   const [trigger, what] = name === 'cpu' ? ['cpu', 'burning cores'] : ['eventLoop', 'a blocked event loop'];

@@ -42,5 +42,4 @@ const methods = {
 };
 
 export type AppMethods = typeof methods;
-export type AppReport = Awaited<ReturnType<AppMethods['stop']>>;
 answerParent(methods);

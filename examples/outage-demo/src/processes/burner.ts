@@ -1,25 +1,24 @@
-import { constants, setPriority } from 'node:os';
+import { availableParallelism, constants, setPriority } from 'node:os';
+import { Worker } from 'node:worker_threads';
 import { answerParent } from './answer-parent.js';
 
-/** Keeps a core busy when asked to, behind everybody who has work to do. */
-const SLICE_MILLIS = 20;
-
+// Threads inherit it: whoever has work to do goes first.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
-let burning = false;
 
-function burn(): void {
-  const until = performance.now() + SLICE_MILLIS;
-  while (performance.now() < until);
-  if (burning) setImmediate(burn); // so that it can be told to rest
-}
+const THREAD = `
+  const { workerData: burning } = require('node:worker_threads');
+  while (Atomics.load(burning, 0) === 1);
+`;
+const burning = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
+/** Keeps every core busy, when asked to. */
 const methods = {
   burn: () => {
-    burning = true;
-    setImmediate(burn);
+    Atomics.store(burning, 0, 1);
+    for (let core = 0; core < availableParallelism(); core++) new Worker(THREAD, { eval: true, workerData: burning });
   },
   rest: () => {
-    burning = false;
+    Atomics.store(burning, 0, 0);
   },
 };
 
