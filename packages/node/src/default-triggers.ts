@@ -13,6 +13,7 @@ import {
   SpoolTrigger,
   TimeoutRateTrigger,
   type Trigger,
+  type TriggerOptions,
 } from '@otel-resilience/degradation';
 
 type Configured<T extends abstract new (options: never) => Trigger> =
@@ -48,7 +49,7 @@ interface Surroundings {
   readonly evaluationIntervalMillis: number;
 }
 
-type Maker = (options: object, surroundings: Surroundings) => Trigger;
+type Maker = (options: TriggerOptions, surroundings: Surroundings) => Trigger;
 
 /**
  * Where these differ from the trigger's own defaults, it is because the preset has a spool and a second endpoint: what
@@ -65,9 +66,9 @@ const MAKERS: Readonly<Record<keyof TriggerSelection, Maker>> = {
   // Up to a second it is for the batch size to adapt (`targetLatencyMillis`); and a failover is not a slow collector.
   latency: (options, { signals }) =>
     new LatencyTrigger({
-      thresholds: { light: 1_000, moderate: 2_500, heavy: 5_000, emergency: 10_000 },
       holdForMillis: 60_000,
       ...options,
+      thresholds: { light: 1_000, moderate: 2_500, heavy: 5_000, emergency: 10_000, ...options.thresholds },
       signals,
     }),
   errorRate: (options, { signals }) => new ErrorRateTrigger({ ...options, signals }),
@@ -75,8 +76,8 @@ const MAKERS: Readonly<Record<keyof TriggerSelection, Maker>> = {
   // From 80 % on the queue spills into the spool: only when that fails does it fill any further.
   queue: (options, { signals }) =>
     new QueueTrigger({
-      thresholds: { light: 0.85, moderate: 0.9, heavy: 0.95, emergency: 0.98 },
       ...options,
+      thresholds: { light: 0.85, moderate: 0.9, heavy: 0.95, emergency: 0.98, ...options.thresholds },
       signals,
     }),
   spool: (options, { signals }) => new SpoolTrigger({ ...options, signals }),

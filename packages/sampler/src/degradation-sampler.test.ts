@@ -282,3 +282,14 @@ test('it describes itself, whatever its delegate says', () => {
     'DegradationSampler{ratio=0.5, rules=0, delegate=unknown}',
   );
 });
+
+test('the ratio is for roots; a remote parent is followed until a rule or the level says otherwise', () => {
+  const parent = { traceId: LOW, spanId: '2'.repeat(16), traceFlags: TraceFlags.SAMPLED, isRemote: true };
+  const below = trace.setSpanContext(ROOT_CONTEXT, { ...parent, traceState: createTraceState('ot=th:0') });
+  const decision = (options: DegradationSamplerOptions) =>
+    new DegradationSampler(options).shouldSample(below, LOW, 'GET /', SpanKind.SERVER, {}, []).decision;
+  expect(decision({ ratio: 0.1 })).toBe(SAMPLED);
+  expect(decision({ ratio: 0.1, rules: [{ ratio: 0.1 }] })).toBe(RECORD);
+  expect(decision({ ratio: 0.1, controller: at('light') })).toBe(RECORD);
+  expect(root(new DegradationSampler({ ratio: 0.1 }), LOW).decision).toBe(RECORD);
+});

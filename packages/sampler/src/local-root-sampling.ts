@@ -46,7 +46,7 @@ export class LocalRootSampling {
   }
 
   root(traceId: string, name: string, kind: number, attributes: Attributes): SamplingResult {
-    const rate = this.rateOf(name, kind, attributes);
+    const rate = this.capped(this.plan.roots(name, kind, attributes), name);
     this.cap?.onRoot(name, rate.bound);
     handOver(traceId, '', rate, !rate.keepsAll);
     if (rate.keepsAll || traceIdReaches(traceId, rate.hex)) {
@@ -58,7 +58,7 @@ export class LocalRootSampling {
   }
 
   remote(parent: SpanContext, traceId: string, name: string, kind: number, attributes: Attributes): SamplingResult {
-    const rate = this.rateOf(name, kind, attributes);
+    const rate = this.capped(this.plan.remotes(name, kind, attributes), name);
     handOver(traceId, parent.spanId, rate, true);
     if ((parent.traceFlags & TraceFlags.SAMPLED) === 0) {
       this.cap?.onRoot(name, 0);
@@ -89,7 +89,8 @@ export class LocalRootSampling {
   /** Of a root, or of a remote parent, where a delegate has been given: it is asked first. */
   delegated(args: SamplerArguments, parent: SpanContext | undefined): SamplingResult {
     const [, traceId, name, kind, attributes] = args;
-    const rate = this.rateOf(name, kind, attributes);
+    const rates = parent ? this.plan.remotes : this.plan.roots;
+    const rate = this.capped(rates(name, kind, attributes), name);
     const opinion = this.ask(args, parent) ?? opinionOf(parent);
     const state = opinion.traceState ?? parent?.traceState;
     const ot = parseOt(otOf(state));
@@ -124,8 +125,7 @@ export class LocalRootSampling {
     }
   }
 
-  private rateOf(name: string, kind: number, attributes: Attributes): Rate {
-    const rate = this.plan.rateOf(name, kind, attributes);
+  private capped(rate: Rate, name: string): Rate {
     const { cap } = this;
     if (cap === undefined) return rate;
     const limit = cap.ratioFor ? cap.ratioFor(name) : cap.ratio;

@@ -99,7 +99,7 @@ test('children and what they send carry the threshold of their root', () => {
 });
 
 test('what is dropped sends no threshold, and is recorded while errors are kept', () => {
-  const app = application(new DegradationSampler({ ratio: 0 }));
+  const app = application(new DegradationSampler({ rules: [{ ratio: 0 }] }));
   const sent = app.handle({ traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`, tracestate: 'ot=th:8,v=1' });
   expect(sent).toMatchObject({ traceparent: expect.stringMatching(/-00$/), tracestate: 'v=1' });
   expect(app.started).toEqual([

@@ -44,7 +44,10 @@ export interface DegradationSamplerOptions {
   readonly controller?: LevelSource;
   /** A sampler that is asked first; the level thins what it keeps. Default: all roots, and the parent's decision. */
   readonly delegate?: Sampler | ComposableSampler;
-  /** Of roots that no rule is for. Default 1. */
+  /**
+   * Of roots that no rule is for. A remote parent's decision has been through such a ratio already, so it is followed.
+   * Default 1.
+   */
   readonly ratio?: number;
   /** By which the ratio is multiplied at each level. Default 1, 0.5, 0.1, 0.01, 0.001. */
   readonly ratios?: Readonly<Partial<Record<DegradationLevel, number>>>;

@@ -32,11 +32,16 @@ export interface Rate {
   cappedAt(ratio: number): Rate;
 }
 
+/** The rate of a local root, by its name, kind and attributes at its start. */
+export type RateTable = (name: string, kind: number, attributes: Readonly<Record<string, unknown>>) => Rate;
+
 /** The rates at one level. */
 export interface SamplingPlan {
-  /** Of a local root, by its name, kind and attributes at its start. */
-  rateOf(name: string, kind: number, attributes: Readonly<Record<string, unknown>>): Rate;
-  /** Where no rule is for it. */
+  /** Of roots. */
+  readonly roots: RateTable;
+  /** Of spans with a remote parent. The base ratio is not for them: their trace has been through that at its root. */
+  readonly remotes: RateTable;
+  /** Of a root that no rule is for. */
   readonly base: Rate;
   readonly keepErrors: KeepErrors;
 }
@@ -62,32 +67,31 @@ export function samplingPlan(
     .map((rule) => ({ rule, matcher: compileMatcher(rule) }))
     .filter(({ matcher }) => matcher.fitsService(service));
   const matchers = forService.map(({ matcher }) => matcher);
-  const ratesAt = (levelFactor: number) => {
+  const tablesAt = (levelFactor: number) => {
     const rate = (ratio: number, byRule: boolean, errors: KeepErrors) =>
       makeRate({ ruleRatio: ratio, factor: levelFactor, byRule, keepErrors: errors, precision: options.precision });
     const rules = forService.map(({ rule }) => rate(rule.ratio, true, rule.keepErrors ? keepErrors : 'off'));
-    return { rules, base: rate(options.ratio, false, keepErrors) };
+    const base = rate(options.ratio, false, keepErrors);
+    return { base, roots: table(matchers, rules, base), remotes: table(matchers, rules, rate(1, false, keepErrors)) };
   };
-  const rates = ratesAt(isCriticalService ? 1 : factor);
+  const tables = tablesAt(isCriticalService ? 1 : factor);
   const { criticalRoutes } = options;
-  const pick = picker(matchers, rates);
-  if (!critical || factor === 1 || isCriticalService || criticalRoutes === undefined) {
-    return { rateOf: pick, base: rates.base, keepErrors };
-  }
+  if (!critical || factor === 1 || isCriticalService || criticalRoutes === undefined) return { ...tables, keepErrors };
   const isCritical = compileMatcher({ route: criticalRoutes } satisfies SpanMatcher);
-  const pickCritical = picker(matchers, ratesAt(1));
+  const ofCritical = tablesAt(1);
+  const either =
+    (critical: RateTable, other: RateTable): RateTable =>
+    (name, kind, attributes) =>
+      (isCritical.fitsStart(name, kind, attributes) ? critical : other)(name, kind, attributes);
   return {
-    rateOf: (name, kind, attributes) =>
-      (isCritical.fitsStart(name, kind, attributes) ? pickCritical : pick)(name, kind, attributes),
-    base: rates.base,
+    base: tables.base,
+    roots: either(ofCritical.roots, tables.roots),
+    remotes: either(ofCritical.remotes, tables.remotes),
     keepErrors,
   };
 }
 
-function picker(
-  matchers: readonly CompiledMatcher[],
-  { rules, base }: { readonly rules: readonly Rate[]; readonly base: Rate },
-): SamplingPlan['rateOf'] {
+function table(matchers: readonly CompiledMatcher[], rules: readonly Rate[], base: Rate): RateTable {
   if (matchers.length === 0) return () => base;
   return (name, kind, attributes) => {
     for (let i = 0; i < matchers.length; i++) if (matchers[i]!.fitsStart(name, kind, attributes)) return rules[i]!;
