@@ -43,6 +43,8 @@ export class PresetWorld {
       processor: { ...processor, flushTimeoutMillis: FLUSH_MILLIS, shutdownTimeoutMillis: SHUTDOWN_MILLIS },
       failover: { strategy },
       spool: { maxBytes: MAX_SPOOL_BYTES },
+      // The level moves by what the pipeline says, and not by the machine that runs this.
+      degradation: { triggers: { cpu: false, memory: false, heap: false, eventLoop: false } },
       clock: this.clock,
     });
     this.processor = this.pipeline.sdk.spanProcessors[0]!;

@@ -147,6 +147,14 @@ describe('the loop of the preset', () => {
     request(app);
     expect(app.r.status()).toMatchObject({ balanced: true, totals: { ended: 4, dropped: { shutdown: 2 } } });
   });
+
+  it('is not started by a span after the shutdown, not even by the first', async () => {
+    const app = application();
+    await app.clock.run(app.r.shutdown());
+    request(app);
+    expect(app.r.status().degradation.running).toBe(false);
+    expect(app.clock.pendingTimers).toBe(0);
+  });
 });
 
 describe('OTEL_TRACES_SAMPLER', () => {

@@ -2,6 +2,7 @@ import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import {
   DEFAULT_FLUSH_TIMEOUT_MILLIS,
   installSpanCodec,
+  type LevelSource,
   PipelineSignals,
   type ReadableSpan,
   type SpanProcessor,
@@ -73,7 +74,8 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     clock,
   });
 
-  const controller = createController(sections.degradation, { signals, ...common });
+  const degradation = createController(sections.degradation, { signals, ...common });
+  const controller = followed(degradation);
   const processor = new AdaptiveBatchSpanProcessor({
     ...processorOptions(environment.processor, sections.processor),
     exporter: tiered,
@@ -97,14 +99,14 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
   const first = stoppingWith(tail, () => controller.stop());
   return {
     sdk: { sampler, spanProcessors: environment.disabled ? [] : [first] },
-    degradation: controller,
+    degradation,
     forceFlush: ({ timeoutMillis = DEFAULT_FLUSH_TIMEOUT_MILLIS } = {}) =>
       tail.forceFlush({ deadline: (clock ?? systemClock).now() + timeoutMillis }),
     shutdown: () => first.shutdown(),
     status: () =>
       statusOf({
         disabled: environment.disabled,
-        controller,
+        controller: degradation,
         sampler,
         tail,
         trimming,
@@ -113,6 +115,24 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
         failover,
         signals,
       }),
+  };
+}
+
+/** The controller as samplers and processors see it. A span that comes after the shutdown must not start it again. */
+function followed(controller: DegradationController): LevelSource & { stop(): void } {
+  let isOver = false;
+  return {
+    get level() {
+      return controller.level;
+    },
+    isActive: (strategy) => controller.isActive(strategy),
+    start: () => {
+      if (!isOver) controller.start();
+    },
+    stop: () => {
+      isOver = true;
+      controller.stop();
+    },
   };
 }
 
