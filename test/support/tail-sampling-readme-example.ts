@@ -1,0 +1,14 @@
+import { BatchSpanProcessor, ConsoleSpanExporter, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/sampler';
+
+const controller = { level: 'heavy' } as const;
+const tail = new TailSamplingSpanProcessor({
+  controller,
+  next: new BatchSpanProcessor(new ConsoleSpanExporter()),
+  slowThresholdMillis: 500,
+  keepRules: [{ route: '/checkout/*', attributes: { 'http.response.status_code': [402, 409] } }],
+});
+export const provider = new NodeTracerProvider({
+  sampler: new DegradationSampler({ controller }),
+  spanProcessors: [tail],
+});
