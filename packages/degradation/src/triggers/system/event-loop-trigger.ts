@@ -12,9 +12,9 @@ export interface EventLoopTriggerOptions extends TriggerOptions {
    */
   readonly measure?: 'delay' | 'utilization';
   /**
-   * How often the delay is looked at, in whole milliseconds, from 1 to 1,000; a delay is seen to about this. Default: 100, and
-   * 20 while the loop is busy, but at most a 20th of the evaluation interval. Each look wakes an idle process: every
-   * 20 ms costs 0.25 % of a core, every 100 ms 0.06 %.
+   * How often the delay is looked at, in whole milliseconds, from 1 to 1,000; shorter ones may be missed. Default: 200,
+   * and 20 while the loop is busy for more than a quarter of the time, but at most a 20th of the evaluation interval.
+   * Each look wakes an idle process: every 20 ms costs 0.25 % of a core, every 200 ms 0.03 %.
    */
   readonly resolutionMillis?: number;
 }
@@ -38,8 +38,8 @@ const UTILIZATION: TriggerRule = {
 const MIN_RESOLUTION_MILLIS = 1;
 const BUSY_RESOLUTION_MILLIS = 20;
 const MAX_RESOLUTION_MILLIS = 1_000;
-const IDLE_RESOLUTION_MILLIS = 100;
-const BUSY_FROM = 0.5;
+const IDLE_RESOLUTION_MILLIS = 200;
+const BUSY_FROM = 0.25;
 const RESOLUTIONS_PER_EVALUATION = 20;
 const DEFAULT_EVALUATION_INTERVAL_MILLIS = 30_000;
 
