@@ -13,7 +13,7 @@ import {
 } from '@otel-resilience/sampler';
 import { ScriptedBatchExporter, spanKey, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
-import { thresholdOf } from '../support/tail-sampling.js';
+import { TracedProcess, thresholdOf } from '../support/tail-sampling.js';
 import { planRequests, type Request, SPANS, serve } from './requests.js';
 
 const SLOW_MILLIS = 1_000;
@@ -86,6 +86,25 @@ describe('at heavy, with default bounds, 5,000 spans/s in traces of ten that las
       dropped: {},
       balanced: true,
     });
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a flush of more than the queue behind can hold', () => {
+  it('loses nothing', async () => {
+    const clock = new VirtualClock();
+    const exporter = new ScriptedBatchExporter({ clock });
+    const processor = new AdaptiveBatchSpanProcessor({ exporter, clock, maxQueueSize: 1_500, metrics: false });
+    const tail = new TailSamplingSpanProcessor({ next: processor, clock, metrics: false });
+    const process = new TracedProcess(tail);
+    for (let i = 0; i < 500; i++) {
+      const root = process.root({ sampled: true });
+      for (let child = 0; child < 10; child++) process.end(process.child(root));
+    }
+    expect(processor.stats().ledger).toMatchObject({ ended: 5_000, held: 5_000 });
+    await clock.run(tail.forceFlush());
+    expect(processor.stats().ledger).toMatchObject({ held: 0, delivered: 5_000, dropped: {}, balanced: true });
+    await clock.run(tail.shutdown());
     expect(clock.pendingTimers).toBe(0);
   });
 });

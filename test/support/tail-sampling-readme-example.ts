@@ -1,4 +1,4 @@
-import { BatchSpanProcessor, ConsoleSpanExporter, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
+import { BasicTracerProvider, BatchSpanProcessor, ConsoleSpanExporter } from '@opentelemetry/sdk-trace-base';
 import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/sampler';
 
 const controller = { level: 'heavy' } as const;
@@ -8,7 +8,7 @@ const tail = new TailSamplingSpanProcessor({
   slowThresholdMillis: 500,
   keepRules: [{ route: '/checkout/*', attributes: { 'http.response.status_code': [402, 409] } }],
 });
-export const provider = new NodeTracerProvider({
+export const provider = new BasicTracerProvider({
   sampler: new DegradationSampler({ controller }),
   spanProcessors: [tail],
 });
