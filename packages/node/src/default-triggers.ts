@@ -46,7 +46,8 @@ export interface TriggerSelection {
 /** What the defaults depend on. */
 interface Surroundings {
   readonly signals: PipelineSignals;
-  readonly evaluationIntervalMillis: number;
+  /** From one evaluation to the next, or a little less, since timers jitter. */
+  readonly twoEvaluationsMillis: number;
 }
 
 type Maker = (options: TriggerOptions, surroundings: Surroundings) => Trigger;
@@ -56,11 +57,11 @@ type Maker = (options: TriggerOptions, surroundings: Surroundings) => Trigger;
  * they take care of is no reason to trace less.
  */
 const MAKERS: Readonly<Record<keyof TriggerSelection, Maker>> = {
-  // Busy for two evaluations in a row: a burst is what CPUs are for. A little less than an interval, for timers jitter.
-  cpu: (options, { evaluationIntervalMillis }) =>
-    new CpuTrigger({ holdForMillis: 0.9 * evaluationIntervalMillis, ...options }),
+  // Busy for two evaluations in a row: a burst is what CPUs are for.
+  cpu: (options, { twoEvaluationsMillis }) => new CpuTrigger({ holdForMillis: twoEvaluationsMillis, ...options }),
   memory: (options) => new MemoryTrigger(options),
-  heap: (options) => new HeapTrigger(options),
+  // Likewise: it fills until the garbage is collected.
+  heap: (options, { twoEvaluationsMillis }) => new HeapTrigger({ holdForMillis: twoEvaluationsMillis, ...options }),
   eventLoop: (options) => new EventLoopTrigger(options),
   pressure: (options) => new PressureTrigger(options),
   // Up to a second it is for the batch size to adapt (`targetLatencyMillis`); and a failover is not a slow collector.

@@ -21,7 +21,10 @@ export function createController(options: DegradationOptions = {}, provided: Pro
   const { triggers, additionalTriggers, ...controller } = options;
   const read = readOptions('resilience.degradation', { triggers, additionalTriggers }, SELECTION);
   const { evaluationIntervalMillis = 30_000 } = controller;
-  const selected = defaultTriggers(read.triggers, { signals: provided.signals, evaluationIntervalMillis });
+  const selected = defaultTriggers(read.triggers, {
+    signals: provided.signals,
+    twoEvaluationsMillis: 0.9 * evaluationIntervalMillis,
+  });
   return new DegradationController({
     ...controller,
     ...provided,
