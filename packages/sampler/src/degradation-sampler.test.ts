@@ -133,6 +133,21 @@ test('the first rule that fits decides, and the level makes less of it', () => {
   expect(sampler.stats()).toMatchObject({ rule: 3, probabilistic: 1, degraded: 1, ratio: 0.125 });
 });
 
+test('rules for a service apply as soon as a resource that is being detected names it', async () => {
+  const resource = {
+    asyncAttributesPending: true,
+    attributes: {} as Record<string, unknown>,
+    waitForAsyncAttributes: async () => {
+      resource.attributes = { 'service.name': 'shop' };
+    },
+  };
+  const rules = [{ service: 'shop', ratio: 0.5 }];
+  const sampler = new DegradationSampler({ rules, resource, serviceName: undefined });
+  expect(root(sampler, HIGH).ot).toBe('th:0');
+  await new Promise(setImmediate);
+  expect(root(sampler, HIGH).ot).toBe('th:8');
+});
+
 test('critical services and routes keep their ratio through criticalUntil', () => {
   const th = (options: DegradationSamplerOptions, attributes: Attributes = {}) =>
     root(new DegradationSampler({ ...options, ratio: 0.5 }), HIGH, { attributes }).ot;

@@ -91,6 +91,11 @@ test.each([
   expect(sampler.stats()).toMatchObject({ unknown: 1, sampled: 1 });
 });
 
+test('a threshold of the parent that is the higher one stays where it is and as it is', () => {
+  const state = 'v=1,ot=x:1;th:C0';
+  expect(remote(at('light'), HIGH, { state })).toEqual({ decision: SAMPLED, state, inherited: true });
+});
+
 test('a parent without a tracestate is thinned by the trace id, and nothing is made up', () => {
   expect(remote(at('light'), MIDDLE)).toEqual({ decision: SAMPLED, state: undefined, inherited: true });
   expect(remote(at('light'), LOW)).toEqual({ decision: RECORD, state: undefined, inherited: true });
