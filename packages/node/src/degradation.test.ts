@@ -217,6 +217,7 @@ describe('the options of the degradation', () => {
     [{ degradation: { triggers: { cpu: 70 } } }, 'resilience.degradation.triggers.cpu: expected true, false, or'],
     [{ degradation: { triggers: { queue: { thresholds: { light: 2 } } } } }, 'QueueTrigger.thresholds.light'],
     [{ degradation: { additionalTriggers: [{}] } }, 'expected a Trigger'],
+    [{ degradation: { evaluationIntervalMillis: '1s' } }, 'resilience.degradation.evaluationIntervalMillis'],
     [{ degradation: { evaluationIntervalMillis: 0 } }, 'DegradationController.evaluationIntervalMillis'],
     [{ degradation: { signals: {} } }, 'resilience.degradation.signals: expected nothing'],
     [{ sampler: { controller: {} } }, 'resilience.sampler.controller: expected nothing'],

@@ -1,4 +1,4 @@
-import { type Clock, list, optional, type PipelineSignals, readOptions } from '@otel-resilience/core';
+import { type Clock, list, millis, optional, type PipelineSignals, readOptions } from '@otel-resilience/core';
 import { DegradationController, type DegradationControllerOptions, type Trigger } from '@otel-resilience/degradation';
 import { defaultTriggers, type TriggerSelection, triggerSelection } from './default-triggers.js';
 
@@ -19,11 +19,15 @@ interface Provided {
 
 export function createController(options: DegradationOptions = {}, provided: Provided): DegradationController {
   const { triggers, additionalTriggers, ...controller } = options;
-  const read = readOptions('resilience.degradation', { triggers, additionalTriggers }, SELECTION);
-  const { evaluationIntervalMillis = 30_000 } = controller;
+  const { evaluationIntervalMillis } = controller;
+  const read = readOptions(
+    'resilience.degradation',
+    { triggers, additionalTriggers, evaluationIntervalMillis },
+    SCHEMA,
+  );
   const selected = defaultTriggers(read.triggers, {
     signals: provided.signals,
-    twoEvaluationsMillis: 0.9 * evaluationIntervalMillis,
+    twoEvaluationsMillis: 0.9 * read.evaluationIntervalMillis,
   });
   return new DegradationController({
     ...controller,
@@ -32,8 +36,9 @@ export function createController(options: DegradationOptions = {}, provided: Pro
   });
 }
 
-// Whether something is a trigger is for the controller to say, which names its place among all.
-const SELECTION = {
+const SCHEMA = {
   triggers: optional(triggerSelection),
+  // Whether something is a trigger is for the controller to say, which names its place among all.
   additionalTriggers: optional(list((value) => value as Trigger)),
+  evaluationIntervalMillis: millis({ default: 30_000 }),
 };
