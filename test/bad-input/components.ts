@@ -11,6 +11,7 @@ import { resilience } from '@otel-resilience/node';
 import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
 import { CountingReceiver, FaultProxy, ScriptedExporter } from '@otel-resilience/testing';
 import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
+import { DEGRADATION_COMPONENTS } from './degradation-components.js';
 
 /** Numbers that an option takes, beside `NaN`, infinities and strings, which none takes. */
 export interface NumberRule {
@@ -71,6 +72,7 @@ const BREAKER: Pick<Component, 'numbers' | 'words' | 'contradictions'> = {
 };
 
 export const COMPONENTS: readonly Component[] = [
+  ...DEGRADATION_COMPONENTS,
   {
     owner: 'AdaptiveBatchSpanProcessor',
     make: (options) => new AdaptiveBatchSpanProcessor(options as never),
@@ -242,9 +244,14 @@ export const COMPONENTS: readonly Component[] = [
     owner: 'CountingReceiver',
     make: (options) => new CountingReceiver(options as never),
     valid: () => ({}),
-    numbers: { port: { min: 0, max: 65_535 }, maxRequestBytes: COUNT, maxLoggedRequests: COUNT_OR_NONE },
+    numbers: {
+      port: { min: 0, max: 65_535 },
+      maxRequestBytes: COUNT,
+      maxLoggedRequests: COUNT_OR_NONE,
+      maxKeptSpans: COUNT_OR_NONE,
+    },
     words: ['protocol'],
-    contradictions: [],
+    contradictions: [['keepOutlines', { keepSpans: true, keepOutlines: true }]],
   },
   {
     owner: 'FaultProxy',
