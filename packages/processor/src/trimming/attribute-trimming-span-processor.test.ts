@@ -195,6 +195,13 @@ describe('AttributeTrimmingSpanProcessor', () => {
     expect(controller.starts).toBe(1);
   });
 
+  it('starts no controller after its shutdown', async () => {
+    const { controller, processor, through } = setUp();
+    await processor.shutdown();
+    through(fakeSpan());
+    expect(controller.starts).toBe(0);
+  });
+
   it.each([
     [{ next: {} }, 'next'],
     [{ controller: undefined }, 'controller'],

@@ -55,6 +55,7 @@ export class AttributeTrimmingSpanProcessor implements SpanProcessor {
   private readonly log: LimitedLog;
   private readonly instruments: Instruments;
   private readonly counts: TrimCounts = { spans: 0, attributes: 0, values: 0, events: 0 };
+  private isShutDown = false;
 
   constructor(options: AttributeTrimmingSpanProcessorOptions) {
     const { next, controller, limitsAt, clock = systemClock, ...settings } = readTrimmingOptions(options);
@@ -102,6 +103,7 @@ export class AttributeTrimmingSpanProcessor implements SpanProcessor {
   /** That of `next`. */
   async shutdown(options?: DeadlineOptions): Promise<void> {
     const next: Flushable = this.next;
+    this.isShutDown = true;
     try {
       await next.shutdown(options);
     } finally {
@@ -110,7 +112,8 @@ export class AttributeTrimmingSpanProcessor implements SpanProcessor {
   }
 
   private pass(span: ReadableSpan, on: (trimmed: ReadableSpan) => void): void {
-    this.effect.start();
+    // A controller that nobody has needed so far must not start now.
+    if (!this.isShutDown) this.effect.start();
     const limits = this.effect.current;
     const trimmed = limits ? this.trim(span, limits) : span;
     this.attempt('onEnd', () => on(trimmed));
