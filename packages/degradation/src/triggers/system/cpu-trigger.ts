@@ -9,8 +9,9 @@ import { SAMPLED_SCHEMA, SampledTrigger, type SampledTriggerOptions } from './sa
 export interface CpuTriggerOptions extends SampledTriggerOptions {
   /**
    * `cgroup`: of the process's container, v1 or v2, as a share of its quota (the tightest ancestor counts); says nothing
-   * without a quota. `host`: of the machine, through `systeminformation`. `auto` (default): `cgroup` if there is a
-   * quota below the number of CPUs, else `host`; decided at the start and shown by `source`.
+   * without a quota. `host`: of the machine, through `systeminformation` (to be left outside of a bundle). `auto`
+   * (default): `cgroup` if there is a quota below the number of CPUs, else `host`; decided at the start and shown by
+   * `source`.
    */
   readonly source?: 'auto' | 'host' | 'cgroup';
   /**

@@ -40,7 +40,7 @@ function load() {
       failure = failure ?? error;
     }
   }
-  throw failure ?? new Error('systeminformation: nowhere to look for it');
+  throw new Error('systeminformation cannot be loaded: ' + String(failure && failure.message).split('\\n')[0]);
 }
 
 const systeminformation = load();
