@@ -110,9 +110,11 @@ export class Process {
     const { ratio, rules } = this.service.ruleSets[this.ruleSet]!;
     const { level } = this.controller;
     const isCritical = this.service.critical.includes(operation.name) && BEFORE_HEAVY.includes(level);
-    const bound = (rules[operation.name]?.ratio ?? ratio) * (isCritical ? 1 : this.service.levelRatios[level]);
+    // The base ratio is for roots; rules are for remote parents, too.
+    const bound =
+      (rules[operation.name]?.ratio ?? (isRemote ? 1 : ratio)) * (isCritical ? 1 : this.service.levelRatios[level]);
     const own = Math.min(bound, this.rateLimit());
-    return Math.min(upstream, written(own, this.service.sampler.precision ?? 4));
+    return Math.min(upstream, this.service.delegateRatio ?? 1, written(own, this.service.sampler.precision ?? 4));
   }
 
   /** While it is remembered what became of a trace, a local root that failed is exported with `th:0`. */

@@ -1,6 +1,8 @@
 import { SpanKind } from '@opentelemetry/api';
+import { AlwaysOnSampler, ParentBasedSampler } from '@opentelemetry/sdk-trace-base';
 import { DEGRADATION_LEVELS, type DegradationLevel } from '@otel-resilience/core';
 import type {
+  ComposableSampler,
   DegradationSamplerOptions,
   SamplingRule,
   TailSamplingSpanProcessorOptions,
@@ -12,8 +14,6 @@ export interface Operation {
   readonly kind: SpanKind;
   readonly attributes: Readonly<Record<string, string | number>>;
   readonly weight: number;
-  /** An attribute that a keep rule is for is set by this share of its spans. */
-  readonly isRoute?: boolean;
 }
 
 export interface RuleSet {
@@ -32,6 +32,8 @@ export interface Service {
   readonly levelRatios: Readonly<Record<DegradationLevel, number>>;
   /** Shares of the time. */
   readonly levelWeights: readonly number[];
+  /** What the sampler's delegate keeps. */
+  readonly delegateRatio?: number;
   /** Operations that keep their ratio up to moderate. */
   readonly critical: readonly string[];
 }
@@ -117,15 +119,28 @@ export function servicesOf(seed: number): readonly Service[] {
       ...common,
       name: 'orders',
       operations: [server('PUT /orders', '/orders', 3), server('GET /orders', '/orders/1', 5)],
-      ruleSets: [rules(0.8, { 'PUT /orders': { attributes: { 'http.request.method': 'PUT' }, ratio: 0.4 } }), rules(1)],
-      sampler: { ...sampler, keepErrors: { heavy: 'localRoots', emergency: 'off' } },
+      ruleSets: [
+        rules(1, {
+          'PUT /orders': { attributes: { 'http.request.method': 'PUT' }, ratio: 0.4 },
+          'GET /orders': { route: '/orders/*', ratio: 0.8 },
+        }),
+        rules(0.5),
+      ],
+      sampler: {
+        ...sampler,
+        keepErrors: { heavy: 'localRoots', emergency: 'off' },
+        delegate: seed % 2 === 0 ? new ParentBasedSampler({ root: new AlwaysOnSampler() }) : undefined,
+      },
       tail: tail(1),
     },
     {
       ...common,
       name: 'partner',
       operations: [server('POST /hook', '/hook', 4), server('POST /batch', '/batch', 2)],
-      ruleSets: [rules(1, { 'POST /batch': { kind: 'server', route: '/batch', ratio: 0.4 } }), rules(0.6)],
+      ruleSets: [
+        rules(1, { 'POST /batch': { kind: 'server', route: '/batch', ratio: 0.4 } }),
+        rules(1, { 'POST /batch': { name: '*batch', ratio: 0.6 }, 'POST /hook': { name: '*hook', ratio: 0.6 } }),
+      ],
       sampler: { ...sampler, keepErrors: 'all' },
       tail: { ...tail(2), keepRules: [{ attributes: { 'db.system': 'oracle' } }] },
     },
@@ -133,7 +148,7 @@ export function servicesOf(seed: number): readonly Service[] {
       ...common,
       name: 'stock',
       operations: [server('GET /stock', '/stock', 1)],
-      ruleSets: [rules(1), rules(0.5)],
+      ruleSets: [rules(1), rules(1, { 'GET /stock': { kind: 'server', ratio: 0.5 } })],
       sampler: { ...sampler, degradeRemoteParents: seed % 4 === 0 ? false : 'consistent', precision: 2 },
       tail: { ...tail(3), slowThresholdMillis: 30 },
     },
@@ -142,11 +157,17 @@ export function servicesOf(seed: number): readonly Service[] {
       name: 'worker',
       operations: [{ name: 'job', kind: SpanKind.CONSUMER, attributes: Object.freeze({ queue: 'mail' }), weight: 1 }],
       ruleSets: [rules(1), rules(0.5)],
-      sampler: { ...sampler, targetSpansPerSecond: 150 },
+      sampler: { ...sampler, targetSpansPerSecond: 300, delegate: seed % 2 === 0 ? COMPOSABLE : undefined },
+      delegateRatio: seed % 2 === 0 ? 0.75 : 1,
       tail: tail(4),
     },
   ];
 }
+
+const COMPOSABLE: ComposableSampler = {
+  getSamplingIntent: () => ({ threshold: 1n << 54n, thresholdReliable: true }),
+  toString: () => 'three quarters',
+};
 
 export function drawLevel(index: number): DegradationLevel {
   return DEGRADATION_LEVELS[index]!;
