@@ -7,6 +7,7 @@
 // - `remoteParse…`: the level thins what a remote parent has sampled at th:8, so its tracestate is read and rewritten.
 // - `recordOnlyRatio`: a span that is only recorded ÷ one that is not, from start to end through the SDK's tracer; what
 //   `keepErrors: 'all'` costs.
+// - `evaluate…`, `evaluation…`: what the controller takes; see evaluation-cost.mjs.
 // Every contender has a loop of its own, compiled for it, since an application has one sampler only.
 import { createTraceState, ROOT_CONTEXT, SpanKind, TraceFlags, trace } from '@opentelemetry/api';
 import { TraceState } from '@opentelemetry/core';
@@ -23,7 +24,8 @@ import {
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
 import { DegradationSampler } from '@otel-resilience/sampler';
-import { allocatedBytes, interleave, median, ratios, summarize } from './harness.mjs';
+import { evaluationCost } from './evaluation-cost.mjs';
+import { allocatedBytes, interleave, median, ratios, round, summarize } from './harness.mjs';
 
 const RATIOS = [1, 0.5, 0.1, 0.01];
 const IDS = 4_096;
@@ -32,6 +34,8 @@ const ATTRIBUTES = { 'http.request.method': 'GET', 'url.path': '/orders', 'url.s
 const HOW = { rounds: 25, measure: 'cpu', collect: false };
 
 export async function run({ log }) {
+  // First, while the process is quiet.
+  const evaluation = await evaluationCost({ log });
   log('sampler: 7 × 25 interleaved rounds, about 35 s');
   const samples = {};
   const headline = { vsTraceIdRatio: [], vsComposite: [] };
@@ -48,7 +52,15 @@ export async function run({ log }) {
   Object.assign(samples, await measureParents(), await measureRecordOnly());
   const { metrics, spread } = summarize(samples);
   const contenders = roots(0.1);
-  return { metrics: { ...metrics, bytesPerRoot: Math.round(allocatedBytes(contenders.ours)) }, spread };
+  return {
+    metrics: {
+      ...metrics,
+      bytesPerRoot: Math.round(allocatedBytes(contenders.ours)),
+      evaluateStallMillisP99: round(evaluation.stallMillisP99),
+      evaluationCpuShare: round(evaluation.cpuShare),
+    },
+    spread,
+  };
 }
 
 /** The samples with the lowest median. */
@@ -73,19 +85,20 @@ async function measureParents() {
   const on = (sampler, { contexts, traceIds }) => deciding(sampler, contexts, traceIds);
   const composite = () => createCompositeSampler(createComposableParentThresholdSampler(probability(1)));
   const probability = createComposableProbabilitySampler;
-  const ours = (ratio) => new DegradationSampler({ ratio, metrics: false });
+  const ours = (options) => new DegradationSampler({ ...options, metrics: false });
+  const thinning = { controller: { level: 'moderate' } };
   const stock = () => new ParentBasedSampler({ root: new AlwaysOnSampler() });
   const follow = await interleave(
     {
-      ours: on(ours(1), remote),
+      ours: on(ours(), remote),
       stock: on(stock(), remote),
-      oursLocal: on(ours(1), local),
+      oursLocal: on(ours(), local),
       stockLocal: on(stock(), local),
     },
     HOW,
   );
   const parse = await interleave(
-    { ours: on(ours(0.1), remote), oursApi: on(ours(0.1), api), composite: on(composite(), remote) },
+    { ours: on(ours(thinning), remote), oursApi: on(ours(thinning), api), composite: on(composite(), remote) },
     HOW,
   );
   return {

@@ -40,7 +40,8 @@ function service(options: { ratio: number; precision?: number; level?: Degradati
   const controller = { level: options.level ?? ('normal' as DegradationLevel) };
   const sampler = new DegradationSampler({
     controller,
-    ratio: options.ratio,
+    // A rule is for roots and for remote parents; a base ratio for roots alone.
+    rules: [{ ratio: options.ratio }],
     precision: options.precision,
     metrics: false,
   });
