@@ -13,7 +13,7 @@ export const sampler = new DegradationSampler({
     { route: '/checkout/*', kind: 'server', ratio: 1 },
     { attributes: { 'customer.tier': ['trial', 'internal'] }, ratio: 0.05 },
   ],
-  ratio: 0.5, // of all other local roots
+  ratio: 0.5, // of all other roots; remote parents are followed
   criticalRoutes: ['/checkout/*'], // not thinned through `moderate`
 });
 
