@@ -8,6 +8,8 @@ exports.PACKAGES = {
   protoExporter: '@opentelemetry/exporter-trace-otlp-proto',
   http: '@opentelemetry/instrumentation-http',
   core: '@otel-resilience/core',
+  degradation: '@otel-resilience/degradation',
+  sampler: '@otel-resilience/sampler',
   exporter: '@otel-resilience/exporter',
   processor: '@otel-resilience/processor',
   tiered: '@otel-resilience/tiered',

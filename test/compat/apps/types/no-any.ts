@@ -1,9 +1,12 @@
 /** Whether a missing package has silently turned one of our types, or one of the SDK's, into `any`. */
+import type { Resource } from '@opentelemetry/resources';
 import type { NodeSDK, NodeSDKConfiguration } from '@opentelemetry/sdk-node';
 import type * as core from '@otel-resilience/core';
+import type * as degradation from '@otel-resilience/degradation';
 import type * as exporter from '@otel-resilience/exporter';
 import type * as node from '@otel-resilience/node';
 import type * as processor from '@otel-resilience/processor';
+import type * as sampler from '@otel-resilience/sampler';
 import type * as tiered from '@otel-resilience/tiered';
 import type * as sdk from './sdk.js';
 
@@ -39,6 +42,26 @@ export type Ours = None<
   | AnyPaths<node.ResilienceStatus, 'ResilienceStatus'>
   | AnyPaths<typeof node.ConfigurationError, 'ConfigurationError'>
   | AnyPaths<typeof processor.AdaptiveBatchSpanProcessor, 'AdaptiveBatchSpanProcessor'>
+  | AnyPaths<typeof processor.AttributeTrimmingSpanProcessor, 'AttributeTrimmingSpanProcessor'>
+  | AnyPaths<typeof sampler.DegradationSampler, 'DegradationSampler'>
+  | AnyPaths<typeof sampler.TailSamplingSpanProcessor, 'TailSamplingSpanProcessor'>
+  | AnyPaths<sampler.Sampler, 'Sampler'>
+  | AnyPaths<sampler.ComposableSampler, 'ComposableSampler'>
+  | AnyPaths<typeof degradation.DegradationController, 'DegradationController'>
+  | AnyPaths<degradation.Trigger, 'Trigger'>
+  | AnyPaths<typeof degradation.CpuTrigger, 'CpuTrigger'>
+  | AnyPaths<typeof degradation.MemoryTrigger, 'MemoryTrigger'>
+  | AnyPaths<typeof degradation.HeapTrigger, 'HeapTrigger'>
+  | AnyPaths<typeof degradation.EventLoopTrigger, 'EventLoopTrigger'>
+  | AnyPaths<typeof degradation.PressureTrigger, 'PressureTrigger'>
+  | AnyPaths<typeof degradation.LatencyTrigger, 'LatencyTrigger'>
+  | AnyPaths<typeof degradation.ErrorRateTrigger, 'ErrorRateTrigger'>
+  | AnyPaths<typeof degradation.TimeoutRateTrigger, 'TimeoutRateTrigger'>
+  | AnyPaths<typeof degradation.QueueTrigger, 'QueueTrigger'>
+  | AnyPaths<typeof degradation.SpoolTrigger, 'SpoolTrigger'>
+  | AnyPaths<typeof degradation.QuotaTrigger, 'QuotaTrigger'>
+  | AnyPaths<typeof degradation.EndpointTrigger, 'EndpointTrigger'>
+  | AnyPaths<typeof degradation.BudgetTrigger, 'BudgetTrigger'>
   | AnyPaths<typeof exporter.RetryingSpanExporter, 'RetryingSpanExporter'>
   | AnyPaths<typeof exporter.CircuitBreakerSpanExporter, 'CircuitBreakerSpanExporter'>
   | AnyPaths<typeof exporter.CircuitBreaker, 'CircuitBreaker'>
@@ -53,6 +76,7 @@ export type Ours = None<
   | AnyPaths<core.ExportOutcome, 'ExportOutcome'>
   | AnyPaths<core.ReadableSpan, 'ReadableSpan'>
   | AnyPaths<core.SpanProcessor, 'SpanProcessor'>
+  | AnyPaths<core.LevelSource, 'LevelSource'>
   | AnyPaths<core.SpanExporter, 'SpanExporter'>
 >;
 
@@ -62,6 +86,10 @@ export type Theirs = None<
   | IfAny<NodeSDKConfiguration['spanProcessors'], 'spanProcessors', never>
   | IfAny<sdk.SpanProcessor, 'SpanProcessor', never>
   | IfAny<sdk.SpanExporter, 'SpanExporter', never>
+  | IfAny<sdk.Sampler, 'Sampler', never>
+  | IfAny<ReturnType<sdk.Sampler['shouldSample']>, 'shouldSample()', never>
+  | IfAny<NodeSDKConfiguration['sampler'], 'sampler', never>
+  | IfAny<Resource, 'Resource', never>
   | IfAny<Parameters<sdk.SpanProcessor['onEnd']>[0], 'onEnd(span)', never>
   | IfAny<sdk.ReadableSpan['attributes'], 'ReadableSpan.attributes', never>
 >;

@@ -1,6 +1,7 @@
 // SDK 3.x
 import { BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace';
 
-export type { ReadableSpan, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
+export type { ReadableSpan, Sampler, SpanExporter, SpanProcessor } from '@opentelemetry/sdk-trace';
+export { AlwaysOnSampler, ParentBasedSampler, TraceIdRatioBasedSampler } from '@opentelemetry/sdk-trace';
 
 export const batched = (exporter: SpanExporter): BatchSpanProcessor => new BatchSpanProcessor({ exporter });
