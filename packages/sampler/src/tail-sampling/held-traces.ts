@@ -63,7 +63,6 @@ export class HeldTraces {
     this.bytes -= trace.bytes;
     trace.spans = NONE;
     trace.bytes = 0;
-    if (this.list.size === 0) this.disarm();
     return spans;
   }
 
@@ -72,8 +71,10 @@ export class HeldTraces {
     for (let left = this.list.size; left > 0 && this.list.oldest; left--) {
       this.options.decideEarly(this.list.oldest, reason);
     }
+    if (this.list.size === 0) this.disarm();
   }
 
+  /** A timer that is set stays so, even if nothing is held any longer: it costs more than a trace does. */
   private arm(delayMillis: number): void {
     this.timer ??= this.options.clock.setTimeout(this.expire, delayMillis);
   }
