@@ -1,4 +1,12 @@
-import { type Clock, list, millis, optional, type PipelineSignals, readOptions } from '@otel-resilience/core';
+import {
+  type Clock,
+  type LevelSource,
+  list,
+  millis,
+  optional,
+  type PipelineSignals,
+  readOptions,
+} from '@otel-resilience/core';
 import { DegradationController, type DegradationControllerOptions, type Trigger } from '@otel-resilience/degradation';
 import { defaultTriggers, type TriggerSelection, triggerSelection } from './default-triggers.js';
 
@@ -34,6 +42,24 @@ export function createController(options: DegradationOptions = {}, provided: Pro
     ...provided,
     triggers: [...selected, ...(read.additionalTriggers ?? [])],
   });
+}
+
+/** The controller as samplers and processors see it. A span that comes after the shutdown must not start it again. */
+export function followed(controller: DegradationController): LevelSource & { stop(): void } {
+  let isOver = false;
+  return {
+    get level() {
+      return controller.level;
+    },
+    isActive: (strategy) => controller.isActive(strategy),
+    start: () => {
+      if (!isOver) controller.start();
+    },
+    stop: () => {
+      isOver = true;
+      controller.stop();
+    },
+  };
 }
 
 const SCHEMA = {

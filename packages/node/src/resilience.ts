@@ -2,7 +2,6 @@ import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import {
   DEFAULT_FLUSH_TIMEOUT_MILLIS,
   installSpanCodec,
-  type LevelSource,
   PipelineSignals,
   type ReadableSpan,
   type SpanProcessor,
@@ -13,7 +12,7 @@ import { CircuitBreakerSpanExporter, FailoverSpanExporter, RetryingSpanExporter 
 import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
 import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/sampler';
 import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
-import { createController } from './degradation.js';
+import { createController, followed } from './degradation.js';
 import { type EnvironmentSettings, readEnvironment } from './environment.js';
 import { otlpExporter } from './otlp-endpoint.js';
 import { processorOptions } from './processor-options.js';
@@ -96,7 +95,10 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     ...common,
   });
 
-  const first = stoppingWith(tail, () => controller.stop());
+  const first = stoppingWith(tail, () => {
+    controller.stop();
+    sampler.shutdown();
+  });
   return {
     sdk: { sampler, spanProcessors: environment.disabled ? [] : [first] },
     degradation,
@@ -115,24 +117,6 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
         failover,
         signals,
       }),
-  };
-}
-
-/** The controller as samplers and processors see it. A span that comes after the shutdown must not start it again. */
-function followed(controller: DegradationController): LevelSource & { stop(): void } {
-  let isOver = false;
-  return {
-    get level() {
-      return controller.level;
-    },
-    isActive: (strategy) => controller.isActive(strategy),
-    start: () => {
-      if (!isOver) controller.start();
-    },
-    stop: () => {
-      isOver = true;
-      controller.stop();
-    },
   };
 }
 
