@@ -11,7 +11,7 @@ import { evictOnlyUnsampled, holdOnlyUnsampled } from './unbiased/mutants.js';
  */
 const SEEDS = seedsOf(process.env.SEEDS ?? '1-30');
 const SPANS = Number(process.env.SPANS ?? 1_000_000);
-const TIMEOUT_MILLIS = 60_000 * Math.ceil(SPANS / 1_000_000);
+const TIMEOUT_MILLIS = 120_000 * Math.ceil(SPANS / 1_000_000);
 
 describe('samples are unbiased, whatever the levels, rules, parents and bounds', () => {
   const campaign: Estimates[] = [];

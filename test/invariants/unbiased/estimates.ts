@@ -32,10 +32,11 @@ export class Estimates {
   /** Breaches of what must hold for every single span; the first few. */
   readonly breaches: string[] = [];
   readonly totals = new Map<string, Total>();
+  /** First local traces of a service in a trace, by their probability: what the head kept of them. */
+  readonly strata = new Map<string, Stratum>();
   spans = 0;
   earlyDecisions = 0;
   private readonly services: readonly string[];
-  private readonly strata = new Map<string, { traces: number; kept: number; probability: number }>();
   private readonly errors: ReadonlyArray<ReadonlyArray<{ yes: number; no: number }>>;
 
   constructor(services: readonly string[]) {
@@ -165,6 +166,12 @@ export class Estimates {
   private breach({ service, trace }: LocalRun, what: string): void {
     if (this.breaches.length < 10) this.breaches.push(`${this.services[service]}: trace ${trace.id} ${what}`);
   }
+}
+
+export interface Stratum {
+  traces: number;
+  kept: number;
+  readonly probability: number;
 }
 
 /** The G-test's distribution is only asymptotic. */
