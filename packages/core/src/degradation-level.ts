@@ -40,6 +40,16 @@ export function isActive(source: LevelSource, strategy: DegradationStrategy): bo
   return source.isActive?.(strategy) ?? rankOf(source.level) >= rankOf(DEFAULT_STRATEGIES[strategy]);
 }
 
+/** Starts a controller that can be started. It may be a user's own: `failed` gets what it throws or rejects with. */
+export function startLevelSource(source: LevelSource, failed: (thrown: unknown) => void): void {
+  try {
+    const returned: unknown = source.start?.();
+    Promise.resolve(returned).catch(failed);
+  } catch (thrown) {
+    failed(thrown);
+  }
+}
+
 /** For components that nobody gave a controller. */
 export const ALWAYS_NORMAL: LevelSource = Object.freeze({ level: 'normal' });
 

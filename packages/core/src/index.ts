@@ -17,6 +17,7 @@ export {
   levelSource,
   perLevel,
   rankOf,
+  startLevelSource,
 } from './degradation-level.js';
 export { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
 export { type ExportAttemptOptions, exportAttempt } from './export-attempt.js';

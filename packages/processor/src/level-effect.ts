@@ -1,4 +1,4 @@
-import type { DegradationLevel, LevelSource, LimitedLog } from '@otel-resilience/core';
+import { type DegradationLevel, type LevelSource, type LimitedLog, startLevelSource } from '@otel-resilience/core';
 
 export interface LevelEffectOptions<T> {
   readonly controller: LevelSource;
@@ -27,11 +27,7 @@ export class LevelEffect<T> {
   start(): void {
     if (this.isStarted) return;
     this.isStarted = true;
-    try {
-      this.options.controller.start?.();
-    } catch (thrown) {
-      this.warn(thrown);
-    }
+    startLevelSource(this.options.controller, (thrown) => this.warn(thrown));
   }
 
   get current(): T {

@@ -250,14 +250,16 @@ test('a controller that throws, or talks nonsense, neither stops the application
   expect(root(sampler, HIGH).ot).toBe('th:8');
   controller.level = 'bogus' as never;
   expect(root(sampler, HIGH).ot).toBe('th:0');
+  controller.level = 'light';
+  expect(root(sampler, HIGH).ot).toBe('th:8');
   Object.defineProperty(controller, 'level', {
     get: () => {
       throw new Error('level');
     },
   });
-  expect(root(sampler, HIGH)).toEqual({ decision: SAMPLED, ot: undefined });
+  expect(root(sampler, HIGH)).toEqual({ decision: SAMPLED, ot: 'th:8' });
   expect(child(sampler, localParent(NOT_RECORD))).toBe(NOT_RECORD);
-  expect(samplingHandover.traceId).toBe('');
+  expect(sampler.stats()).toMatchObject({ level: 'light', failures: expect.any(Number) });
   expect(sampler.stats().failures).toBeGreaterThan(4);
 });
 

@@ -17,6 +17,7 @@ import {
   isActive,
   type LevelSource,
   LimitedLog,
+  startLevelSource,
 } from '@otel-resilience/core';
 import { type Delegate, delegateOf, describe, type SamplerArguments } from './delegate.js';
 import { isLocalRootOnly } from './local-root-only.js';
@@ -94,7 +95,7 @@ export class DegradationSampler {
     links: Link[],
   ): SamplingResult {
     try {
-      const { level } = this.controller;
+      const level = this.readLevel();
       if (level !== this.level) this.follow(level);
       const parent = trace.getSpan(context);
       const parentContext = parent && validContextOf(parent, traceId);
@@ -172,7 +173,7 @@ export class DegradationSampler {
   private follow(level: DegradationLevel): void {
     if (this.level === undefined) {
       this.instruments.refresh();
-      this.attempt('start', () => this.controller.start?.());
+      startLevelSource(this.controller, (thrown) => this.controllerFailed('start', thrown));
     }
     this.level = level;
     if (!DEGRADATION_LEVELS.includes(level)) {
@@ -202,23 +203,29 @@ export class DegradationSampler {
     return plan;
   }
 
-  private isActive(strategy: DegradationStrategy, level: DegradationLevel): boolean {
-    let active = isActive({ level }, strategy);
-    if (this.controller.isActive) {
-      this.attempt('isActive', () => {
-        active = isActive(this.controller, strategy);
-      });
+  /** The controller may be a user's own. When it throws, what was in force stays so. */
+  private readLevel(): DegradationLevel {
+    try {
+      return this.controller.level;
+    } catch (thrown) {
+      this.controllerFailed('level', thrown);
+      return this.level ?? 'normal';
     }
-    return active;
   }
 
-  private attempt(what: string, run: () => void): void {
+  private isActive(strategy: DegradationStrategy, level: DegradationLevel): boolean {
     try {
-      run();
+      const said: unknown = this.controller.isActive?.(strategy);
+      if (typeof said === 'boolean') return said;
     } catch (thrown) {
-      this.counts.failures++;
-      this.log.warn(what, () => `${what} of the controller threw: ${thrown}`);
+      this.controllerFailed('isActive', thrown);
     }
+    return isActive({ level }, strategy);
+  }
+
+  private controllerFailed(what: string, thrown: unknown): void {
+    this.counts.failures++;
+    this.log.warn(what, () => `${what} of the controller failed: ${thrown}`);
   }
 
   /** Nothing may throw into `startSpan`: whatever it was, the parent's flag is followed, and a root is sampled. */

@@ -9,6 +9,7 @@ import {
   LimitedLog,
   type ReadableSpan,
   type SpanProcessor,
+  startLevelSource,
 } from '@otel-resilience/core';
 import { type SamplingCertainty, samplingHandover, takeHandover } from '../sampling-handover.js';
 import { heldSpanBytes } from './held-span-bytes.js';
@@ -132,11 +133,9 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
   private start(): void {
     this.phase = 'running';
     this.instruments.refresh();
-    try {
-      this.controller.start?.();
-    } catch (error) {
-      this.log.warn('controller', () => `the controller could not be started: ${error}`);
-    }
+    startLevelSource(this.controller, (error) =>
+      this.log.warn('controller', () => `the controller could not be started: ${error}`),
+    );
   }
 
   /** A local root that is certain is held. What else must be known of it, is remembered. */
