@@ -99,8 +99,9 @@ export class LocalRootSampling {
     handOver(traceId, parent?.spanId ?? '', rate, !nothingRandom);
     const wanted = reaches(ot, traceId, opinion.keepsFrom);
     const known = thresholdBehind(opinion, ot, traceId);
-    if (wanted) this.offer(name, rate, known);
-    else this.cap?.onRoot(name, 0);
+    if (!wanted) this.cap?.onRoot(name, 0);
+    else if (parent && !this.degradeRemoteParents) this.cap?.onRoot(name, Number.POSITIVE_INFINITY);
+    else this.offer(name, rate, known);
     if (wanted && reaches(ot, traceId, own)) {
       if (parent && own === ZERO) this.countParent(name, traceId);
       else this.countKept(rate, name, traceId);
