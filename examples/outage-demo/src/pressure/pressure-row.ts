@@ -52,6 +52,7 @@ function phaseRow(phase: PhaseResult) {
     requests,
     estimatedRequests: round(estimate.requests),
     standardError: round(estimate.standardError),
+    trueStandardError: round(phase.trueStandardError),
     errors: phase.errors,
     slow: phase.slow,
   };

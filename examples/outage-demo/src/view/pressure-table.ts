@@ -8,7 +8,8 @@ import { count, decimal, percent, seconds, shortPercent } from './format.js';
 import { reasonText } from './pressure-view.js';
 
 const HEAD = ['phase', 'level', 'because', 'lowest\nratio', 'requests', 'estimated', 'errors\nkept', 'slow\nkept'];
-const LEGEND = `Estimated: from the spans that arrived, each request counting 1 / its sampling probability; ± its standard error.
+const LEGEND = `Estimated: from the spans that arrived, each request counting 1 / its sampling probability; ± the standard error
+of that, which is what chance may do.
 Errors and slow ones: requests of which every recorded span arrived; at emergency that is the request's own.`;
 
 export function pressureTable(result: PressureResult): string {
@@ -25,9 +26,9 @@ export function pressureTable(result: PressureResult): string {
   return `${table.toString()}\n${LEGEND}\n${summary(result)}`;
 }
 
-const counted = ({ requests, estimate, errors, slow }: Counted): string[] => [
+const counted = ({ requests, estimate, trueStandardError, errors, slow }: Counted): string[] => [
   count(requests),
-  `${count(Math.round(estimate.requests))} ± ${count(Math.round(estimate.standardError))}`,
+  `${count(Math.round(estimate.requests))} ± ${count(Math.round(trueStandardError))}`,
   kept(errors),
   kept(slow),
 ];
