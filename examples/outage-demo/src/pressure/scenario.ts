@@ -26,8 +26,8 @@ export const BETWEEN_BLOCKS_MILLIS = 150;
 /** What of the orders goes wrong, besides the payments that are declined. */
 export const TROUBLES = { slowPaymentEvery: 40, noInventoryEvery: 60 };
 
-/** How much longer than its least time a phase may wait for its level. */
-export const PATIENCE_MILLIS = 30_000;
+/** How much longer than its least time a phase may wait for its level: others may keep the host busy for a while. */
+export const PATIENCE_MILLIS = 90_000;
 
 /** About half a minute. `scale` shortens the least times, not the rate, and not what the controller takes its time for. */
 export function createPressureScenario(scale: number): PressureScenario {
