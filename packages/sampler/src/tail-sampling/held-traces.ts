@@ -89,8 +89,7 @@ export class HeldTraces {
     this.timer = undefined;
     const now = clock.now();
     for (let trace = this.list.oldest; trace; trace = this.list.oldest) {
-      // A clock that has been set back: the time begins anew.
-      if (trace.heldSince > now) trace.heldSince = now;
+      if (trace.heldSince > now) this.beginAnew(now);
       const left = trace.heldSince + maxHoldMillis - now;
       if (left > 0) {
         this.arm(left);
@@ -99,6 +98,11 @@ export class HeldTraces {
       decideEarly(trace, 'ttl');
     }
   };
+
+  /** A clock that has been set back: for all at once, or each would be held for as long again after the one before. */
+  private beginAnew(now: number): void {
+    for (let trace = this.list.oldest; trace; trace = trace.next) trace.heldSince = Math.min(trace.heldSince, now);
+  }
 }
 
 /**
