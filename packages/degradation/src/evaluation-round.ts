@@ -18,22 +18,23 @@ export class EvaluationRound {
 
   /** Calls `whenRead` once, at once if no trigger takes a promise; never after `cancel()`. */
   run(watches: readonly TriggerWatch[], whenRead: () => void): void {
-    const answers = watches.map((watch) => watch.read()).filter((answer) => answer !== undefined);
-    if (answers.length === 0) {
-      whenRead();
-      return;
-    }
     const round: { timer: Timer | undefined } = { timer: undefined };
+    this.open = round;
+    const answers = watches.map((watch) => watch.read()).filter((answer) => answer !== undefined);
+    if (this.open !== round) return; // one has failed, and who heard of it has cancelled the round
     const finish = () => {
       if (this.open !== round) return;
       this.cancel();
       whenRead();
     };
+    if (answers.length === 0) {
+      finish();
+      return;
+    }
     round.timer = this.clock.setTimeout(() => {
       for (const watch of watches) watch.giveUp(`no answer within ${this.timeoutMillis} ms`);
       finish();
     }, this.timeoutMillis);
-    this.open = round;
     Promise.all(answers).then(finish);
   }
 

@@ -43,6 +43,17 @@ describe('start and stop', () => {
     ]);
   });
 
+  it('stopping when one hears that a trigger failed leaves nothing of the evaluation under way', async () => {
+    const broken = new ScriptedTrigger({ name: 'broken' });
+    const slow = new ScriptedTrigger({ name: 'slow' });
+    const { clock, controller } = started({ triggers: [broken, slow] });
+    broken.says = 'throws';
+    slow.says = 'hangs';
+    controller.on('triggerFailure', () => controller.stop());
+    await clock.advance(INTERVAL);
+    expect([clock.pendingTimers, controller.status().running]).toEqual([0, false]);
+  });
+
   it('a stopped controller is at normal, and may be started again', async () => {
     const { clock, load, controller } = started();
     load.says = 99;

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { ConfigurationError, systemClock } from '@otel-resilience/core';
 import { DegradationController } from '@otel-resilience/degradation';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -52,6 +54,34 @@ describe('event-loop delay', () => {
     expect(trigger.read()).toBeGreaterThanOrEqual(first);
     await sleep(INTERVAL);
     expect(trigger.read()).toBeLessThan(first);
+  });
+
+  it.skipIf(process.platform === 'win32')(
+    'does not mistake a process that was stopped while idle for a block',
+    async () => {
+      const trigger = new EventLoopTrigger();
+      trigger.start(systemClock, 10_000);
+      stop.push(() => trigger.stop());
+      await sleep(300);
+      const { pid } = process;
+      const stopper = spawn('sh', ['-c', `sleep 0.1; kill -STOP ${pid}; sleep 2; kill -CONT ${pid}`]);
+      const before = performance.now();
+      await once(stopper, 'exit');
+      expect(performance.now() - before).toBeGreaterThan(1_900);
+      expect(trigger.read()).toBeLessThan(500);
+      await sleep(300); // the tick that came late is seen by now
+      expect(trigger.read()).toBeLessThan(500);
+    },
+  );
+
+  it('sees a long block that takes no CPU time, such as a synchronous wait', async () => {
+    const trigger = new EventLoopTrigger();
+    trigger.start(systemClock, 10_000);
+    stop.push(() => trigger.stop());
+    await sleep(50);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
+    await sleep(300);
+    expect(trigger.read()).toBeGreaterThan(1_000);
   });
 
   it('says something sane right after the start, and nothing before it and after the stop', () => {

@@ -85,7 +85,7 @@ export class EventLoopTrigger extends TriggerBase {
     const { window } = this;
     if (!window) return undefined;
     const utilization = performance.eventLoopUtilization(window.utilization);
-    const value = window.meter ? window.meter.p99Millis() : utilization.utilization;
+    const value = window.meter ? window.meter.p99Millis(activeMillis(window, utilization)) : utilization.utilization;
     if (performance.now() - window.startedAt < this.evaluationIntervalMillis / 2) {
       // A share of next to no time says nothing; a delay has happened, however little time has passed.
       if (!window.meter) return this.last;
@@ -119,4 +119,9 @@ export class EventLoopTrigger extends TriggerBase {
     present?.stop();
     return new DelayMeter(resolutionMillis);
   }
+}
+
+/** Before the loop runs, Node does not know: then what comes late is taken for a block. */
+function activeMillis({ utilization }: Window, { active }: EventLoopUtilization): number {
+  return utilization.active + utilization.idle > 0 ? active : Number.POSITIVE_INFINITY;
 }

@@ -1,5 +1,5 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
-import { type LateTicks, waitPercentile } from './wait-percentile.js';
+import { type LateTicks, waitPercentile, withoutStops } from './wait-percentile.js';
 
 const NANOS_PER_MILLI = 1e6;
 
@@ -18,14 +18,18 @@ export class DelayMeter {
     this.histogram.enable();
   }
 
-  /** 99 % of what arrives has to wait no longer than this, in milliseconds. */
-  p99Millis(): number {
+  /**
+   * 99 % of what arrives has to wait no longer than this, in milliseconds. `activeMillis` is for how long the loop was
+   * not idle in this window.
+   */
+  p99Millis(activeMillis: number): number {
     const windowMillis = performance.now() - this.startedAt;
     const late = this.ticks().map(({ count, lateMillis }) => ({
       count,
       lateMillis: lateMillis - this.resolutionMillis,
     }));
-    return waitPercentile([...late, this.unaccounted(windowMillis)], windowMillis, 0.01);
+    const blocks = withoutStops([...late, this.unaccounted(windowMillis)], activeMillis);
+    return waitPercentile(blocks, windowMillis, 0.01);
   }
 
   reset(): void {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { waitPercentile } from './wait-percentile.js';
+import { waitPercentile, withoutStops } from './wait-percentile.js';
 
 const one = (lateMillis: number) => ({ count: 1, lateMillis });
 
@@ -34,5 +34,23 @@ describe('how long what arrives at a random instant has to wait', () => {
       }),
       { numRuns: 50 },
     );
+  });
+});
+
+describe('ticks that were late because the process was stopped', () => {
+  const [stop, block, jitter] = [one(60_000), one(3_000), { count: 140, lateMillis: 30 }];
+
+  it('are left out when the loop was idle meanwhile, beside a block and jitter, which stay', () => {
+    expect(withoutStops([stop, block, jitter], 3_100)).toEqual([block, jitter]);
+    expect(withoutStops([block, stop, one(10_000)], 3_100)).toEqual([block]);
+  });
+
+  it('are taken for blocks when the loop was active for that long, or nobody knows', () => {
+    expect(withoutStops([stop, block], 63_000)).toEqual([stop, block]);
+    expect(withoutStops([stop, block], Number.POSITIVE_INFINITY)).toEqual([stop, block]);
+  });
+
+  it('short ones always are', () => {
+    expect(withoutStops([one(900), jitter], 0)).toEqual([one(900), jitter]);
   });
 });

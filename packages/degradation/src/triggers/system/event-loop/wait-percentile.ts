@@ -26,3 +26,24 @@ export function waitPercentile(ticks: readonly LateTicks[], windowMillis: number
   }
   return 0;
 }
+
+// Shorter ones may as well be those of a thread that the kernel was slow to wake.
+const SHORTEST_STOP_MILLIS = 1_000;
+
+/**
+ * Without those that came late because the process was stopped while its loop was idle: a frozen function or container,
+ * SIGSTOP. The loop counts that time as idle, but a block as active; so ticks that are late for longer than the loop was
+ * active were not late because of it, the latest most likely. A stop in the middle of a busy phase is taken for a block.
+ */
+export function withoutStops(ticks: readonly LateTicks[], activeMillis: number): readonly LateTicks[] {
+  const long = ticks.filter(({ lateMillis }) => lateMillis >= SHORTEST_STOP_MILLIS);
+  let unexplained = long.reduce((sum, { count, lateMillis }) => sum + count * lateMillis, 0) - activeMillis;
+  const stops = new Set<LateTicks>();
+  for (const tick of long.sort((a, b) => b.lateMillis - a.lateMillis)) {
+    const millis = tick.count * tick.lateMillis;
+    if (unexplained <= millis / 2) continue;
+    unexplained -= millis;
+    stops.add(tick);
+  }
+  return ticks.filter((tick) => !stops.has(tick));
+}
