@@ -1,4 +1,6 @@
+import { AlwaysOnSampler, BasicTracerProvider, type SpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { type ExportOutcome, SpanBatch, type SpanBatchExporterBase } from '@otel-resilience/core';
+import { DegradationController, type Trigger } from '@otel-resilience/degradation';
 import {
   breakerChain,
   CircuitBreaker,
@@ -8,41 +10,15 @@ import {
   RetryingSpanExporter,
 } from '@otel-resilience/exporter';
 import { resilience } from '@otel-resilience/node';
-import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
+import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
+import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/sampler';
 import { fakeSpans, ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
 import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
 import { describe, expect, it } from 'vitest';
-
-type Plain = Record<string, unknown> | unknown[];
-
-/** Options, lists of options included, that note who reads them once they are sealed. Dependencies are not options. */
-class Watched {
-  readonly reads: string[] = [];
-  private sealed = false;
-
-  watch<T extends Plain>(options: T, path = 'options'): T {
-    const parts = Object.entries(options).map(([key, value]) => [
-      key,
-      isPlain(value) ? this.watch(value, `${path}.${key}`) : value,
-    ]);
-    const copy = Array.isArray(options) ? parts.map(([, value]) => value) : Object.fromEntries(parts);
-    return new Proxy(copy, {
-      get: (target, key, receiver) => {
-        if (this.sealed) this.reads.push(`${path}.${String(key)}`);
-        return Reflect.get(target, key, receiver);
-      },
-    });
-  }
-
-  seal(): void {
-    this.sealed = true;
-  }
-}
-
-function isPlain(value: unknown): value is Plain {
-  if (typeof value !== 'object' || value === null) return false;
-  return Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
-}
+import { ScriptedTrigger } from '../support/degradation.js';
+import { endTrace } from './application.js';
+import { TRIGGERS } from './degradation-components.js';
+import { Watched } from './watched.js';
 
 const failure = { kind: 'failure' as const, error: new Error('no') };
 const flaky = (clock: VirtualClock) => new ScriptedExporter({ clock, script: [failure, 'success', failure, failure] });
@@ -58,6 +34,24 @@ async function exportThrough(exporter: SpanBatchExporterBase, clock: VirtualCloc
   await clock.run(exporter.shutdown());
 }
 
+/** A controller that is forced to each level in turn, while traces end. */
+async function endTracesAtEveryLevel(
+  clock: VirtualClock,
+  { sampler, spanProcessor }: { sampler: DegradationSampler; spanProcessor: SpanProcessor },
+  controller: DegradationController,
+): Promise<void> {
+  const provider = new BasicTracerProvider({ sampler, spanProcessors: [spanProcessor] });
+  for (const level of ['normal', 'light', 'moderate', 'heavy', 'emergency', 'light'] as const) {
+    controller.force(level);
+    for (let i = 0; i < 20; i++) endTrace(provider.getTracer('test'), { failed: i % 5 === 0 });
+    await clock.advance(20_000);
+  }
+  await clock.run(provider.shutdown());
+}
+
+const forced = (clock: VirtualClock) => new DegradationController({ triggers: [], clock, metrics: false });
+const batching = (clock: VirtualClock) => new AdaptiveBatchSpanProcessor({ exporter: flaky(clock), clock });
+
 /** Constructs with watched options, then lets the component live. */
 const LIVES: Record<string, (watched: Watched, clock: VirtualClock) => Promise<void>> = {
   async AdaptiveBatchSpanProcessor(watched, clock) {
@@ -70,6 +64,93 @@ const LIVES: Record<string, (watched: Watched, clock: VirtualClock) => Promise<v
     await clock.run(processor.forceFlush().catch(() => {}));
     await clock.run(processor.shutdown());
     processor.stats();
+  },
+  async AttributeTrimmingSpanProcessor(watched, clock) {
+    const controller = forced(clock);
+    const spanProcessor = new AttributeTrimmingSpanProcessor(
+      watched.watch({
+        next: batching(clock),
+        controller,
+        verboseAttributes: ['http.*'],
+        keepAttributes: ['http.request.method'],
+        maxValueLength: { light: 10, moderate: 5 },
+        maxEvents: { heavy: 1 },
+        clock,
+      } as Record<string, unknown>) as never,
+    );
+    watched.seal();
+    await endTracesAtEveryLevel(clock, { sampler: new DegradationSampler({ controller }), spanProcessor }, controller);
+    spanProcessor.stats();
+  },
+  async TailSamplingSpanProcessor(watched, clock) {
+    const controller = forced(clock);
+    const keepRules = [{ name: ['query', 'q*'], kind: ['internal'], attributes: { tier: ['gold', 1] } }];
+    const options = { next: batching(clock), controller, keepRules, slowThresholdMillis: 1, maxHeldTraces: 5, clock };
+    const spanProcessor = new TailSamplingSpanProcessor(watched.watch(options as Record<string, unknown>) as never);
+    watched.seal();
+    await endTracesAtEveryLevel(clock, { sampler: new DegradationSampler({ controller }), spanProcessor }, controller);
+    spanProcessor.stats();
+  },
+  async DegradationSampler(watched, clock) {
+    const controller = forced(clock);
+    const options = {
+      controller,
+      delegate: new AlwaysOnSampler(),
+      ratios: { light: 0.4 },
+      rules: [{ name: ['query', 'r*'], service: 'shop', kind: ['server'], attributes: { tier: ['gold'] }, ratio: 0.5 }],
+      serviceName: 'shop',
+      criticalServices: ['shop'],
+      criticalRoutes: ['/checkout/*'],
+      keepErrors: { light: 'off' },
+      targetSpansPerSecond: 5,
+      clock,
+    };
+    const sampler = new DegradationSampler(watched.watch(options as Record<string, unknown>) as never);
+    watched.seal();
+    await endTracesAtEveryLevel(clock, { sampler, spanProcessor: batching(clock) as SpanProcessor }, controller);
+    sampler.stats();
+    sampler.toString();
+  },
+  async DegradationController(watched, clock) {
+    const load = new ScriptedTrigger();
+    const options = {
+      triggers: [load],
+      strategies: { errorsOnly: 'heavy' },
+      features: { search: 'moderate' },
+      evaluationIntervalMillis: 1_000,
+      recoveryIntervalMillis: 1_000,
+      clock,
+    };
+    const controller = new DegradationController(watched.watch(options as Record<string, unknown>) as never);
+    watched.seal();
+    controller.start();
+    for (load.says of [90, 0]) await clock.advance(5_000);
+    controller.force('light', { ttlMillis: 10 });
+    controller.isActive('errorsOnly');
+    controller.isFeatureAvailable('search');
+    controller.guard(
+      () => 1,
+      () => 2,
+    );
+    controller.status();
+    controller.stop();
+  },
+  async 'every trigger'(watched, clock) {
+    const never = Number.POSITIVE_INFINITY;
+    const triggers = TRIGGERS.map(({ make, valid, max, light }) => {
+      const thresholds = { light, moderate: max, heavy: max, emergency: never };
+      return make(watched.watch({ ...valid(), thresholds, holdForMillis: 5 })) as Trigger;
+    });
+    const controller = new DegradationController({ triggers, clock, metrics: false });
+    watched.seal();
+    controller.start();
+    controller.guard(
+      () => 1,
+      () => 2,
+    );
+    await clock.advance(90_000);
+    controller.status();
+    controller.stop();
   },
   async RetryingSpanExporter(watched, clock) {
     const budget = { capacity: 100, retryCost: 10, clock };
@@ -148,6 +229,15 @@ const LIVES: Record<string, (watched: Watched, clock: VirtualClock) => Promise<v
         failover: { strategy: 'roundRobin' },
         tiered: { probeIntervalMillis: 100 },
         spool: { maxBytes: 1_000_000 },
+        degradation: {
+          triggers: { cpu: false, memory: false, queue: { thresholds: { light: 0.1 } }, quota: {} },
+          additionalTriggers: [new ScriptedTrigger()],
+          strategies: { errorsOnly: 'off' },
+          features: { search: 'light' },
+        },
+        sampler: { rules: [{ name: 'GET*', ratio: 0.5 }], keepErrors: { light: 'off' } },
+        tailSampling: { keepRules: [{ route: ['/orders/*'] }], maxHeldTraces: 100 },
+        attributeTrimming: { verboseAttributes: ['http.*'], maxEvents: { light: 1 } },
         clock,
       } as Record<string, unknown>),
     );
