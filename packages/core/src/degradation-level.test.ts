@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   ALWAYS_NORMAL,
   DEGRADATION_LEVELS,
@@ -7,6 +7,7 @@ import {
   levelSource,
   perLevel,
   rankOf,
+  startLevelSource,
 } from './degradation-level.js';
 import { ratio } from './options.js';
 
@@ -47,6 +48,36 @@ describe('levelSource', () => {
     expect(() => levelSource(value, 'X.controller')).toThrow(/X\.controller: expected an object with a level/);
   });
 });
+
+describe('startLevelSource', () => {
+  it.each<[string, () => unknown]>([
+    ['throws', () => thrower()],
+    ['rejects', () => Promise.reject(new Error('start'))],
+    // biome-ignore lint/suspicious/noThenProperty: that is the point
+    ['returns a thenable that throws', () => ({ then: thrower })],
+  ])('tells when start %s', async (_, start) => {
+    const failed = vi.fn();
+    startLevelSource({ level: 'normal', start: start as () => void }, failed);
+    await vi.waitFor(() => expect(failed).toHaveBeenCalledExactlyOnceWith(new Error('start')));
+  });
+
+  it('needs no start, and calls the one there is as a method', () => {
+    const failed = vi.fn();
+    startLevelSource(ALWAYS_NORMAL, failed);
+    const source = { level: 'normal' as const, starts: 0, start: countStart };
+    startLevelSource(source, failed);
+    expect(source.starts).toBe(1);
+    expect(failed).not.toHaveBeenCalled();
+  });
+});
+
+function thrower(): never {
+  throw new Error('start');
+}
+
+function countStart(this: { starts: number }): void {
+  this.starts++;
+}
 
 describe('perLevel', () => {
   const defaults = { normal: 1, light: 0.5, moderate: 0.1, heavy: 0.01, emergency: 0.001 };
