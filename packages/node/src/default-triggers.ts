@@ -72,8 +72,9 @@ const MAKERS: Readonly<Record<keyof TriggerSelection, Maker>> = {
       thresholds: { light: 1_000, moderate: 2_500, heavy: 5_000, emergency: 10_000, ...options.thresholds },
       signals,
     }),
-  errorRate: (options, { signals }) => new ErrorRateTrigger({ ...options, signals }),
-  timeoutRate: (options, { signals }) => new TimeoutRateTrigger({ ...options, signals }),
+  // Over a window of 60 s; one export of a quiet service is all of them, and must have left it before the level rises.
+  errorRate: (options, { signals }) => new ErrorRateTrigger({ holdForMillis: 60_000, ...options, signals }),
+  timeoutRate: (options, { signals }) => new TimeoutRateTrigger({ holdForMillis: 60_000, ...options, signals }),
   // From 80 % on the queue spills into the spool: only when that fails does it fill any further.
   queue: (options, { signals }) =>
     new QueueTrigger({

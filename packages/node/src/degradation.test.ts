@@ -92,6 +92,28 @@ describe('the loop of the preset', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('does not give up tracing for one export that was lost, only when it goes on for a minute', async () => {
+    const app = application();
+    const { r, clock, exporter } = app;
+    const refused = { kind: 'failure', error: Object.assign(new Error('Bad Request'), { code: 400 }) } as const;
+    async function minute() {
+      for (let i = 0; i < 3; i++) {
+        request(app);
+        await clock.advance(20_000);
+      }
+    }
+    await minute();
+    exporter.script([refused]);
+    await minute();
+    await minute();
+    expect(r.status().totals.rejected).toBe(2);
+    expect(r.degradation.history()).toEqual([]);
+    exporter.respond(refused);
+    await minute();
+    await minute();
+    expect(r.degradation.history()[0]).toMatchObject({ trigger: 'errorRate' });
+  });
+
   it('makes batches larger and rarer while the level is raised', () => {
     const app = application();
     request(app);
