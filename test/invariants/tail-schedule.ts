@@ -60,7 +60,7 @@ export const schedule: fc.Arbitrary<Step[]> = steps(fc.oneof(...ofSpans, { weigh
 
 export const tightLimits = fc.record({
   maxHeldTraces: fc.integer({ min: 1, max: 8 }),
-  maxHeldBytes: fc.integer({ min: 100, max: 4_000 }),
+  maxHeldBytes: fc.integer({ min: 1_000, max: 20_000 }),
   maxHoldMillis: fc.constant(1_000),
 });
 

@@ -76,9 +76,9 @@ export function familyOf(seed: number): (typeof FAMILIES)[number] {
 const TIGHT = {
   none: {},
   traces: { maxHeldTraces: 6 },
-  bytes: { maxHeldBytes: 4_000 },
+  bytes: { maxHeldBytes: 20_000 },
   time: { maxHoldMillis: 20 },
-  all: { maxHeldTraces: 16, maxHeldBytes: 7_000, maxHoldMillis: 200 },
+  all: { maxHeldTraces: 16, maxHeldBytes: 35_000, maxHoldMillis: 200 },
 } as const;
 
 /** The services of a scenario. Every one meets every kind of memory bound in some seed. */

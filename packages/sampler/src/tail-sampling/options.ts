@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8';
 import {
   ALWAYS_NORMAL,
   aClock,
@@ -33,8 +34,9 @@ export interface TailSamplingSpanProcessorOptions {
    */
   readonly maxHeldTraces?: number;
   /**
-   * Estimated encoded bytes of the spans that may be held; in memory a span takes two to three times as much. ≥ 1,
-   * default 32 MiB (33,554,432). A single trace may hold 4 MiB (or half of this if less, or an eighth if more).
+   * Estimated memory of the spans that may be held: about 900 bytes for each and the size of its content. ≥ 1, default
+   * 32 MiB (33,554,432), or a sixteenth of V8's heap limit if that is less. A single trace may hold 4 MiB (or half of
+   * this if less, or an eighth if more).
    */
   readonly maxHeldBytes?: number;
   /** After this a trace is decided although its local root is still open. In milliseconds, ≥ 1, default 30,000. */
@@ -71,11 +73,16 @@ export function readTailSamplingOptions(options: TailSamplingSpanProcessorOption
     slowThresholdMillis: millis({ default: 1_000 }),
     keepRules: optional(list(keepRule)),
     maxHeldTraces: positiveInteger({ default: 20_000 }),
-    maxHeldBytes: positiveInteger({ default: 32 * 1024 * 1024 }),
+    maxHeldBytes: positiveInteger({ default: defaultHeldBytes() }),
     maxHoldMillis: millis({ default: 30_000, min: 1 }),
     metrics: boolean({ default: true }),
     clock: optional(aClock),
   });
   const { controller = ALWAYS_NORMAL, keepRules = [], clock = systemClock } = read;
   return { ...read, controller, keepRules, clock };
+}
+
+/** A process with a small heap must not spend it on what it may keep. */
+function defaultHeldBytes(): number {
+  return Math.min(32 * 1024 * 1024, Math.floor(getHeapStatistics().heap_size_limit / 16));
 }
