@@ -14,6 +14,7 @@ export const TYPE_CHECKS = [
   check('5.9', 'module commonjs, node10', COMMONJS, '--module commonjs --moduleResolution node10'),
   check('5.9', 'module node16', BOTH_FORMATS, '--module node16 --noEmit'),
   check('7.0', 'module node16', BOTH_FORMATS, '--module node16 --noEmit'),
+  check('7.0', 'exactOptionalPropertyTypes', BOTH_FORMATS, '--module node16 --noEmit --exactOptionalPropertyTypes'),
   check('7.0', 'module commonjs, bundler', COMMONJS, '--module commonjs --moduleResolution bundler --noEmit'),
 ];
 

@@ -25,15 +25,15 @@ export interface Trigger {
   readonly name: string;
   readonly thresholds: TriggerThresholds;
   /** Calm is below this, and the level goes down only while every trigger is calm. Default: 0.8 × `thresholds.light`. */
-  readonly recoveryThreshold?: number;
+  readonly recoveryThreshold?: number | undefined;
   /** Used in its place under `recoveryProfile: 'reference'`, unless it is above `thresholds.light`. */
-  readonly referenceRecoveryThreshold?: number;
+  readonly referenceRecoveryThreshold?: number | undefined;
   /** How long the trigger must have asked without a break, as seen by evaluations, before it counts. Default 0. */
-  readonly holdForMillis?: number;
+  readonly holdForMillis?: number | undefined;
   /** Read as soon as signals say that something moved, not only at evaluations. Default false. */
-  readonly immediate?: boolean;
+  readonly immediate?: boolean | undefined;
   /** The signals that an immediate trigger reads, so that the controller hears of their changes. */
-  readonly signals?: Pick<PipelineSignals, 'onChange'>;
+  readonly signals?: Pick<PipelineSignals, 'onChange'> | undefined;
   /**
    * The value now; `undefined` when there is nothing to say, which is calm. Called on the main thread at each
    * evaluation, so it must be cheap: what has to be sampled is sampled beside, between `start` and `stop`. Throwing,
