@@ -233,3 +233,10 @@ test('attributes are the delegate’s own: they are handed on, not changed', () 
   const attributes: Attributes = Object.freeze({ a: 1 });
   expect(decide(at('light', answering({ decision: SAMPLED, attributes })), HIGH).attributes).toBe(attributes);
 });
+
+test('what it keeps and the level does not, is recorded as the rule and the level have it', () => {
+  const rules = [{ ratio: 1, keepErrors: false }];
+  expect(decide(at('heavy', answering({ decision: SAMPLED }), { rules }), LOW).decision).toBe(NOT_RECORD);
+  expect(decide(at('heavy', parentBased, { keepErrors: 'off' }), LOW).decision).toBe(NOT_RECORD);
+  expect(decide(at('heavy', answering({ decision: RECORD }), { rules }), LOW).decision).toBe(RECORD);
+});

@@ -40,7 +40,7 @@ export interface Opinion {
   readonly keepsFrom: string;
   /** The threshold behind that, if known: 14 digits, or `fromState` when its tracestate says it. */
   readonly threshold: string | 'fromState' | undefined;
-  /** It wants the span recorded, sampled or not. */
+  /** It wants the span recorded, though not sampled. */
   readonly records: boolean;
   readonly attributes: Readonly<Attributes> | undefined;
   /** `undefined`: that of the parent. */
@@ -81,7 +81,7 @@ function plain(sampler: Sampler): Delegate {
       let threshold: Opinion['threshold'];
       if (traceState !== undefined || (parent && followsSampledParents)) threshold = 'fromState';
       else if (!parent && keepsAllRoots) threshold = ZERO;
-      return { keepsFrom: sampled ? ZERO : NEVER, threshold, records: decision >= 1, attributes, traceState };
+      return { keepsFrom: sampled ? ZERO : NEVER, threshold, records: decision === 1, attributes, traceState };
     },
   };
 }
