@@ -9,8 +9,10 @@ const handover = () =>
   (globalThis as Record<symbol, unknown>)[Symbol.for('otel-resilience.sampling-handover')] as {
     traceId: string;
     parentSpanId: string;
+    spanId: string;
     certainty: SamplingCertainty;
     holds: boolean;
+    childOf: string;
   };
 
 export interface RootOptions {
@@ -37,7 +39,7 @@ export class TracedProcess {
     const { traceId = this.id(32), remoteParentId, certainty = 'all', holds = certainty === 'all' } = options;
     const { sampled = false, traceState = sampled ? 'ot=th:8' : undefined } = options;
     if (certainty !== 'unknown')
-      Object.assign(handover(), { traceId, parentSpanId: remoteParentId ?? '', certainty, holds });
+      Object.assign(handover(), { traceId, parentSpanId: remoteParentId ?? '', spanId: '', certainty, holds });
     const parent = remoteParentId && { traceId, spanId: remoteParentId, traceFlags: 0, isRemote: true };
     const state = traceState === undefined ? undefined : createTraceState(traceState);
     return this.start(
@@ -48,6 +50,7 @@ export class TracedProcess {
 
   child(of: StartedSpan, { sampled }: { sampled?: boolean } = {}): StartedSpan {
     const parent = of.spanContext();
+    handover().childOf = parent.spanId;
     const traceFlags = sampled === undefined ? parent.traceFlags : flags(sampled);
     return this.start({ ...parent, spanId: this.id(16), traceFlags }, parent);
   }

@@ -50,7 +50,7 @@ const localParent = (
 });
 
 beforeEach(() => {
-  Object.assign(samplingHandover, { traceId: '', parentSpanId: '', certainty: 'none', holds: false });
+  Object.assign(samplingHandover, { traceId: '', parentSpanId: '', spanId: '', certainty: 'none', holds: false });
 });
 
 test('without options every root is sampled, and written to stand for itself alone', () => {
@@ -183,9 +183,10 @@ test.each([
   for (const traceId of [HIGH, LOW]) {
     root(sampler, traceId);
     expect(samplingHandover).toMatchObject({ traceId, parentSpanId: '', ...expected });
-    expect(takeHandover(traceId, 'f'.repeat(16))).toBe(false);
-    expect(takeHandover(traceId, '')).toBe(true);
-    expect(takeHandover(traceId, '')).toBe(false);
+    expect(takeHandover(traceId, 'f'.repeat(16), 'a')).toBe(false);
+    expect(takeHandover(traceId, '', 'a')).toBe(true);
+    expect(takeHandover(traceId, '', 'a')).toBe(true);
+    expect(takeHandover(traceId, '', 'b')).toBe(false);
   }
 });
 

@@ -108,7 +108,11 @@ export class DegradationSampler {
           ? this.localRoots.root(traceId, spanName, spanKind, attributes)
           : this.localRoots.remote(parentContext, traceId, spanName, spanKind, attributes);
       }
-      if ((parentContext.traceFlags & TraceFlags.SAMPLED) === 0) return this.unsampledChild(parent!, parentContext);
+      const isParentRecorded = isRecorded(parent!);
+      samplingHandover.childOf = isParentRecorded ? parentContext.spanId : '';
+      if ((parentContext.traceFlags & TraceFlags.SAMPLED) === 0) {
+        return this.unsampledChild(isParentRecorded, parentContext);
+      }
       if (this.delegate?.sampler === undefined) return this.sampledChild(traceId);
       return this.delegatedChild([context, traceId, spanName, spanKind, attributes, links]);
     } catch (thrown) {
@@ -139,11 +143,9 @@ export class DegradationSampler {
     return KEPT;
   }
 
-  private unsampledChild(parent: Span, { traceState }: SpanContext): SamplingResult {
+  private unsampledChild(isParentRecorded: boolean, { traceState }: SpanContext): SamplingResult {
     this.cap?.onUnsampledChild?.();
-    // A parent that has ended records no longer, but it did: traces that are sampled have such late children, too.
-    const recorded = parent.isRecording() || (parent as { readonly ended?: boolean }).ended === true;
-    if (recorded && !isLocalRootOnly(traceState)) {
+    if (isParentRecorded && !isLocalRootOnly(traceState)) {
       this.counts.recordOnly++;
       return RECORDED;
     }
@@ -231,6 +233,7 @@ export class DegradationSampler {
   /** Nothing may throw into `startSpan`: whatever it was, the parent's flag is followed, and a root is sampled. */
   private withoutSense(context: Context, thrown: unknown): SamplingResult {
     samplingHandover.traceId = '';
+    samplingHandover.childOf = '';
     this.counts.failures++;
     this.log.warn('decision', () => `a decision failed: ${thrown}`);
     let flags: number | undefined;
@@ -253,4 +256,12 @@ export class DegradationSampler {
 function validContextOf(parent: Span, traceId: string): SpanContext | undefined {
   const context = parent.spanContext();
   return context.traceId === traceId || isSpanContextValid(context) ? context : undefined;
+}
+
+/**
+ * One that has ended records no longer, but it did. A mere span context in its place (`trace.setSpanContext`) does not
+ * say: an unsampled parent may have been recorded or not.
+ */
+function isRecorded(parent: Span): boolean {
+  return parent.isRecording?.() === true || (parent as { readonly ended?: boolean }).ended === true;
 }

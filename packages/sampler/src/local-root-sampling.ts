@@ -183,6 +183,7 @@ export class LocalRootSampling {
 function handOver(traceId: string, parentSpanId: string, { certainty }: Rate, random: boolean): void {
   samplingHandover.traceId = traceId;
   samplingHandover.parentSpanId = parentSpanId;
+  samplingHandover.spanId = '';
   samplingHandover.certainty = certainty;
   samplingHandover.holds = random && certainty === 'all';
 }

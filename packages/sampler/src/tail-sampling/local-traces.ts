@@ -1,5 +1,5 @@
 import type { ReadableSpan } from '@otel-resilience/core';
-import { type LocalTrace, LocalTraceList, type SharedTraceId } from './local-trace.js';
+import { LocalTrace, LocalTraceList, type SharedTraceId } from './local-trace.js';
 
 /**
  * Which local trace a span belongs to: those that are held, and the last `maxRemembered` of those that are not (any
@@ -48,6 +48,17 @@ export class LocalTraces {
   addChild(traceId: string, spanId: string, parentSpanId: string): void {
     const trace = this.byTraceId.get(traceId)?.shared?.bySpanId.get(parentSpanId);
     if (trace !== undefined) claim(trace, spanId);
+  }
+
+  /**
+   * A local child has started that this process need not record when its trace is not sampled: it must be no reason to
+   * keep the one that is.
+   */
+  setApart(traceId: string, spanId: string): void {
+    if (!this.byTraceId.has(traceId)) return;
+    const trace = new LocalTrace(traceId, spanId, 'uncertain');
+    this.add(trace);
+    this.remember(trace);
   }
 
   /** The local trace of a span. One whose start nobody saw counts to the first local root with its trace id. */

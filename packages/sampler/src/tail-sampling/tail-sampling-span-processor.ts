@@ -142,13 +142,15 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
   private begin(span: StartedSpan): void {
     const parent = span.parentSpanContext;
     if (parent !== undefined && parent.isRemote !== true) {
-      if (!this.traces.needsChildren) return;
+      const isCertain = samplingHandover.childOf === parent.spanId;
+      if (isCertain && !this.traces.needsChildren) return;
       const { traceId, spanId } = span.spanContext();
-      this.traces.addChild(traceId, spanId, parent.spanId);
+      if (isCertain) this.traces.addChild(traceId, spanId, parent.spanId);
+      else this.traces.setApart(traceId, spanId);
       return;
     }
     const { traceId, spanId } = span.spanContext();
-    if (!takeHandover(traceId, parent?.spanId ?? '') || this.phase === 'stopped') return;
+    if (!takeHandover(traceId, parent?.spanId ?? '', spanId) || this.phase === 'stopped') return;
     const { certainty, holds } = samplingHandover;
     if (certainty === 'all' && !holds) return;
     const trace = new LocalTrace(traceId, spanId, STATE_AT_START[certainty]);
