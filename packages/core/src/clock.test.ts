@@ -50,6 +50,11 @@ describe('systemClock', () => {
     expect(setTimeoutSpy.mock.calls[0]![1]).toBe(set);
   });
 
+  it('takes the timers of a browser-like environment, which are numbers', () => {
+    vi.spyOn(globalThis, 'setTimeout').mockReturnValue(7 as never);
+    expect(systemClock.setTimeout(() => {}, 5)).toBe(7);
+  });
+
   it('counts monotonic and wall milliseconds', () => {
     const before = systemClock.now();
     expect(systemClock.now()).toBeGreaterThanOrEqual(before);

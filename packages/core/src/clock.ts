@@ -28,7 +28,8 @@ export const systemClock: Clock = {
   setTimeout: (callback, delayMillis, options) =>
     suppressTracing(() => {
       const timer = setTimeout(callback, Math.min(Math.max(0, delayMillis), MAX_DELAY_MILLIS));
-      return options?.keepAlive ? timer : timer.unref();
+      // In jsdom and in renderers of Electron a timer is a number.
+      return options?.keepAlive || typeof timer === 'number' ? timer : timer.unref();
     }),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
 };
