@@ -14,8 +14,10 @@ export interface ControllerStatus {
   readonly automaticLevel: DegradationLevel;
   readonly forced?: ForcedLevelStatus;
   readonly monitorOnly: boolean;
-  /** Why the automatic level is not normal: what asks for the most, or what did last. */
+  /** Why the automatic level is what it is: what asks for it, or what did last; not there at `normal`. */
   readonly reason?: TransitionReason;
+  /** The triggers that keep the automatic level from going down: those not below their recovery thresholds. */
+  readonly heldBy: readonly string[];
   readonly triggers: readonly TriggerStatus[];
   /** The strategies in force. */
   readonly strategies: readonly DegradationStrategy[];

@@ -1,7 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { diag } from '@opentelemetry/api';
+import { describe, expect, it, vi } from 'vitest';
 import { ScriptedTrigger, started } from '../../../test/support/degradation.js';
 
 const INTERVAL = 30_000;
+const none = () => {};
+const SILENT = { error: none, warn: none, info: none, debug: none, verbose: none };
 
 describe('the level', () => {
   it('is normal until the first evaluation, and then what is asked for', async () => {
@@ -35,6 +38,38 @@ describe('the level', () => {
     await clock.advance(INTERVAL);
     expect(controller.level).toBe('heavy');
     expect(controller.status().reason).toEqual({ trigger: 'b', value: 90, threshold: 85 });
+  });
+
+  it('is explained by what asks for it, or did last, and by what holds it', async () => {
+    const [a, b] = ['a', 'b'].map((name) => new ScriptedTrigger({ name })) as [ScriptedTrigger, ScriptedTrigger];
+    const { clock, controller } = started({ triggers: [a, b] });
+    const explained = async (first: number, second: number) => {
+      a.says = first;
+      b.says = second;
+      await clock.advance(INTERVAL);
+      const { level, reason, heldBy } = controller.status();
+      return [level, reason?.trigger, heldBy];
+    };
+    expect(await explained(10, 10)).toEqual(['normal', undefined, []]);
+    expect(await explained(99, 10)).toEqual(['emergency', 'a', ['a']]);
+    expect(await explained(10, 51)).toEqual(['emergency', 'a', ['b']]); // which asks for light alone
+    expect(await explained(10, 10)).toEqual(['heavy', 'a', []]);
+    expect(await explained(10, 90)).toEqual(['heavy', 'b', ['b']]);
+  });
+
+  it('is logged with its reason when it rises', async () => {
+    const warn = vi.fn();
+    diag.setLogger({ ...SILENT, warn }, { suppressOverrideMessage: true });
+    const { clock, load, controller } = started();
+    load.says = 90;
+    await clock.advance(INTERVAL);
+    load.says = 10;
+    await clock.advance(5 * INTERVAL);
+    diag.disable();
+    expect(controller.level).toBe('normal');
+    expect(warn.mock.calls).toEqual([
+      [expect.stringContaining('the level rises from normal to heavy: load is 90, over 85')],
+    ]);
   });
 
   it('goes down one level per recovery interval while all is calm', async () => {

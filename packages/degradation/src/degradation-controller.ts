@@ -71,7 +71,7 @@ export class DegradationController implements LevelSource {
     this.round = new EvaluationRound(clock, this.settings.triggerTimeoutMillis);
     this.timer = new EvaluationTimer(clock, this.settings.evaluationIntervalMillis, () => this.evaluate());
     this.changes = new ChangeLimiter(clock, () => this.lookAtImmediate());
-    this.current = new LevelInForce(this.machine, this.settings, this.listeners);
+    this.current = new LevelInForce(this.machine, this.settings, this.listeners, this.log);
     this.features = new FeatureGates(features, this.log);
     this.activeFrom = ranksOf(strategies);
   }
@@ -192,6 +192,7 @@ export class DegradationController implements LevelSource {
       ...(this.current.forced && { forced: this.current.forced }),
       monitorOnly,
       ...(this.reason && { reason: this.reason }),
+      heldBy: this.machine.rank === 0 ? [] : this.watches.filter(({ calm }) => !calm).map(({ name }) => name),
       triggers: this.watches.map((watch) => watch.status()),
       strategies: strategies.filter((strategy) => this.isActive(strategy)),
       features: this.features.at(this.current.rank),
@@ -237,12 +238,14 @@ export class DegradationController implements LevelSource {
     if (this.running && !this.round.isOpen) this.timer.arm(this.machine.recoveryDueAt(now));
   }
 
-  /** Keeps what asks for the most; when nothing asks any longer, what did last, until the level is normal. */
+  /** Keeps what asks for the level; when nothing does any longer, what did last, until the level is normal. */
   private explain(): void {
     let most: TriggerWatch | undefined;
     for (const watch of this.watches) if (watch.counts > (most?.counts ?? 0)) most = watch;
-    if (most) this.reason = { trigger: most.name, value: most.value!, threshold: most.threshold! };
-    else if (this.machine.rank === 0) this.reason = undefined;
+    // What asks for less than the level explains nothing of it; it may be what holds it, which `heldBy` says.
+    if (most && most.counts >= this.machine.rank) {
+      this.reason = { trigger: most.name, value: most.value!, threshold: most.threshold! };
+    } else if (this.machine.rank === 0) this.reason = undefined;
   }
 
   private failed({ name, failing = '', failures }: TriggerWatch): void {

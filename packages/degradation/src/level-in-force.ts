@@ -1,4 +1,4 @@
-import { type Clock, type DegradationLevel, rankOf } from '@otel-resilience/core';
+import { type Clock, type DegradationLevel, type LimitedLog, rankOf } from '@otel-resilience/core';
 import type { Listeners } from './events.js';
 import { ForcedLevel, type ForcedLevelStatus, type ForceOptions } from './forced-level.js';
 import type { LevelMachine } from './level-machine.js';
@@ -18,17 +18,20 @@ export class LevelInForce {
   private readonly monitorOnly: boolean;
   private readonly clock: Clock;
   private readonly listeners: Listeners;
+  private readonly log: LimitedLog;
   private readonly byHand: ForcedLevel;
 
   constructor(
     automatic: LevelMachine,
     { monitorOnly, clock }: { readonly monitorOnly: boolean; readonly clock: Clock },
     listeners: Listeners,
+    log: LimitedLog,
   ) {
     this.automatic = automatic;
     this.monitorOnly = monitorOnly;
     this.clock = clock;
     this.listeners = listeners;
+    this.log = log;
     this.byHand = new ForcedLevel(clock);
   }
 
@@ -74,6 +77,13 @@ export class LevelInForce {
   private record(moved: Omit<DegradationTransition, 'time'>): void {
     const transition = Object.freeze({ time: this.clock.wallTime(), ...moved });
     this.history.add(transition);
+    if (moved.inForce && rankOf(moved.to) > rankOf(moved.from)) this.log.warn('raised', () => described(transition));
     this.listeners.emit('transition', transition);
   }
+}
+
+/** Traces become fewer, and somebody will look for them: the one line that says why. */
+function described({ from, to, cause, trigger, value, threshold }: DegradationTransition): string {
+  const why = trigger === undefined ? cause : `${trigger} is ${value}, over ${threshold}`;
+  return `the level rises from ${from} to ${to}: ${why}`;
 }
