@@ -1,4 +1,4 @@
-import { HELD_SPANS, type HeldSpans } from '@otel-resilience/core';
+import { HELD_SPANS, type HeldSpans, type SpanProcessor } from '@otel-resilience/core';
 import { describe, expect, it } from 'vitest';
 import {
   exportedAs,
@@ -132,6 +132,34 @@ describe('shutdown', () => {
     await tail.shutdown();
     process.end(process.root());
     expect(starts).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a next processor that hangs', () => {
+  const hanging = (): SpanProcessor => ({
+    onStart() {},
+    onEnd() {},
+    forceFlush: () => new Promise(() => {}),
+    shutdown: () => new Promise(() => {}),
+  });
+
+  it.each([
+    ['by default', undefined, 30_000, 10_000],
+    ['with a deadline', 500, 500, 500],
+  ])('lets forceFlush reject and shutdown resolve in time: %s', async (_, timeout, flushMillis, shutdownMillis) => {
+    const { tail, clock } = tailSampling({}, hanging());
+    const options = () => timeout && { deadline: clock.now() + timeout };
+    const outcomes: string[] = [];
+    tail.forceFlush(options() || undefined).catch((error) => outcomes.push(`${error.code} ${clock.now()}`));
+    await clock.advance(flushMillis - 1);
+    expect(outcomes).toEqual([]);
+    await clock.advance(1);
+    expect(outcomes).toEqual([`DEADLINE_EXCEEDED ${clock.now()}`]);
+    const shutdown = tail.shutdown(options() || undefined).then(() => outcomes.push('shut down'));
+    await clock.advance(shutdownMillis);
+    await shutdown;
+    expect(outcomes).toHaveLength(2);
     expect(clock.pendingTimers).toBe(0);
   });
 });

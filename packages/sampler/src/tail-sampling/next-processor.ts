@@ -1,11 +1,17 @@
 import type { Context } from '@opentelemetry/api';
 import {
+  type Clock,
+  DEFAULT_FLUSH_TIMEOUT_MILLIS,
+  DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
   type DeadlineOptions,
+  ExportError,
+  HELD_SPANS,
   type HeldSpans,
   heldSpansOf,
   type LimitedLog,
   type ReadableSpan,
   type SpanProcessor,
+  settledBy,
 } from '@otel-resilience/core';
 
 /**
@@ -16,11 +22,13 @@ export class NextProcessor {
   failures = 0;
   private readonly processor: SpanProcessor;
   private readonly heldSpans: HeldSpans;
+  private readonly clock: Clock;
   private readonly log: LimitedLog;
 
-  constructor(processor: SpanProcessor, log: LimitedLog) {
+  constructor(processor: SpanProcessor, clock: Clock, log: LimitedLog) {
     this.processor = processor;
     this.heldSpans = heldSpansOf(processor);
+    this.clock = clock;
     this.log = log;
   }
 
@@ -77,13 +85,24 @@ export class NextProcessor {
     }
   }
 
-  // A deadline is for processors of ours; others do not look at it.
+  /** Rejects at the deadline. */
   async forceFlush(options?: DeadlineOptions): Promise<void> {
-    await (this.processor as ProcessorWithDeadlines).forceFlush(options);
+    const flushed = called(() => (this.processor as ProcessorWithDeadlines).forceFlush(options));
+    if (await this.isSettled(flushed, DEFAULT_FLUSH_TIMEOUT_MILLIS, options)) return flushed;
+    throw new ExportError('DEADLINE_EXCEEDED', 'forceFlush: the next span processor took too long');
   }
 
+  /** Resolves at the deadline. */
   async shutdown(options?: DeadlineOptions): Promise<void> {
-    await (this.processor as ProcessorWithDeadlines).shutdown(options);
+    const shutDown = called(() => (this.processor as ProcessorWithDeadlines).shutdown(options));
+    if (await this.isSettled(shutDown, DEFAULT_SHUTDOWN_TIMEOUT_MILLIS, options)) return shutDown;
+    this.log.warn('shutdown', () => 'the next span processor took too long to shut down');
+  }
+
+  /** Processors of ours have deadlines of their own, which may be configured; others do not look at any. */
+  private async isSettled(promise: Promise<void>, timeoutMillis: number, options?: DeadlineOptions): Promise<boolean> {
+    if (options?.deadline === undefined && HELD_SPANS in this.processor) return true;
+    return settledBy(this.clock, options?.deadline ?? this.clock.now() + timeoutMillis, promise);
   }
 
   private failed(error: unknown): void {
@@ -95,4 +114,9 @@ export class NextProcessor {
 interface ProcessorWithDeadlines {
   forceFlush(options?: DeadlineOptions): Promise<void>;
   shutdown(options?: DeadlineOptions): Promise<void>;
+}
+
+/** Never throws synchronously. */
+async function called(method: () => Promise<void>): Promise<void> {
+  await method();
 }

@@ -57,7 +57,7 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
     this.controller = controller;
     this.clock = clock;
     this.log = new LimitedLog(OWNER, { clock });
-    this.next = new NextProcessor(next, this.log);
+    this.next = new NextProcessor(next, clock, this.log);
     if (this.next.hasOnEnding) this.onEnding = (span) => this.next.onEnding(span);
     this.backlog = new ReleaseBacklog(this.next, clock);
     this.predicate = new KeepPredicate(settings);
