@@ -25,21 +25,32 @@ type Configured<T extends abstract new (options: never) => Trigger> =
  * but `pressure`.
  */
 export interface TriggerSelection {
-  /** Of the container if it has a limit, else of the host. */
+  /**
+   * Of the container if it has a limit, else of the host: 70, 85, 95 percent in two evaluations in a row, never
+   * `emergency`.
+   */
   readonly cpu?: Configured<typeof CpuTrigger>;
-  /** Likewise. */
+  /** Of the container if it has a limit, else of the host: 75, 85, 92, 97 percent. */
   readonly memory?: Configured<typeof MemoryTrigger>;
+  /** V8's heap of its limit: 0.75, 0.85, 0.92, 0.97, in two evaluations in a row. */
   readonly heap?: Configured<typeof HeapTrigger>;
-  /** Event-loop delay. */
+  /** Event-loop delay, p99: 100, 250, 500, 1,000 ms. */
   readonly eventLoop?: Configured<typeof EventLoopTrigger>;
   /** Linux pressure stall information. Default false: it says much of what `cpu` and `memory` say. */
   readonly pressure?: Configured<typeof PressureTrigger>;
+  /** p95 of exports of the last minute: 1, 2.5, 5, 10 s, for a minute. */
   readonly latency?: Configured<typeof LatencyTrigger>;
+  /** Exports of the last minute that were lost (what waits in the spool is not): 0.05, 0.075, 0.1, 0.2, for a minute. */
   readonly errorRate?: Configured<typeof ErrorRateTrigger>;
+  /** Exports of the last minute given up for lack of an answer: 0.05, 0.075, 0.1, 0.2, for a minute. */
   readonly timeoutRate?: Configured<typeof TimeoutRateTrigger>;
+  /** Filling of the queue: 0.85, 0.9, 0.95, 0.98. At 0.8 it begins to spill into the spool. */
   readonly queue?: Configured<typeof QueueTrigger>;
+  /** Filling of the spool: 0.5, 0.7, 0.85, 0.95. */
   readonly spool?: Configured<typeof SpoolTrigger>;
+  /** Answers of the last minute that said "too much" (429, RESOURCE_EXHAUSTED): 1, 5, 20, 60. */
   readonly quota?: Configured<typeof QuotaTrigger>;
+  /** Share of the endpoints that is away: 0.5 and 1, for a minute; never more than `moderate`. */
   readonly endpoints?: Configured<typeof EndpointTrigger>;
 }
 
@@ -58,11 +69,13 @@ type Maker = (options: TriggerOptions, surroundings: Surroundings) => Trigger;
  */
 const MAKERS: Readonly<Record<keyof TriggerSelection, Maker>> = {
   // Busy for two evaluations in a row: a burst is what CPUs are for.
-  cpu: (options, { twoEvaluationsMillis }) => new CpuTrigger({ holdForMillis: twoEvaluationsMillis, ...options }),
+  // And never an emergency: it may be the neighbours of an idle service that keep the host busy.
+  cpu: (options, { twoEvaluationsMillis }) =>
+    new CpuTrigger({ profile: 'alternative', holdForMillis: twoEvaluationsMillis, ...options }),
   memory: (options) => new MemoryTrigger(options),
   // Likewise: it fills until the garbage is collected.
   heap: (options, { twoEvaluationsMillis }) => new HeapTrigger({ holdForMillis: twoEvaluationsMillis, ...options }),
-  eventLoop: (options) => new EventLoopTrigger(options),
+  eventLoop: (options) => new EventLoopTrigger({ name: 'eventLoop', ...options }),
   pressure: (options) => new PressureTrigger(options),
   // Up to a second it is for the batch size to adapt (`targetLatencyMillis`); and a failover is not a slow collector.
   latency: (options, { signals }) =>

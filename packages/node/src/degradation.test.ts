@@ -243,6 +243,7 @@ describe('the options of the degradation', () => {
     [{ degradation: { evaluationIntervalMillis: 0 } }, 'DegradationController.evaluationIntervalMillis'],
     [{ degradation: { signals: {} } }, 'resilience.degradation.signals: expected nothing'],
     [{ sampler: { controller: {} } }, 'resilience.sampler.controller: expected nothing'],
+    [{ sampler: { shouldSample: () => ({ decision: 2 }) } }, 'a sampler goes in as { delegate }'],
     [{ sampler: { ratio: 2 } }, 'DegradationSampler.ratio'],
     [{ tailSampling: { next: {} } }, 'resilience.tailSampling.next: expected nothing'],
     [{ tailSampling: { maxHeldTraces: 0 } }, 'TailSamplingSpanProcessor.maxHeldTraces'],

@@ -131,6 +131,8 @@ function section<K extends keyof ResilienceOptions>(
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw new ConfigurationError(path, 'an options object', value);
     }
+    if ('shouldSample' in value)
+      throw new ConfigurationError(path, 'options: a sampler goes in as { delegate }', value);
     for (const key of [...provided, 'clock', 'random', 'signals', 'metrics']) {
       if (key in value)
         throw new ConfigurationError(`${path}.${key}`, 'nothing: resilience() provides it', value[key as never]);
