@@ -30,7 +30,7 @@ export interface TriggerSelection {
    * `emergency`.
    */
   readonly cpu?: Configured<typeof CpuTrigger>;
-  /** Of the container if it has a limit, else of the host: 75, 85, 92, 97 percent. */
+  /** Of the container if it has a limit, else of the host: 85, 92, 97 percent, never `emergency`. */
   readonly memory?: Configured<typeof MemoryTrigger>;
   /** V8's heap of its limit: 0.75, 0.85, 0.92, 0.97, in two evaluations in a row. */
   readonly heap?: Configured<typeof HeapTrigger>;
@@ -72,8 +72,13 @@ const MAKERS: Readonly<Record<keyof TriggerSelection, Maker>> = {
   // And never an emergency: it may be the neighbours of an idle service that keep the host busy.
   cpu: (options, { twoEvaluationsMillis }) =>
     new CpuTrigger({ profile: 'alternative', holdForMillis: twoEvaluationsMillis, ...options }),
-  memory: (options) => new MemoryTrigger(options),
-  // Likewise: it fills until the garbage is collected.
+  // Likewise; and three quarters in use is how a host is meant to be.
+  memory: (options) =>
+    new MemoryTrigger({
+      ...options,
+      thresholds: { light: 85, moderate: 92, heavy: 97, emergency: Number.POSITIVE_INFINITY, ...options.thresholds },
+    }),
+  // In two evaluations in a row: it fills until the garbage is collected.
   heap: (options, { twoEvaluationsMillis }) => new HeapTrigger({ holdForMillis: twoEvaluationsMillis, ...options }),
   eventLoop: (options) => new EventLoopTrigger({ name: 'eventLoop', ...options }),
   pressure: (options) => new PressureTrigger(options),
