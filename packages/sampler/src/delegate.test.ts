@@ -117,8 +117,8 @@ test('a threshold that the delegate writes itself counts, if its randomness reac
     state: 'ot=th:8',
     attributes: { by: 'delegate' },
   });
-  expect(decide(at('moderate', writes('ot=th:8')), HIGH).state).toBe('ot=th:e666');
-  expect(decide(at('light', writes('ot=th:c')), HIGH).state).toBe('ot=th:c');
+  expect(decide(at('moderate', writes('ot=th:8')), HIGH).state).toBe('ot=th:f3333');
+  expect(decide(at('light', writes('ot=th:c')), HIGH).state).toBe('ot=th:e');
   expect(decide(at('light', writes('ot=th:f;x:1')), MIDDLE).state).toBe('ot=x:1');
   expect(decide(at('heavy', writes('ot=th:8,v=1')), MIDDLE)).toMatchObject({
     decision: RECORD,
@@ -126,14 +126,15 @@ test('a threshold that the delegate writes itself counts, if its randomness reac
     attributes: { by: 'delegate' },
   });
   const composite = createCompositeSampler(createComposableProbabilitySampler(0.5));
-  expect(decide(at('light', composite), MIDDLE).state).toBe('ot=th:8');
+  expect(decide(at('light', composite), HIGH).state).toBe('ot=th:c');
+  expect(decide(at('light', composite), MIDDLE).decision).toBe(RECORD);
 });
 
-test('a composable sampler says its threshold, and the higher of both is in force', () => {
+test('a composable sampler says its threshold, of which the level takes its share', () => {
   const half = createComposableProbabilitySampler(0.5);
   expect(decide(at('normal', half), MIDDLE)).toMatchObject({ decision: SAMPLED, state: 'ot=th:8' });
   expect(decide(at('normal', half), LOW)).toMatchObject({ decision: RECORD, state: undefined });
-  expect(decide(at('moderate', half), HIGH).state).toBe('ot=th:e666');
+  expect(decide(at('moderate', half), HIGH).state).toBe('ot=th:f3333');
   expect(decide(at('normal', createComposableAlwaysOffSampler()), HIGH).decision).toBe(RECORD);
   const annotated = createComposableAnnotatingSampler(half, { tier: 'gold' });
   expect(decide(at('light', annotated), HIGH).attributes).toEqual({ tier: 'gold' });

@@ -77,7 +77,7 @@ export class LocalRootSampling {
     const ot = parseOt(otOf(state));
     // A threshold that the randomness does not reach is not the one by which the parent was kept.
     const known = ot.th !== undefined && reaches(ot, traceId, ot.th) ? ot.th : undefined;
-    this.offer(name, rate, known);
+    this.offer(name, rate.bound, known);
     if (reaches(ot, traceId, rate.hex)) {
       this.countKept(rate, name, traceId);
       return this.keep(state, ot, known && higherThreshold(known, rate.hex));
@@ -90,18 +90,19 @@ export class LocalRootSampling {
   delegated(args: SamplerArguments, parent: SpanContext | undefined): SamplingResult {
     const [, traceId, name, kind, attributes] = args;
     const rates = parent ? this.plan.remotes : this.plan.roots;
-    const rate = this.capped(rates(name, kind, attributes), name);
     const opinion = this.ask(args, parent) ?? opinionOf(parent);
     const state = opinion.traceState ?? parent?.traceState;
     const ot = parseOt(otOf(state));
+    const known = thresholdBehind(opinion, ot, traceId);
+    const alone = this.capped(rates(name, kind, attributes), name);
+    const rate = parent || known === undefined ? alone : behindDelegate(alone, known);
     const own = parent && !this.degradeRemoteParents ? ZERO : rate.hex;
     const nothingRandom = !parent && own === ZERO && opinion.keepsFrom === ZERO && opinion.threshold === ZERO;
     handOver(traceId, parent?.spanId ?? '', rate, !nothingRandom);
     const wanted = reaches(ot, traceId, opinion.keepsFrom);
-    const known = thresholdBehind(opinion, ot, traceId);
     if (!wanted) this.cap?.onRoot(name, 0);
     else if (parent && !this.degradeRemoteParents) this.cap?.onRoot(name, Number.POSITIVE_INFINITY);
-    else this.offer(name, rate, known);
+    else this.offer(name, parent || known === undefined ? rate.bound : rate.bound * ratioOf(known), known);
     if (wanted && reaches(ot, traceId, own)) {
       if (parent && own === ZERO) this.countParent(name, traceId);
       else this.countKept(rate, name, traceId);
@@ -133,10 +134,10 @@ export class LocalRootSampling {
     return limit < rate.ratio ? rate.cappedAt(limit) : rate;
   }
 
-  private offer(name: string, rate: Rate, known: string | undefined): void {
+  private offer(name: string, bound: number, known: string | undefined): void {
     if (this.cap === undefined) return;
     const upstream = known === undefined ? 1 : ratioOf(known);
-    this.cap.onRoot(name, Math.min(rate.bound, upstream), 1 / upstream);
+    this.cap.onRoot(name, Math.min(bound, upstream), 1 / upstream);
   }
 
   private keep(state: TraceState | undefined, ot: OtValue, hex: string | undefined): SamplingResult {
@@ -178,6 +179,14 @@ export class LocalRootSampling {
     this.counts.parent++;
     this.cap?.onSampledSpan(name, traceId);
   }
+}
+
+/**
+ * A delegate's ratio is that of its roots, as `ratio` is: the level multiplies it. (A remote parent's is not multiplied,
+ * or a trace would become rarer with every service that it goes through.)
+ */
+function behindDelegate(rate: Rate, known: string): Rate {
+  return rate.keepsAll || known === ZERO ? rate : rate.cappedAt(Math.min(rate.ratio, rate.bound * ratioOf(known)));
 }
 
 function handOver(traceId: string, parentSpanId: string, { certainty }: Rate, random: boolean): void {

@@ -113,8 +113,9 @@ export class Process {
     // The base ratio is for roots; rules are for remote parents, too.
     const bound =
       (rules[operation.name]?.ratio ?? (isRemote ? 1 : ratio)) * (isCritical ? 1 : this.service.levelRatios[level]);
-    const own = Math.min(bound, this.rateLimit());
-    return Math.min(upstream, this.service.delegateRatio ?? 1, written(own, this.service.sampler.precision ?? 4));
+    const delegate = isRemote ? 1 : (this.service.delegateRatio ?? 1);
+    const own = Math.min(delegate * bound, this.rateLimit());
+    return Math.min(upstream, delegate, written(own, this.service.sampler.precision ?? 4));
   }
 
   /** While it is remembered what became of a trace, a local root that failed is exported with `th:0`. */
