@@ -311,3 +311,12 @@ test('the ratio is for roots; a remote parent is followed until a rule or the le
   expect(decision({ ratio: 0.1, controller: at('light') })).toBe(RECORD);
   expect(root(new DegradationSampler({ ratio: 0.1 }), LOW).decision).toBe(RECORD);
 });
+
+test('its stats are of the level in force, whether or not there has been a root since', () => {
+  const controller: { level: DegradationLevel } = { level: 'heavy' };
+  const sampler = new DegradationSampler({ controller });
+  expect(sampler.stats()).toMatchObject({ level: 'heavy', ratio: expect.closeTo(0.01, 4) });
+  root(sampler, HIGH);
+  controller.level = 'normal';
+  expect(sampler.stats()).toMatchObject({ level: 'normal', ratio: 1 });
+});

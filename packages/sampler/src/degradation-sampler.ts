@@ -125,10 +125,11 @@ export class DegradationSampler {
     return `DegradationSampler{ratio=${ratio}, rules=${rules.length}${delegate ? `, delegate=${describe(delegate)}` : ''}}`;
   }
 
+  /** Counts so far, and what is in force for the next root. */
   stats(): SamplerStats {
-    const { plan } = this.localRoots;
+    const level = this.levelNow();
     const limit = this.cap && !this.cap.ratioFor ? this.cap.ratio : 1;
-    return { ...this.counts, level: this.level ?? 'normal', ratio: Math.min(plan.base.ratio, limit) };
+    return { ...this.counts, level, ratio: Math.min(this.planAt(level).base.ratio, limit) };
   }
 
   /** Takes its metrics away. The SDK has no such call for samplers: it is for who makes and leaves several. */
@@ -183,6 +184,15 @@ export class DegradationSampler {
       this.log.warn('level', () => `the controller's level is unknown, so it counts as normal: ${level}`);
     }
     this.localRoots.plan = this.planAt(DEGRADATION_LEVELS.includes(level) ? level : 'normal');
+  }
+
+  private levelNow(): DegradationLevel {
+    try {
+      const { level } = this.controller;
+      return DEGRADATION_LEVELS.includes(level) ? level : 'normal';
+    } catch {
+      return this.level ?? 'normal';
+    }
   }
 
   private become(service: string): void {
