@@ -34,7 +34,7 @@ export interface TriggerSelection {
   readonly memory?: Configured<typeof MemoryTrigger>;
   /** V8's heap of its limit: 0.75, 0.85, 0.92, 0.97, in two evaluations in a row. */
   readonly heap?: Configured<typeof HeapTrigger>;
-  /** Event-loop delay, p99: 100, 250, 500, 1,000 ms. */
+  /** Event-loop delay, p99: 100, 250, 500, 1,000 ms, in two evaluations in a row. */
   readonly eventLoop?: Configured<typeof EventLoopTrigger>;
   /** Linux pressure stall information. Default false: it says much of what `cpu` and `memory` say. */
   readonly pressure?: Configured<typeof PressureTrigger>;
@@ -46,11 +46,11 @@ export interface TriggerSelection {
   readonly timeoutRate?: Configured<typeof TimeoutRateTrigger>;
   /** Filling of the queue: 0.85, 0.9, 0.95, 0.98. At 0.8 it begins to spill into the spool. */
   readonly queue?: Configured<typeof QueueTrigger>;
-  /** Filling of the spool: 0.5, 0.7, 0.85, 0.95. */
+  /** Filling of the spool: 0.75, 0.85, 0.92, 0.97. */
   readonly spool?: Configured<typeof SpoolTrigger>;
   /** Answers of the last minute that said "too much" (429, RESOURCE_EXHAUSTED): 1, 5, 20, 60. */
   readonly quota?: Configured<typeof QuotaTrigger>;
-  /** Share of the endpoints that is away: 0.5 and 1, for a minute; never more than `moderate`. */
+  /** Share of the endpoints that is away: 1, for ten minutes; never more than `light`. */
   readonly endpoints?: Configured<typeof EndpointTrigger>;
 }
 
@@ -76,11 +76,13 @@ const MAKERS: Readonly<Record<keyof TriggerSelection, Maker>> = {
   memory: (options) =>
     new MemoryTrigger({
       ...options,
-      thresholds: { light: 85, moderate: 92, heavy: 97, emergency: Number.POSITIVE_INFINITY, ...options.thresholds },
+      thresholds: { light: 85, moderate: 92, heavy: 97, emergency: NEVER, ...options.thresholds },
     }),
   // In two evaluations in a row: it fills until the garbage is collected.
   heap: (options, { twoEvaluationsMillis }) => new HeapTrigger({ holdForMillis: twoEvaluationsMillis, ...options }),
-  eventLoop: (options) => new EventLoopTrigger({ name: 'eventLoop', ...options }),
+  // Likewise: it is blocked once while a module is loaded.
+  eventLoop: (options, { twoEvaluationsMillis }) =>
+    new EventLoopTrigger({ name: 'eventLoop', holdForMillis: twoEvaluationsMillis, ...options }),
   pressure: (options) => new PressureTrigger(options),
   // Up to a second it is for the batch size to adapt (`targetLatencyMillis`); and a failover is not a slow collector.
   latency: (options, { signals }) =>
@@ -100,12 +102,25 @@ const MAKERS: Readonly<Record<keyof TriggerSelection, Maker>> = {
       thresholds: { light: 0.85, moderate: 0.9, heavy: 0.95, emergency: 0.98, ...options.thresholds },
       signals,
     }),
-  spool: (options, { signals }) => new SpoolTrigger({ ...options, signals }),
+  // What a minute's outage leaves in it is what it is for.
+  spool: (options, { signals }) =>
+    new SpoolTrigger({
+      ...options,
+      thresholds: { light: 0.75, moderate: 0.85, heavy: 0.92, emergency: 0.97, ...options.thresholds },
+      signals,
+    }),
   quota: (options, { signals }) => new QuotaTrigger({ ...options, signals }),
-  // Half of them away is what failover is for, all of them for a minute what the spool is for.
-  endpoints: (options, { signals }) => new EndpointTrigger({ holdForMillis: 60_000, ...options, signals }),
+  // Half of them away is what failover is for, all of them what the spool is for; and how full that is, it says itself.
+  endpoints: (options, { signals }) =>
+    new EndpointTrigger({
+      holdForMillis: 600_000,
+      ...options,
+      thresholds: { light: 1, moderate: NEVER, heavy: NEVER, emergency: NEVER, ...options.thresholds },
+      signals,
+    }),
 };
 
+const NEVER = Number.POSITIVE_INFINITY;
 const OFF_BY_DEFAULT: ReadonlySet<string> = new Set(['pressure'] satisfies (keyof TriggerSelection)[]);
 
 export function defaultTriggers(selection: TriggerSelection = {}, surroundings: Surroundings): Trigger[] {
