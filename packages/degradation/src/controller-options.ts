@@ -30,7 +30,7 @@ export interface DegradationControllerOptions {
   readonly evaluationIntervalMillis?: number;
   /** Shortest time between two steps down, in milliseconds, 1 to 86,400,000. Default 30,000. */
   readonly recoveryIntervalMillis?: number;
-  /** How long a trigger that answers with a promise is waited for, in milliseconds, 1 to 60,000. Default 1,000. */
+  /** How long a trigger that answers with a promise is waited for, in milliseconds, 1 to 60,000, and at most one interval. Default 1,000. */
   readonly triggerTimeoutMillis?: number;
   /**
    * `reference`: calm is a load below 60 %, an error rate below 1 %, an export latency below 100 ms, for triggers of

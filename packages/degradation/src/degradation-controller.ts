@@ -68,7 +68,9 @@ export class DegradationController implements LevelSource {
     this.machine = new LevelMachine(this.settings.recoveryIntervalMillis);
     this.watches = triggers.map((trigger) => new TriggerWatch(trigger, clock, (watch) => this.failed(watch)));
     this.immediate = this.watches.filter(({ watched }) => watched.immediate);
-    this.round = new EvaluationRound(clock, this.settings.triggerTimeoutMillis);
+    const { triggerTimeoutMillis, evaluationIntervalMillis } = this.settings;
+    // One that is slow must not delay the next evaluation, which the others may raise.
+    this.round = new EvaluationRound(clock, Math.min(triggerTimeoutMillis, evaluationIntervalMillis));
     this.timer = new EvaluationTimer(clock, this.settings.evaluationIntervalMillis, () => this.evaluate());
     this.changes = new ChangeLimiter(clock, () => this.lookAtImmediate());
     this.current = new LevelInForce(this.machine, this.settings, this.listeners, this.log);

@@ -103,6 +103,18 @@ describe('a failing trigger', () => {
     expect([controller.level, controller.status().triggers[0]?.value]).toEqual(['normal', undefined]);
   });
 
+  it('that hangs delays the others by no more than one interval, however long it may be waited for', async () => {
+    const load = new ScriptedTrigger();
+    const hanging = new ScriptedTrigger({ name: 'hanging' });
+    const triggers = [load, hanging];
+    const { clock, controller } = started({ triggers, evaluationIntervalMillis: 1_000, triggerTimeoutMillis: 60_000 });
+    hanging.says = 'hangs';
+    await clock.advance(1_000);
+    load.says = 99;
+    await clock.advance(2_000);
+    expect(controller.level).toBe('emergency');
+  });
+
   it('that hangs is waited for once, then the others are not kept waiting', async () => {
     const load = new ScriptedTrigger();
     const hanging = new ScriptedTrigger({ name: 'hanging' });
