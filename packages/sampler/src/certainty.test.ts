@@ -69,3 +69,15 @@ it('two tails behind one sampler keep the same', () => {
   expect(other.exported()).toHaveLength(one.exported().length);
   expect(other.tail.stats()).toEqual(one.tail.stats());
 });
+
+it('a child that starts after its parent has ended is as certain as others', () => {
+  const { tail, exported } = tailSampling();
+  const tracer = new BasicTracerProvider({ sampler: atModerate(), spanProcessors: [tail] }).getTracer('test');
+  for (let i = 0; i < 100; i++) {
+    const root = tracer.startSpan('root', {}, ROOT_CONTEXT);
+    root.end();
+    tracer.startSpan('late', {}, trace.setSpan(ROOT_CONTEXT, root)).setStatus({ code: SpanStatusCode.ERROR }).end();
+  }
+  expect(failed(exported())).toHaveLength(100);
+  expect(estimate(failed(exported()))).toBe(100);
+});
