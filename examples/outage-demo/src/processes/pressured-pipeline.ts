@@ -30,10 +30,7 @@ export function createPressuredPipeline(urls: readonly string[]): PressuredPipel
     degradation: {
       evaluationIntervalMillis: EVALUATION_INTERVAL_MILLIS,
       recoveryIntervalMillis: RECOVERY_INTERVAL_MILLIS,
-      triggers: {
-        cpu: { profile: 'alternative' }, // up to `heavy`: burning cores alone are no emergency
-        memory: false, // how full the host's is has nothing to do with this
-      },
+      triggers: { memory: false }, // how full the host's is has nothing to do with this
     },
     processor: { scheduledDelayMillis: 1_000 },
   });
