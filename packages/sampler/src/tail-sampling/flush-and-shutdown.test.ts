@@ -148,7 +148,9 @@ describe('a next processor that hangs', () => {
     ['by default', undefined, 30_000, 10_000],
     ['with a deadline', 500, 500, 500],
   ])('lets forceFlush reject and shutdown resolve in time: %s', async (_, timeout, flushMillis, shutdownMillis) => {
-    const { tail, clock } = tailSampling({}, hanging());
+    const { tail, clock, process } = tailSampling({}, hanging());
+    const root = process.root();
+    for (let i = 0; i < 2_001; i++) process.end(process.child(root), { isError: true });
     const options = () => timeout && { deadline: clock.now() + timeout };
     const outcomes: string[] = [];
     tail.forceFlush(options() || undefined).catch((error) => outcomes.push(`${error.code} ${clock.now()}`));

@@ -1,7 +1,6 @@
 import type { Context } from '@opentelemetry/api';
 import {
   type Clock,
-  DEFAULT_FLUSH_TIMEOUT_MILLIS,
   DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
   type DeadlineOptions,
   ExportError,
@@ -85,24 +84,25 @@ export class NextProcessor {
     }
   }
 
-  /** Rejects at the deadline. */
-  async forceFlush(options?: DeadlineOptions): Promise<void> {
+  /** Rejects at the deadline; without one, at `until`. */
+  async forceFlush(until: number, options?: DeadlineOptions): Promise<void> {
     const flushed = called(() => (this.processor as ProcessorWithDeadlines).forceFlush(options));
-    if (await this.isSettled(flushed, DEFAULT_FLUSH_TIMEOUT_MILLIS, options)) return flushed;
+    if (await this.isSettled(flushed, until, options)) return flushed;
     throw new ExportError('DEADLINE_EXCEEDED', 'forceFlush: the next span processor took too long');
   }
 
   /** Resolves at the deadline. */
   async shutdown(options?: DeadlineOptions): Promise<void> {
     const shutDown = called(() => (this.processor as ProcessorWithDeadlines).shutdown(options));
-    if (await this.isSettled(shutDown, DEFAULT_SHUTDOWN_TIMEOUT_MILLIS, options)) return shutDown;
+    const until = this.clock.now() + DEFAULT_SHUTDOWN_TIMEOUT_MILLIS;
+    if (await this.isSettled(shutDown, until, options)) return shutDown;
     this.log.warn('shutdown', () => 'the next span processor took too long to shut down');
   }
 
   /** Processors of ours have deadlines of their own, which may be configured; others do not look at any. */
-  private async isSettled(promise: Promise<void>, timeoutMillis: number, options?: DeadlineOptions): Promise<boolean> {
+  private async isSettled(promise: Promise<void>, until: number, options?: DeadlineOptions): Promise<boolean> {
     if (options?.deadline === undefined && HELD_SPANS in this.processor) return true;
-    return settledBy(this.clock, options?.deadline ?? this.clock.now() + timeoutMillis, promise);
+    return settledBy(this.clock, options?.deadline ?? until, promise);
   }
 
   private failed(error: unknown): void {

@@ -27,7 +27,7 @@ export class ReleaseBacklog {
   async drain(until: number, options?: DeadlineOptions): Promise<void> {
     try {
       for (this.release(SPANS_AT_A_TIME); this.spans.length > 0; this.release(SPANS_AT_A_TIME)) {
-        const flush = this.next.forceFlush(options);
+        const flush = this.next.forceFlush(until, options);
         if (!(await settledBy(this.clock, until, flush))) break;
         await flush;
       }

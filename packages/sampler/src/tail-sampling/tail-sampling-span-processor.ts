@@ -109,7 +109,7 @@ export class TailSamplingSpanProcessor implements SpanProcessor {
     const until = options?.deadline ?? this.clock.now() + DEFAULT_FLUSH_TIMEOUT_MILLIS;
     const drained = this.backlog.drain(until, options);
     await drained.catch(() => {});
-    await this.next.forceFlush(options);
+    await this.next.forceFlush(until, options);
     await drained;
   }
 
