@@ -1,3 +1,4 @@
+import { ROOT_CONTEXT } from '@opentelemetry/api';
 import { describe, expect, it } from 'vitest';
 import { exportedAs, tailSampling } from '../../../../test/support/tail-sampling.js';
 
@@ -120,4 +121,17 @@ describe('several local roots with one trace id', () => {
     expect(traces.byTraceId.has(traceId)).toBe(false);
     expect(traces.byTraceId.size).toBe(10);
   });
+});
+
+it('children of traces that nobody here decided about push no decision out of memory', () => {
+  const { process, next, tail } = tailSampling({ maxHeldTraces: 2 });
+  const root = process.root();
+  const late = process.child(root);
+  process.end(root, { name: 'root', isError: true });
+  for (let i = 1; i <= 5; i++) {
+    const parentSpanContext = { traceId: `${i}`.repeat(32), spanId: 'f'.repeat(16), traceFlags: 1 };
+    tail.onStart({ parentSpanContext, spanContext: () => ({ ...parentSpanContext, spanId: `${i}` }) }, ROOT_CONTEXT);
+  }
+  process.end(late, { name: 'late' });
+  expect(exportedAs(next.exported)).toEqual(['root 0', 'late 0']);
 });
