@@ -148,10 +148,9 @@ class MainThreadSlices {
 
   enter() {
     if (this.depth++ > 0) return;
-    const now = performance.now();
-    if (now - this.endedAt < SAME_SLICE_MILLIS) return;
-    this.beganAt = now;
+    if (performance.now() - this.endedAt < SAME_SLICE_MILLIS) return;
     this.preemptions = preempted();
+    this.beganAt = performance.now(); // after what the measurement itself takes
   }
 
   leave() {

@@ -23,6 +23,7 @@ const SCHEMA = {
 
 /** Memory in percent. Throws a `ConfigurationError` for wrong options. */
 export class MemoryTrigger extends SampledTrigger {
+  protected override readonly phase = 0.5;
   private readonly from: 'auto' | 'host' | 'cgroup';
 
   constructor(options: MemoryTriggerOptions = {}) {

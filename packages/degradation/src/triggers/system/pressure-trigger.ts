@@ -41,6 +41,7 @@ const SCHEMA = {
  * Fails where the kernel has none. Throws a `ConfigurationError` for wrong options.
  */
 export class PressureTrigger extends SampledTrigger {
+  protected override readonly phase = 0.25;
   private readonly resource: PressureResource;
   private readonly kind: PressureKind;
   private readonly from: 'auto' | 'host' | 'cgroup';

@@ -38,6 +38,8 @@ interface SamplingSettings {
 
 /** A trigger whose value comes from samples that are taken beside the evaluation. */
 export abstract class SampledTrigger extends TriggerBase {
+  /** Other than that of other triggers, so that their samples do not make one long stall together. */
+  protected readonly phase: number = 0;
   protected readonly files: SystemFiles;
   private readonly sampleIntervalMillis: number | undefined;
   private sampling: Sampling | undefined;
@@ -60,11 +62,12 @@ export abstract class SampledTrigger extends TriggerBase {
     const intervalMillis =
       this.sampleIntervalMillis ?? Math.min(Math.max(adapted, MIN_INTERVAL_MILLIS), MAX_INTERVAL_MILLIS);
     this.decided = undefined;
-    this.sampling = new Sampling(clock, intervalMillis, async () => {
+    const open = async () => {
       const { source, kind } = await this.open(clock);
       this.decided = kind;
       return source;
-    });
+    };
+    this.sampling = new Sampling(clock, intervalMillis, open, this.phase);
   }
 
   stop(): void {

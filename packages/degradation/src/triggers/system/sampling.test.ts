@@ -43,6 +43,20 @@ describe('sampling beside the evaluation', () => {
     expect(sampling.read()).toBe(3);
   });
 
+  it('takes its second sample sooner by its phase, and all others an interval apart', async () => {
+    const sampling = new Sampling(clock, INTERVAL, async () => source, 0.25);
+    await clock.advance(0);
+    await clock.advance(0.75 * INTERVAL - 1);
+    expect(source.samples).toBe(1);
+    await clock.advance(1);
+    expect(source.samples).toBe(2);
+    await clock.advance(INTERVAL - 1);
+    expect(source.samples).toBe(2);
+    await clock.advance(1);
+    expect(source.samples).toBe(3);
+    sampling.stop();
+  });
+
   it('leaves no timer and an open source behind, also when stopped in the middle of opening it', async () => {
     const sampling = new Sampling(clock, INTERVAL, async () => source);
     await clock.advance(0);

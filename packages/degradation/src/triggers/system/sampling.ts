@@ -18,10 +18,13 @@ export class Sampling {
   private failure: Error | undefined;
   private sampledAt: number;
   private stopped = false;
+  private nextGapMillis: number;
 
-  constructor(clock: Clock, intervalMillis: number, open: OpenSource) {
+  /** `phase`, from 0 up to 1: by how much of an interval the second sample comes sooner. */
+  constructor(clock: Clock, intervalMillis: number, open: OpenSource, phase = 0) {
     this.clock = clock;
     this.intervalMillis = intervalMillis;
+    this.nextGapMillis = intervalMillis * (1 - phase);
     this.open = open;
     this.sampledAt = clock.now();
     // By a timer of the clock, since whoever starts us may be in the middle of a request.
@@ -66,6 +69,7 @@ export class Sampling {
     } catch (error) {
       this.failure = toError(error, 'sampling failed');
     }
-    this.schedule(this.intervalMillis);
+    this.schedule(this.nextGapMillis);
+    this.nextGapMillis = this.intervalMillis;
   }
 }
