@@ -50,6 +50,7 @@ export {
   type SpoolLedgerSnapshot,
 } from './ledger.js';
 export { LimitedLog } from './limited-log.js';
+export { Listeners } from './listeners.js';
 export { maxSpanBytes } from './max-span-bytes.js';
 export {
   aClock,

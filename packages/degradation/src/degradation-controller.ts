@@ -7,6 +7,7 @@ import {
   type Instruments,
   type LevelSource,
   LimitedLog,
+  Listeners,
   rankOf,
   suppressTracing,
 } from '@otel-resilience/core';
@@ -20,7 +21,7 @@ import {
 import type { ControllerStatus } from './controller-status.js';
 import { EvaluationRound } from './evaluation-round.js';
 import { EvaluationTimer } from './evaluation-timer.js';
-import { type DegradationEventName, type DegradationEvents, Listeners } from './events.js';
+import { DEGRADATION_EVENTS, type DegradationEventName, type DegradationEvents } from './events.js';
 import { FeatureGates } from './feature-gates.js';
 import { type ForceOptions, readForce } from './forced-level.js';
 import { guardedCall } from './guarded-call.js';
@@ -53,7 +54,7 @@ export class DegradationController implements LevelSource {
   private readonly changes: ChangeLimiter;
   private readonly current: LevelInForce;
   private readonly features: FeatureGates;
-  private readonly listeners: Listeners;
+  private readonly listeners: Listeners<DegradationEvents>;
   private readonly activeFrom: Readonly<Record<DegradationStrategy, number>>;
   private reason: TransitionReason | undefined;
   private running: { readonly instruments: Instruments; readonly unsubscribe: ReadonlyArray<() => void> } | undefined;
@@ -64,7 +65,7 @@ export class DegradationController implements LevelSource {
     const { clock, triggers, features, strategies } = this.settings;
     this.clock = clock;
     this.log = new LimitedLog(OWNER, { clock });
-    this.listeners = new Listeners(OWNER, this.log);
+    this.listeners = new Listeners(OWNER, DEGRADATION_EVENTS, this.log);
     this.machine = new LevelMachine(this.settings.recoveryIntervalMillis);
     this.watches = triggers.map((trigger) => new TriggerWatch(trigger, clock, (watch) => this.failed(watch)));
     this.immediate = this.watches.filter(({ watched }) => watched.immediate);

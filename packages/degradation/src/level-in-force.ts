@@ -1,5 +1,5 @@
-import { type Clock, type DegradationLevel, type LimitedLog, rankOf } from '@otel-resilience/core';
-import type { Listeners } from './events.js';
+import { type Clock, type DegradationLevel, type LimitedLog, type Listeners, rankOf } from '@otel-resilience/core';
+import type { DegradationEvents } from './events.js';
 import { ForcedLevel, type ForcedLevelStatus, type ForceOptions } from './forced-level.js';
 import type { LevelMachine } from './level-machine.js';
 import {
@@ -17,14 +17,14 @@ export class LevelInForce {
   private readonly automatic: LevelMachine;
   private readonly monitorOnly: boolean;
   private readonly clock: Clock;
-  private readonly listeners: Listeners;
+  private readonly listeners: Listeners<DegradationEvents>;
   private readonly log: LimitedLog;
   private readonly byHand: ForcedLevel;
 
   constructor(
     automatic: LevelMachine,
     { monitorOnly, clock }: { readonly monitorOnly: boolean; readonly clock: Clock },
-    listeners: Listeners,
+    listeners: Listeners<DegradationEvents>,
     log: LimitedLog,
   ) {
     this.automatic = automatic;

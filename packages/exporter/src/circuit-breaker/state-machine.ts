@@ -1,5 +1,5 @@
-import { type Clock, LimitedLog } from '@otel-resilience/core';
-import { Listeners, type StateChangeEvent } from './events.js';
+import { type Clock, LimitedLog, Listeners } from '@otel-resilience/core';
+import { CIRCUIT_BREAKER_EVENTS, type CircuitBreakerEvents, type StateChangeEvent } from './events.js';
 import type { ResolvedOptions } from './options.js';
 import { Permit, type PermitDesk, type Verdict } from './permit.js';
 import { Probes } from './probes.js';
@@ -21,7 +21,7 @@ export class StateMachine implements PermitDesk {
   stateChanges = 0;
   readonly strategy: Strategy;
   readonly rejectionRate: RejectionRate;
-  readonly listeners: Listeners;
+  readonly listeners: Listeners<CircuitBreakerEvents>;
   private readonly clock: Clock;
   private readonly options: ResolvedOptions;
   private readonly probes: Probes = new Probes();
@@ -32,7 +32,11 @@ export class StateMachine implements PermitDesk {
     this.clock = options.clock;
     this.strategy = new Strategy(options);
     this.rejectionRate = new RejectionRate(options.rejectionWindowMillis, options.rejectionRateThreshold);
-    this.listeners = new Listeners('CircuitBreaker', new LimitedLog(options.name, { clock: options.clock }));
+    this.listeners = new Listeners(
+      'CircuitBreaker',
+      CIRCUIT_BREAKER_EVENTS,
+      new LimitedLog(options.name, { clock: options.clock }),
+    );
   }
 
   tryAcquire(lastResort: boolean): Permit | undefined {

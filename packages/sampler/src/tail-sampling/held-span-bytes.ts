@@ -1,5 +1,6 @@
 import type { SpanContext } from '@opentelemetry/api';
 import { estimateSpanBytes, type ReadableSpan } from '@otel-resilience/core';
+import { SpanWithContext } from './span-with-context.js';
 
 /**
  * What an SDK span takes on the heap beside what is in it: objects for itself, its context, times, status and lists.
@@ -15,50 +16,12 @@ export const SPAN_OVERHEAD_BYTES = 900;
  */
 export function heldSpanBytes(span: ReadableSpan): number {
   measured.span = span;
-  const bytes = estimateSpanBytes(measured as never);
+  const bytes = estimateSpanBytes(measured);
   measured.span = undefined as never;
   return SPAN_OVERHEAD_BYTES + bytes;
 }
 
 const CONTEXT: SpanContext = { traceId: '0'.repeat(32), spanId: '0'.repeat(16), traceFlags: 0 };
 
-/** What `estimateSpanBytes` reads of a span, but for the context: one object for all of them. */
-class MeasuredSpan {
-  span!: ReadableSpan;
-
-  spanContext(): SpanContext {
-    return CONTEXT;
-  }
-  get parentSpanContext() {
-    return this.span.parentSpanContext;
-  }
-  get name() {
-    return this.span.name;
-  }
-  get kind() {
-    return this.span.kind;
-  }
-  get status() {
-    return this.span.status;
-  }
-  get attributes() {
-    return this.span.attributes;
-  }
-  get links() {
-    return this.span.links;
-  }
-  get events() {
-    return this.span.events;
-  }
-  get droppedAttributesCount() {
-    return this.span.droppedAttributesCount;
-  }
-  get droppedEventsCount() {
-    return this.span.droppedEventsCount;
-  }
-  get droppedLinksCount() {
-    return this.span.droppedLinksCount;
-  }
-}
-
-const measured = new MeasuredSpan();
+// One object for all spans that are measured.
+const measured = new SpanWithContext(undefined as never, CONTEXT);
