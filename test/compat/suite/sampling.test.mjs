@@ -19,7 +19,7 @@ describe('sampling', { concurrency: 2 }, () => {
       const { traces, level, balancedWhenEnded, seen, status } = await run(entry, 'degraded', { ENDPOINTS: site.url });
 
       assert.equal(level, 'heavy');
-      assert.deepEqual(seen.sort(), ['cpu', 'eventLoopDelay', 'heap', 'memory']);
+      assert.deepEqual(seen.sort(), ['cpu', 'eventLoop', 'heap', 'memory']);
       const kept = expectSampled(site.receiver.outlines, traces);
       assert.ok(balancedWhenEnded && status.balanced && status.tailSampling.balanced);
       const { ended, delivered, unsampled, waiting, dropped } = status.totals;

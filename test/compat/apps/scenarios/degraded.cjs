@@ -16,7 +16,7 @@ exports.run = async ({ api, sdkNode, node }) => {
   const traces = endLocalTraces(api, api.trace.getTracer('compat'), 400);
   const balancedWhenEnded = r.status().balanced;
 
-  const watched = ['cpu', 'memory', 'heap', 'eventLoopDelay'];
+  const watched = ['cpu', 'memory', 'heap', 'eventLoop'];
   const seen = () => r.status().degradation.triggers.filter(({ name, value }) => watched.includes(name) && value >= 0);
   const deadline = performance.now() + 30_000;
   while (seen().length < watched.length && performance.now() < deadline) await sleep(20);
