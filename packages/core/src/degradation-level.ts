@@ -1,4 +1,4 @@
-import { ConfigurationError, type OptionReader } from './options.js';
+import { ConfigurationError, type OptionReader, readOptions } from './options.js';
 
 /** From all is well to survival. Each one has consequences: see {@link DegradationStrategy}. */
 export const DEGRADATION_LEVELS = ['normal', 'light', 'moderate', 'heavy', 'emergency'] as const;
@@ -64,24 +64,12 @@ export function perLevel<T>(
   read: OptionReader<T>,
   defaults: Readonly<Record<DegradationLevel, T>>,
 ): OptionReader<Readonly<Record<DegradationLevel, T>>> {
-  return (value, path) => {
-    if (value === undefined) return defaults;
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new ConfigurationError(path, `an object with ${DEGRADATION_LEVELS.join(', ')}`, value);
-    }
-    for (const key of Object.keys(value)) {
-      if (DEGRADATION_LEVELS.includes(key as DegradationLevel)) continue;
-      throw new ConfigurationError(
-        `${path}.${key}`,
-        `one of ${DEGRADATION_LEVELS.join(', ')}`,
-        `the unknown key ${key}`,
-      );
-    }
-    const given = value as Partial<Record<DegradationLevel, unknown>>;
-    const all = DEGRADATION_LEVELS.map((level) => [
+  const schema = Object.fromEntries(
+    DEGRADATION_LEVELS.map((level) => [
       level,
-      given[level] === undefined ? defaults[level] : read(given[level], `${path}.${level}`),
-    ]);
-    return Object.freeze(Object.fromEntries(all)) as Record<DegradationLevel, T>;
-  };
+      (value: unknown, path: string) => (value === undefined ? defaults[level] : read(value, path)),
+    ]),
+  );
+  return (value, path) =>
+    value === undefined ? defaults : (readOptions(path, value, schema) as Record<DegradationLevel, T>);
 }

@@ -50,7 +50,7 @@ export {
   type SpoolLedgerSnapshot,
 } from './ledger.js';
 export { LimitedLog } from './limited-log.js';
-export { Listeners } from './listeners.js';
+export { isThenable, Listeners } from './listeners.js';
 export { maxSpanBytes } from './max-span-bytes.js';
 export {
   aClock,
@@ -65,6 +65,7 @@ export {
   number,
   type OptionReader,
   type OptionsOf,
+  type OptionsSchema,
   oneOf,
   optional,
   pipelineSignals,

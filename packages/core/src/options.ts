@@ -25,11 +25,11 @@ export class ConfigurationError extends Error {
 export type OptionReader<T> = (value: unknown, path: string) => T;
 
 // biome-ignore lint/suspicious/noExplicitAny: the schema's own types are inferred from it
-type Schema = Record<string, OptionReader<any>>;
-export type OptionsOf<S extends Schema> = { readonly [K in keyof S]: ReturnType<S[K]> };
+export type OptionsSchema = Record<string, OptionReader<any>>;
+export type OptionsOf<S extends OptionsSchema> = { readonly [K in keyof S]: ReturnType<S[K]> };
 
 /** Reads an options object by its schema into a frozen copy. Unknown keys are errors: most are misspelt ones. */
-export function readOptions<S extends Schema>(owner: string, options: unknown, schema: S): OptionsOf<S> {
+export function readOptions<S extends OptionsSchema>(owner: string, options: unknown, schema: S): OptionsOf<S> {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new ConfigurationError(owner, 'an options object', options);
   }
@@ -155,7 +155,7 @@ export function list<T>(read: OptionReader<T>, { min = 0 }: { min?: number } = {
 }
 
 /** A nested options object. */
-export function shape<S extends Schema>(schema: S): OptionReader<OptionsOf<S>> {
+export function shape<S extends OptionsSchema>(schema: S): OptionReader<OptionsOf<S>> {
   return (value, path) => readOptions(path, value, schema);
 }
 

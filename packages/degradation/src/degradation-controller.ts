@@ -5,6 +5,7 @@ import {
   type DegradationLevel,
   type DegradationStrategy,
   type Instruments,
+  isThenable,
   type LevelSource,
   LimitedLog,
   Listeners,
@@ -25,7 +26,6 @@ import { DEGRADATION_EVENTS, type DegradationEventName, type DegradationEvents }
 import { FeatureGates } from './feature-gates.js';
 import { type ForceOptions, readForce } from './forced-level.js';
 import { guardedCall } from './guarded-call.js';
-import { isThenable } from './is-thenable.js';
 import { LevelInForce } from './level-in-force.js';
 import { LevelMachine } from './level-machine.js';
 import type { DegradationTransition, TransitionReason } from './transition.js';

@@ -1,5 +1,4 @@
-import { rankOf } from '@otel-resilience/core';
-import { isThenable } from './is-thenable.js';
+import { isThenable, rankOf } from '@otel-resilience/core';
 
 const MODERATE = rankOf('moderate');
 const HEAVY = rankOf('heavy');

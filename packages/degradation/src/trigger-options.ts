@@ -4,6 +4,7 @@ import {
   millis,
   type OptionReader,
   type OptionsOf,
+  type OptionsSchema,
   optional,
   readOptions,
   text,
@@ -53,14 +54,11 @@ const COMMON = {
   holdForMillis: millis({ default: 0 }),
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: as in readOptions, the types are inferred from the schema
-type Schema = Record<string, OptionReader<any>>;
-
 /**
  * Reads the options of a trigger: those of {@link TriggerOptions} and those of `schema`. `rule` may depend on the
  * latter. Throws a `ConfigurationError` with the option's path.
  */
-export function readTriggerOptions<S extends Schema>(
+export function readTriggerOptions<S extends OptionsSchema>(
   owner: string,
   options: unknown,
   schema: S,

@@ -1,5 +1,4 @@
-import { type Clock, DEGRADATION_LEVELS, type DegradationLevel } from '@otel-resilience/core';
-import { isThenable } from './is-thenable.js';
+import { type Clock, DEGRADATION_LEVELS, type DegradationLevel, isThenable } from '@otel-resilience/core';
 import type { Trigger, TriggerThresholds } from './trigger.js';
 import { RAISED_LEVELS } from './trigger-options.js';
 

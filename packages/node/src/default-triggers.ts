@@ -1,4 +1,4 @@
-import { ConfigurationError, type OptionReader, type PipelineSignals } from '@otel-resilience/core';
+import { ConfigurationError, type OptionReader, type PipelineSignals, readOptions } from '@otel-resilience/core';
 import {
   CpuTrigger,
   EndpointTrigger,
@@ -131,23 +131,13 @@ export function defaultTriggers(selection: TriggerSelection = {}, surroundings: 
   });
 }
 
-/** Options of a trigger are read by its constructor. */
-export const triggerSelection: OptionReader<TriggerSelection> = (value, path) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new ConfigurationError(path, `an object with ${Object.keys(MAKERS).join(', ')}`, value);
-  }
-  for (const [name, choice] of Object.entries(value)) {
-    if (!Object.hasOwn(MAKERS, name)) {
-      throw new ConfigurationError(
-        `${path}.${name}`,
-        `one of ${Object.keys(MAKERS).join(', ')}`,
-        `the unknown key ${name}`,
-      );
-    }
-    const isObject = typeof choice === 'object' && choice !== null && !Array.isArray(choice);
-    if (choice !== undefined && typeof choice !== 'boolean' && !isObject) {
-      throw new ConfigurationError(`${path}.${name}`, 'true, false, or the options of this trigger', choice);
-    }
-  }
-  return { ...value };
+const choice: OptionReader<boolean | object | undefined> = (value, path) => {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (value === undefined || typeof value === 'boolean' || isObject) return value as boolean | object | undefined;
+  throw new ConfigurationError(path, 'true, false, or the options of this trigger', value);
 };
+
+const SELECTION = Object.fromEntries(Object.keys(MAKERS).map((name) => [name, choice]));
+
+/** The options of a trigger are read by its constructor. */
+export const triggerSelection: OptionReader<TriggerSelection> = (value, path) => readOptions(path, value, SELECTION);

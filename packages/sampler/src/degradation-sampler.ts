@@ -127,7 +127,7 @@ export class DegradationSampler {
 
   /** Counts so far, and what is in force for the next root. */
   stats(): SamplerStats {
-    const level = this.levelNow();
+    const level = known(this.readLevel());
     const limit = this.cap && !this.cap.ratioFor ? this.cap.ratio : 1;
     return { ...this.counts, level, ratio: Math.min(this.planAt(level).base.ratio, limit) };
   }
@@ -179,20 +179,11 @@ export class DegradationSampler {
       startLevelSource(this.controller, (thrown) => this.controllerFailed('start', thrown));
     }
     this.level = level;
-    if (!DEGRADATION_LEVELS.includes(level)) {
+    if (known(level) !== level) {
       this.counts.failures++;
       this.log.warn('level', () => `the controller's level is unknown, so it counts as normal: ${level}`);
     }
-    this.localRoots.plan = this.planAt(DEGRADATION_LEVELS.includes(level) ? level : 'normal');
-  }
-
-  private levelNow(): DegradationLevel {
-    try {
-      const { level } = this.controller;
-      return DEGRADATION_LEVELS.includes(level) ? level : 'normal';
-    } catch {
-      return this.level ?? 'normal';
-    }
+    this.localRoots.plan = this.planAt(known(level));
   }
 
   private become(service: string): void {
@@ -258,6 +249,9 @@ export class DegradationSampler {
     return sampled ? KEPT : NOT_RECORDED;
   }
 }
+
+/** What is no level counts as normal. */
+const known = (level: DegradationLevel): DegradationLevel => (DEGRADATION_LEVELS.includes(level) ? level : 'normal');
 
 /**
  * The parent's span context, if it is one. The SDK has looked already: it gives a span the trace id of its parent, or
