@@ -1,0 +1,1 @@
+export type { OtlpAnswer, OtlpRequest, OtlpTransport } from './otlp-transport.js';
