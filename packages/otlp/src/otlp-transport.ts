@@ -22,9 +22,15 @@ export interface OtlpAnswer {
  * `send` resolves when the server has accepted the request. It rejects with an error that `classifyFailure` reads
  * rightly: an HTTP error has a numeric `code` and `retryAfter`, a gRPC error `code`, `details` and `metadata`; a
  * connection that failed has the code of its cause; our own deadline is an `ExportError('DEADLINE_EXCEEDED')`.
+ *
+ * An HTTP error has `details` too: what the server said, out of the `google.rpc.Status` of its body or out of plain
+ * text or JSON, shortened to {@link MAX_DETAILS_LENGTH} characters, '' if it said nothing.
  */
 export interface OtlpTransport {
   send(request: OtlpRequest): Promise<OtlpAnswer>;
   /** Closes every connection, now that nothing is open or the deadline has passed. Leaves no socket and no timer. */
   shutdown(): Promise<void>;
 }
+
+/** How much is kept of what a server says about a failure. */
+export const MAX_DETAILS_LENGTH = 1_024;
