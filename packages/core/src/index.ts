@@ -75,6 +75,10 @@ export {
   shape,
   text,
 } from './options.js';
+export { decodeSpans } from './otlp/decoder.js';
+export { EncodedSpans } from './otlp/encoded-spans.js';
+export { encodeSpans, UnreadableSpansError } from './otlp/encoder.js';
+export { SpanBatchBuilder } from './otlp/span-batch-builder.js';
 export { MalformedOtlpError } from './otlp/wire.js';
 export { type PipelineGauge, type PipelineGauges, PipelineSignals } from './pipeline-signals.js';
 export {
@@ -110,5 +114,4 @@ export {
 } from './span-batch-exporter.js';
 export { SpanBatchExporterBase, type SpanBatchExporterBaseOptions } from './span-batch-exporter-base.js';
 export type { SpanBatchSummary, SpanHead } from './span-batch-summary.js';
-export { installSpanCodec, type SpanCodec } from './span-codec.js';
 export { SUPPRESSED_CONTEXT, suppressTracing } from './suppress-tracing.js';

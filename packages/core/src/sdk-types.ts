@@ -21,6 +21,9 @@ export interface InstrumentationScope {
   readonly name: string;
   readonly version?: string;
   readonly schemaUrl?: string;
+  /** In the OTLP of both majors; their types do not name them yet. */
+  readonly attributes?: Attributes;
+  readonly droppedAttributesCount?: number;
 }
 
 export interface TimedEvent {

@@ -75,7 +75,7 @@ export function mergeSummaries(summaries: readonly SpanBatchSummary[]): SpanBatc
   };
 }
 
-const bestLane = (lanes: Readonly<Record<Lane, number>>): Lane =>
+export const bestLane = (lanes: Readonly<Record<Lane, number>>): Lane =>
   lanes.errors > 0 ? 'errors' : lanes.localRoots > 0 ? 'localRoots' : 'rest';
 
 export function summaryCount({ lanes }: SpanBatchSummary): number {

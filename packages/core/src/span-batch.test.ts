@@ -1,16 +1,15 @@
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { arbitrarySpans, inWireOrder } from '../../../test/support/arbitrary-spans.js';
 import { decodeWireSpans } from '../../../test/support/otlp-proto.js';
+import { UnreadableSpansError } from './otlp/encoder.js';
 import type { ReadableSpan } from './sdk-types.js';
 import { SpanBatch } from './span-batch.js';
 import { type SpanHead, spanHead, summarize } from './span-batch-summary.js';
-import { installSpanCodec, type SpanCodec } from './span-codec.js';
 
 const encode = (spans: readonly ReadableSpan[]): Uint8Array =>
   ProtobufTraceSerializer.serializeRequest(spans as never)!;
-const stockCodec: SpanCodec = { encode: (spans) => [encode(spans)] };
 
 /** The same spans in both forms, in the order in which the encoder writes them. */
 const bothForms = arbitrarySpans.map(inWireOrder).map((spans) => ({
@@ -47,8 +46,6 @@ const spanNamed = (name: string): ReadableSpan => ({
 const names = (batch: SpanBatch | undefined): string[] | undefined => batch?.spans().map(({ name }) => name);
 
 describe('SpanBatch', () => {
-  afterEach(() => installSpanCodec(undefined as never));
-
   it('slices bytes to the same spans as it slices spans', () => {
     const index = fc.option(fc.integer({ min: -15, max: 15 }), { nil: undefined });
     fc.assert(
@@ -128,44 +125,35 @@ describe('SpanBatch', () => {
   });
 
   describe('when it must change its form', () => {
-    it('says that no codec is installed', () => {
-      expect(() => SpanBatch.fromSpans([spanNamed('a')]).otlp()).toThrow(/no span codec is installed/);
-      const bytes = SpanBatch.fromBytes([encode([spanNamed('a')])], summarize([spanHead(spanNamed('a'))]));
-      expect(() => bytes.spans()).toThrow(/no span codec is installed/);
+    it('gives the old form up, and says the same', () => {
+      fc.assert(
+        fc.property(arbitrarySpans.map(inWireOrder), (spans) => {
+          const batch = SpanBatch.fromSpans(spans);
+          const { summary } = batch;
+          const chunks = batch.otlp();
+          expect(batch.otlp()).toBe(chunks);
+          expect(batch.byteLength).toBe(Buffer.concat(chunks).byteLength);
+          expect(batch.summary).toEqual(summary);
+          expect(batch.spans().map(spanHead)).toEqual(spans.map(spanHead));
+          expect(batch.spanCount).toBe(spans.length);
+        }),
+      );
     });
 
-    it('stays spans with a codec that cannot decode', () => {
-      installSpanCodec(stockCodec);
-      const batch = SpanBatch.fromSpans([spanNamed('a')]);
-      expect(decodeWireSpans(batch.otlp())).toHaveLength(1);
-      expect(names(batch)).toEqual(['a']);
-      const bytes = SpanBatch.fromBytes(batch.otlp(), batch.summary);
-      expect(() => bytes.spans()).toThrow(/cannot decode/);
-    });
-
-    it('gives the old form up with a codec that can decode, and converts back once', () => {
-      let encoded = 0;
-      let decoded = 0;
-      installSpanCodec({
-        encode: (spans) => {
-          encoded++;
-          return stockCodec.encode(spans);
-        },
-        decode: () => {
-          decoded++;
-          return [spanNamed('decoded')];
-        },
-      });
-      const batch = SpanBatch.fromSpans([spanNamed('a')]);
-      const { summary, byteLength: estimate } = batch;
-      expect(estimate).not.toBe(encode([spanNamed('a')]).byteLength);
-      expect(batch.otlp()).toBe(batch.otlp());
-      expect(encoded).toBe(1);
-      expect(batch.byteLength).toBe(encode([spanNamed('a')]).byteLength);
-      expect(batch.summary).toEqual(summary);
-      expect(names(batch)).toEqual(['decoded']);
-      expect(names(batch)).toEqual(['decoded']);
-      expect(decoded).toBe(1);
+    it('names the spans that cannot be encoded, and is left as it was', () => {
+      const nameless = { ...spanNamed('b'), spanContext: () => ({ traceId: 'none', spanId: '', traceFlags: 1 }) };
+      const batch = SpanBatch.fromSpans([spanNamed('a'), nameless, spanNamed('c')]);
+      let thrown: unknown;
+      try {
+        batch.otlp();
+      } catch (error) {
+        thrown = error;
+      }
+      expect(thrown).toBeInstanceOf(UnreadableSpansError);
+      expect((thrown as UnreadableSpansError).indexes).toEqual([1]);
+      const readable = batch.partition((_, index) => index !== 1).get(true);
+      expect(names(readable)).toEqual(['a', 'c']);
+      expect(decodeWireSpans(readable!.otlp())).toHaveLength(2);
     });
   });
 });

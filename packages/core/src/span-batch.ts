@@ -1,5 +1,7 @@
 import { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
 import { BytesForm } from './otlp/bytes-form.js';
+import { decodeSpans } from './otlp/decoder.js';
+import { encode, UnreadableSpansError } from './otlp/encoder.js';
 import type { ReadableSpan } from './sdk-types.js';
 import {
   mergeSummaries,
@@ -9,7 +11,6 @@ import {
   summarize,
   summaryCount,
 } from './span-batch-summary.js';
-import { requireSpanCodec } from './span-codec.js';
 
 type Form = { kind: 'spans'; spans: readonly ReadableSpan[] } | { kind: 'bytes'; bytes: BytesForm };
 
@@ -45,6 +46,12 @@ export class SpanBatch {
     return new SpanBatch({ kind: 'bytes', bytes }, summaryCount(summary), bytes.byteLength, summary);
   }
 
+  /** The same of one request, with what is known about its spans; it has been written by our encoder. */
+  static fromEncoded(request: Uint8Array, spanCount: number, summary?: SpanBatchSummary): SpanBatch {
+    const bytes = new BytesForm(spanCount > 0 ? [request] : []);
+    return new SpanBatch({ kind: 'bytes', bytes }, spanCount, bytes.byteLength, summary);
+  }
+
   /** One batch of all spans of several, in order. */
   static join(batches: readonly SpanBatch[]): SpanBatch {
     const [first] = batches;
@@ -54,7 +61,12 @@ export class SpanBatch {
       if (form.kind === 'spans') return SpanBatch.fromSpans(batches.flatMap((batch) => batch.spans()));
       chunks.push(...form.bytes.chunks);
     }
-    return SpanBatch.fromBytes(chunks, mergeSummaries(batches.map(({ summary }) => summary)));
+    const bytes = new BytesForm(chunks);
+    const spanCount = batches.reduce((sum, batch) => sum + batch.spanCount, 0);
+    // What is known of each is known of all; if not, it is read from the bytes when somebody asks.
+    const known = batches.flatMap(({ knownSummary }) => knownSummary ?? []);
+    const summary = known.length === batches.length ? mergeSummaries(known) : undefined;
+    return new SpanBatch({ kind: 'bytes', bytes }, spanCount, bytes.byteLength, summary);
   }
 
   /** Encoded size in bytes: exact for bytes, an estimate within 20 % for spans. */
@@ -74,31 +86,25 @@ export class SpanBatch {
     return this.knownSummary;
   }
 
-  /** The spans, in order, in an array of the caller's own. Decodes a batch of bytes. */
+  /** The spans, in order, in an array of the caller's own. Decodes a batch of bytes, which it is then no longer. */
   spans(): ReadableSpan[] {
-    if (this.form.kind === 'bytes') {
-      const { decode } = requireSpanCodec();
-      if (!decode) throw new Error('this batch holds bytes, and the installed span codec cannot decode them');
-      this.form = { kind: 'spans', spans: decode(this.form.bytes.chunks) };
-    }
+    if (this.form.kind === 'bytes') this.form = { kind: 'spans', spans: decodeSpans(this.form.bytes.chunks) };
     return this.form.spans.slice();
   }
 
   /**
-   * The chunks of an OTLP `ExportTraceServiceRequest`. Encodes a batch of spans; an encoder may group them anew by
-   * resource and scope, so their order may change. With a codec that cannot decode, the batch stays one of spans,
-   * since somebody may still need them, and every call encodes again.
+   * The chunks of an OTLP `ExportTraceServiceRequest`. Encodes a batch of spans, which it is then no longer; they are
+   * grouped by resource and scope, so their order may change. Throws an `UnreadableSpansError` when some of them cannot
+   * be encoded: the rest is to be had by {@link partition}.
    */
   otlp(): readonly Uint8Array[] {
-    if (this.form.kind === 'bytes') return this.form.bytes.chunks;
-    const codec = requireSpanCodec();
-    const bytes = new BytesForm(codec.encode(this.form.spans));
-    if (codec.decode) {
-      this.knownSummary ??= summarize(this.heads());
-      this.form = { kind: 'bytes', bytes };
+    if (this.form.kind === 'spans') {
+      const { bytes, unreadable } = encode(this.form.spans);
+      if (unreadable.length > 0) throw new UnreadableSpansError(unreadable);
+      this.form = { kind: 'bytes', bytes: new BytesForm([bytes]) };
       this.knownBytes = bytes.byteLength;
     }
-    return bytes.chunks;
+    return this.form.bytes.chunks;
   }
 
   /** Spans `start` (inclusive) to `end` (exclusive), with the meaning of `Array.prototype.slice`. Never decodes. */

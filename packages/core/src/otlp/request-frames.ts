@@ -90,7 +90,7 @@ export function addRun(runs: Run[], start: number, end: number): void {
  * A protobuf message may be cut at any byte, and its parts are one message when joined. Encoders cut between fields
  * of the request, so that each chunk is a message of its own; what is cut elsewhere is joined first.
  */
-function wholeMessages(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
+export function wholeMessages(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
   if (chunks.length <= 1 || chunks.every(isWhole)) return chunks;
   return [Buffer.concat(chunks)];
 }

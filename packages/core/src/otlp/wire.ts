@@ -32,7 +32,7 @@ export class FieldReader {
   valueStart = 0;
   /** Where the field ends, and the next one begins. */
   fieldEnd: number;
-  private readonly bytes: Uint8Array;
+  private readonly bytes: Buffer;
   private readonly end: number;
   private position: number;
   private fieldNumber = 0;
@@ -40,7 +40,7 @@ export class FieldReader {
   private integer = 0;
 
   constructor(bytes: Uint8Array, start = 0, end: number = bytes.byteLength) {
-    this.bytes = bytes;
+    this.bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.end = end;
     this.position = start;
     this.fieldEnd = start;
@@ -83,6 +83,26 @@ export class FieldReader {
     return this.integer;
   }
 
+  /** The current varint as a uint32, or as the bits of an int32: what does not fit is cut off, the protobuf rule. */
+  uint32(): number {
+    return this.integer <= Number.MAX_SAFE_INTEGER
+      ? this.integer % 2 ** 32
+      : Number(BigInt.asUintN(32, this.exactVarint()));
+  }
+
+  /** The current varint as an int64: a bigint where no number is exactly that. */
+  int64(): number | bigint {
+    if (this.integer <= Number.MAX_SAFE_INTEGER) return this.integer;
+    const exact = BigInt.asIntN(64, this.exactVarint());
+    const value = Number(exact);
+    return BigInt(value) === exact ? value : exact;
+  }
+
+  /** The current fixed64 as a double. */
+  double(): number {
+    return this.bytes.readDoubleLE(this.valueStart);
+  }
+
   /** The current fixed32. */
   fixed32(): number {
     return this.uint16(0) + this.uint16(2) * 2 ** 16;
@@ -90,6 +110,12 @@ export class FieldReader {
 
   /** The current fixed64, nanoseconds, as milliseconds: the same number that an SDK's `HrTime` gives. */
   fixed64NanosAsMillis(): number {
+    const [seconds, nanos] = this.fixed64NanosAsHrTime();
+    return seconds * 1000 + nanos / 1e6;
+  }
+
+  /** The current fixed64, nanoseconds, as seconds and nanoseconds. */
+  fixed64NanosAsHrTime(): [seconds: number, nanos: number] {
     // Long division, 16 bits at a time: 64 bits do not fit a double, and a BigInt costs more than the whole span.
     let seconds = 0;
     let nanos = 0;
@@ -99,17 +125,22 @@ export class FieldReader {
       seconds = seconds * 2 ** 16 + quotient;
       nanos = dividend - quotient * 1e9;
     }
-    return seconds * 1000 + nanos / 1e6;
+    return [seconds, nanos];
   }
 
   /** The current bytes value in hexadecimal, as the SDK writes ids. */
   hex(): string {
-    return this.buffer().toString('hex');
+    return this.bytes.toString('hex', this.valueStart, this.fieldEnd);
   }
 
-  /** The current string value. */
+  /** The current string value. What is no UTF-8 in it is U+FFFD. */
   text(): string {
-    return this.buffer().toString('utf8');
+    return this.bytes.toString('utf8', this.valueStart, this.fieldEnd);
+  }
+
+  /** A copy of the current bytes value. */
+  copy(): Uint8Array {
+    return new Uint8Array(this.bytes.subarray(this.valueStart, this.fieldEnd));
   }
 
   private skipValue(): void {
@@ -135,8 +166,11 @@ export class FieldReader {
     }
   }
 
-  private buffer(): Buffer {
-    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.valueStart, this.valueLength);
+  private exactVarint(): bigint {
+    let value = 0n;
+    for (let at = this.fieldEnd - 1; at >= this.valueStart; at--)
+      value = (value << 7n) | BigInt(this.bytes[at]! & 0x7f);
+    return value;
   }
 
   /** Reads a varint at `position` and moves past it. */

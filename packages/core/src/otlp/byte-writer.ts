@@ -1,0 +1,234 @@
+import { Buffer } from 'node:buffer';
+import type { HrTime } from '@opentelemetry/api';
+
+const SMALLEST = 4_096;
+/** Shorter strings are copied character by character: a call into Buffer costs as much as some 40 of them. */
+const NATIVE_FROM = 40;
+
+/**
+ * Protobuf's primitives in a buffer that grows and is reused.
+ *
+ * Whoever writes fields asks for room first, with `reserve`; the methods that take strings or bytes reserve for
+ * themselves. A length-delimited field whose length is not known beforehand is begun with a guess of how many bytes
+ * that length will take, and its content is moved if the guess was wrong.
+ */
+export class ByteWriter {
+  bytes: Buffer;
+  position = 0;
+  private view: DataView;
+  private lastSeconds = Number.NaN;
+  private secondsLow = 0;
+  private secondsHigh = 0;
+
+  constructor(capacity: number = SMALLEST) {
+    this.bytes = Buffer.allocUnsafeSlow(capacity);
+    this.view = viewOf(this.bytes);
+  }
+
+  /** Makes room for `size` more bytes. */
+  reserve(size: number): void {
+    if (this.position + size > this.bytes.length) this.grow(this.position + size);
+  }
+
+  /** A buffer that one large batch has made large is not kept for the small ones after it. */
+  reset(): void {
+    const used = this.position;
+    this.position = 0;
+    if (this.bytes.length > 16 * SMALLEST && used < this.bytes.length / 4) this.replace(this.bytes.length / 2);
+  }
+
+  /** What has been written, in memory of its own. */
+  copy(): Uint8Array {
+    return Uint8Array.from(this.bytes.subarray(0, this.position));
+  }
+
+  /** A tag or a length below 128, or any other single byte. */
+  byte(value: number): void {
+    this.bytes[this.position++] = value;
+  }
+
+  /** A non-negative integer below 2^32; takes 5 bytes at most. */
+  varint(value: number): void {
+    const { bytes } = this;
+    let at = this.position;
+    let rest = value;
+    while (rest > 0x7f) {
+      bytes[at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[at++] = rest;
+    this.position = at;
+  }
+
+  /** An int64, given as an integer within [-2^63, 2^63); takes 10 bytes at most. */
+  int64(value: number): void {
+    if (value >= 0 && value <= 0xffff_ffff) {
+      this.varint(value);
+      return;
+    }
+    let high = Math.floor(value / 2 ** 32) >>> 0;
+    let low = value - Math.floor(value / 2 ** 32) * 2 ** 32;
+    const { bytes } = this;
+    let at = this.position;
+    while (high > 0 || low > 0x7f) {
+      bytes[at++] = (low & 0x7f) | 0x80;
+      low = ((low >>> 7) | (high << 25)) >>> 0;
+      high >>>= 7;
+    }
+    bytes[at++] = low;
+    this.position = at;
+  }
+
+  fixed32(value: number): void {
+    this.view.setUint32(this.position, value, true);
+    this.position += 4;
+  }
+
+  fixed64(low: number, high: number): void {
+    this.view.setUint32(this.position, low, true);
+    this.view.setUint32(this.position + 4, high, true);
+    this.position += 8;
+  }
+
+  double(value: number): void {
+    this.view.setFloat64(this.position, value, true);
+    this.position += 8;
+  }
+
+  /** An `HrTime` as nanoseconds, a fixed64. Returns it in milliseconds. */
+  time(time: HrTime): number {
+    const seconds = time[0];
+    const nanos = time[1];
+    if ((seconds !== this.lastSeconds && !this.readSeconds(seconds)) || !(nanos >= 0 && nanos < 1e9)) {
+      return this.oddTime(time);
+    }
+    let low = this.secondsLow + Math.floor(nanos);
+    let high = this.secondsHigh;
+    if (low >= 2 ** 32) {
+      low -= 2 ** 32;
+      high++;
+    }
+    this.fixed64(low, high);
+    return seconds * 1000 + nanos / 1e6;
+  }
+
+  /** Whole seconds as nanoseconds, in two halves of 32 bits; most spans and their ends share them. */
+  private readSeconds(seconds: number): boolean {
+    if (!(seconds >= 0 && seconds < MAX_SECONDS && Number.isInteger(seconds))) return false;
+    const upper = Math.floor(seconds / 2 ** 16) * 1e9; // below 2^53, and to be multiplied by 2^16
+    const lower = (seconds % 2 ** 16) * 1e9;
+    const low = (upper % 2 ** 16) * 2 ** 16 + (lower % 2 ** 32);
+    this.secondsLow = low % 2 ** 32;
+    this.secondsHigh = Math.floor(upper / 2 ** 16) + Math.floor(lower / 2 ** 32) + Math.floor(low / 2 ** 32);
+    this.lastSeconds = seconds;
+    return true;
+  }
+
+  private oddTime(time: HrTime): number {
+    const nanos = nanosOf(time);
+    this.fixed64(Number(nanos & 0xffff_ffffn), Number(nanos >> 32n));
+    return Number(nanos) / 1e6;
+  }
+
+  /** Bytes as they are, without a length. */
+  raw(source: Uint8Array): void {
+    const { length } = source;
+    this.reserve(length);
+    const { bytes, position } = this;
+    if (length <= NATIVE_FROM) for (let i = 0; i < length; i++) bytes[position + i] = source[i]!;
+    else bytes.set(source, position);
+    this.position = position + length;
+  }
+
+  /** The length of a string and its UTF-8; a lone surrogate becomes U+FFFD. Throws for what is no string. */
+  text(value: string): void {
+    const { length } = value;
+    this.reserve(3 * length + 5);
+    const start = this.position;
+    const lengthSize = varintSize(length);
+    const written = this.utf8(value, start + lengthSize);
+    if (written === length) {
+      this.varint(length);
+      this.position = start + lengthSize + length;
+    } else {
+      this.position = start + lengthSize + written;
+      this.end(start, lengthSize);
+    }
+  }
+
+  /** Writes UTF-8 at `at`, where there is room for three bytes a unit; returns how many it took, and moves nothing. */
+  utf8(value: string, at: number): number {
+    if (typeof value !== 'string') throw new TypeError('not a string');
+    const { length } = value;
+    if (length >= NATIVE_FROM) return this.bytes.write(value, at);
+    const { bytes } = this;
+    for (let i = 0; i < length; i++) {
+      const unit = value.charCodeAt(i);
+      if (unit > 0x7f) return this.bytes.write(value, at);
+      bytes[at + i] = unit;
+    }
+    return length;
+  }
+
+  /** Begins a field whose length will probably take `lengthSize` bytes; returns what `end` wants to know. */
+  begin(lengthSize: number): number {
+    this.reserve(lengthSize);
+    const start = this.position;
+    this.position = start + lengthSize;
+    return start;
+  }
+
+  /** Ends it: the length is written at `start`, and the content moved if that takes another size. */
+  end(start: number, lengthSize: number): void {
+    const length = this.position - start - lengthSize;
+    const needed = varintSize(length);
+    if (needed !== lengthSize) {
+      this.reserve(needed);
+      this.bytes.copyWithin(start + needed, start + lengthSize, this.position);
+    }
+    this.position = start;
+    this.varint(length);
+    this.position = start + needed + length;
+  }
+
+  private grow(needed: number): void {
+    let capacity = this.bytes.length * 2;
+    while (capacity < needed) capacity *= 2;
+    const { bytes, position } = this;
+    this.replace(capacity);
+    bytes.copy(this.bytes, 0, 0, position);
+  }
+
+  private replace(capacity: number): void {
+    this.bytes = Buffer.allocUnsafeSlow(capacity);
+    this.view = viewOf(this.bytes);
+  }
+}
+
+/** Of a length, which is below 2^32. */
+export function varintSize(value: number): number {
+  if (value < 0x80) return 1;
+  if (value < 0x4000) return 2;
+  if (value < 0x20_0000) return 3;
+  return value < 0x1000_0000 ? 4 : 5;
+}
+
+const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array): DataView =>
+  new DataView(buffer, byteOffset, byteLength);
+
+/** So many seconds, and less than another one, are below 2^64 nanoseconds. */
+const MAX_SECONDS = 18_446_744_073;
+const MAX_NANOS = 2n ** 64n - 1n;
+
+/** For times that no clock gives: fractions, negative ones, nanoseconds beyond a second, or no time at all. */
+function nanosOf(time: unknown): bigint {
+  if (!Array.isArray(time)) return 0n;
+  const [seconds, nanos] = time as unknown[];
+  if (typeof seconds !== 'number' || typeof nanos !== 'number') return 0n;
+  if (Number.isNaN(seconds + nanos)) return 0n;
+  if (seconds === Number.POSITIVE_INFINITY || nanos === Number.POSITIVE_INFINITY) return MAX_NANOS;
+  if (seconds === Number.NEGATIVE_INFINITY || nanos === Number.NEGATIVE_INFINITY) return 0n;
+  const whole = Math.floor(seconds);
+  const total = BigInt(whole) * 1_000_000_000n + BigInt(Math.floor((seconds - whole) * 1e9 + nanos));
+  return total < 0n ? 0n : total > MAX_NANOS ? MAX_NANOS : total;
+}

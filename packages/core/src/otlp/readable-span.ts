@@ -1,0 +1,67 @@
+import type { HrTime, SpanContext } from '@opentelemetry/api';
+import type { Link, ReadableSpan, TimedEvent } from '../sdk-types.js';
+import { unlessThrown } from './unless-thrown.js';
+
+/**
+ * What can be read of a span that cannot be written as it is: each member for itself, and of the type that it should
+ * have. Attributes stay as they are: they are read one by one when they are written.
+ */
+export function readableSpan(span: ReadableSpan): ReadableSpan {
+  const context = readableContext(unlessThrown(() => span.spanContext()));
+  const parent = unlessThrown(() => span.parentSpanContext);
+  return {
+    name: textOf(unlessThrown(() => span.name)),
+    kind: unlessThrown(() => span.kind) as ReadableSpan['kind'],
+    spanContext: () => context,
+    parentSpanContext: parent ? readableContext(parent) : undefined,
+    startTime: timeOf(unlessThrown(() => span.startTime)),
+    endTime: timeOf(unlessThrown(() => span.endTime)),
+    status: {
+      code: unlessThrown(() => span.status.code) as number,
+      message: textOf(unlessThrown(() => span.status.message)),
+    },
+    attributes: mapOf(unlessThrown(() => span.attributes)),
+    links: listOf(unlessThrown(() => span.links)).map(readableLink),
+    events: listOf(unlessThrown(() => span.events)).map(readableEvent),
+    droppedAttributesCount: unlessThrown(() => span.droppedAttributesCount) ?? 0,
+    droppedEventsCount: unlessThrown(() => span.droppedEventsCount) ?? 0,
+    droppedLinksCount: unlessThrown(() => span.droppedLinksCount) ?? 0,
+  } as Partial<ReadableSpan> as ReadableSpan;
+}
+
+function readableContext(context: SpanContext | undefined): SpanContext {
+  return {
+    traceId: unlessThrown(() => context?.traceId) as string,
+    spanId: unlessThrown(() => context?.spanId) as string,
+    traceFlags: unlessThrown(() => context?.traceFlags) as number,
+    isRemote: unlessThrown(() => context?.isRemote),
+    traceState: unlessThrown(() => context?.traceState),
+  };
+}
+
+function readableEvent(event: TimedEvent): TimedEvent {
+  return {
+    time: timeOf(unlessThrown(() => event.time)),
+    name: textOf(unlessThrown(() => event.name)),
+    attributes: mapOf(unlessThrown(() => event.attributes)),
+    droppedAttributesCount: unlessThrown(() => event.droppedAttributesCount),
+  };
+}
+
+function readableLink(link: Link): Link {
+  return {
+    context: readableContext(unlessThrown(() => link.context)),
+    attributes: mapOf(unlessThrown(() => link.attributes)),
+    droppedAttributesCount: unlessThrown(() => link.droppedAttributesCount),
+  };
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' ? String(value) : '';
+}
+
+const timeOf = (value: unknown): HrTime => (Array.isArray(value) ? (value as HrTime) : [0, 0]);
+const listOf = <T>(value: readonly T[] | undefined): readonly T[] => (Array.isArray(value) ? [...value] : []);
+const mapOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
