@@ -1,0 +1,80 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { Pem, TlsSettings } from '../transport-options.js';
+
+/** What `tls.connect` takes: PEM, checked. */
+export interface TlsMaterial {
+  readonly ca?: Buffer[];
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly passphrase?: string;
+}
+
+/** `code` is the file system's (`ENOENT`), or `ERR_TLS_MATERIAL` for what is no certificate or key. */
+export class TlsMaterialError extends Error {
+  readonly code: string;
+
+  constructor(message: string, code = 'ERR_TLS_MATERIAL') {
+    super(message);
+    this.name = 'TlsMaterialError';
+    this.code = code;
+  }
+}
+
+/**
+ * Reads certificates and keys, files each time anew. What cannot be used is an error that names the option and the
+ * file, where OpenSSL would name neither, and never its contents: hence no `cause`.
+ */
+export async function readTlsFiles({ ca, cert, key, passphrase }: TlsSettings): Promise<TlsMaterial> {
+  const [cas, chain, secret] = await Promise.all([
+    ca && Promise.all(ca.map((pem) => readPem(pem, 'tls.ca'))),
+    cert && readPem(cert, 'tls.cert'),
+    key && readPem(key, 'tls.key'),
+  ]);
+  for (const one of cas ?? []) parseCertificate(one);
+  if (chain && secret) {
+    const certificate = parseCertificate(chain);
+    if (!certificate.checkPrivateKey(parseKey(secret, passphrase))) {
+      throw new TlsMaterialError(`${secret.name} is not the key of ${chain.name}`);
+    }
+  }
+  return {
+    ...(cas && { ca: cas.map(({ bytes }) => bytes) }),
+    ...(chain && { cert: chain.bytes }),
+    ...(secret && { key: secret.bytes, ...(passphrase !== undefined && { passphrase }) }),
+  };
+}
+
+interface ReadPem {
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+async function readPem(pem: Pem, option: string): Promise<ReadPem> {
+  if ('pem' in pem) return { name: option, bytes: Buffer.from(pem.pem) };
+  const name = `${option} (${pem.file})`;
+  try {
+    return { name, bytes: await readFile(pem.file) };
+  } catch (error) {
+    const { code = 'EIO' } = error as NodeJS.ErrnoException;
+    throw new TlsMaterialError(`${name} cannot be read: ${code}`, code);
+  }
+}
+
+function parseCertificate({ name, bytes }: ReadPem): X509Certificate {
+  try {
+    // It would also take DER, which TLS does not.
+    if (bytes.includes('-----BEGIN')) return new X509Certificate(bytes);
+  } catch {}
+  throw new TlsMaterialError(`${name} is not a PEM certificate`);
+}
+
+function parseKey({ name, bytes }: ReadPem, passphrase: string | undefined): KeyObject {
+  try {
+    return createPrivateKey({ key: bytes, ...(passphrase !== undefined && { passphrase }) });
+  } catch {
+    throw new TlsMaterialError(
+      `${name} is not a PEM private key${passphrase === undefined ? '' : ' of this passphrase'}`,
+    );
+  }
+}
