@@ -19,9 +19,11 @@ export {
   rankOf,
   startLevelSource,
 } from './degradation-level.js';
+export { type Environment, EnvironmentReader } from './environment-reader.js';
 export { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
 export { type ExportAttemptOptions, exportAttempt } from './export-attempt.js';
 export { ExportError, type ExportErrorCode, toError } from './export-error.js';
+export { type ExportInPartsOptions, exportInParts, type SentPart } from './export-in-parts.js';
 export {
   accountedFor,
   deliveredOutcome,
@@ -79,7 +81,7 @@ export { decodeSpans } from './otlp/decoder.js';
 export { EncodedSpans } from './otlp/encoded-spans.js';
 export { encodeSpans, UnreadableSpansError } from './otlp/encoder.js';
 export { SpanBatchBuilder } from './otlp/span-batch-builder.js';
-export { MalformedOtlpError } from './otlp/wire.js';
+export { FieldReader, LENGTH_DELIMITED, MalformedOtlpError, VARINT } from './otlp/wire.js';
 export { type PipelineGauge, type PipelineGauges, PipelineSignals } from './pipeline-signals.js';
 export {
   boundRetryAfter,

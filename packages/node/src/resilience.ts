@@ -1,12 +1,4 @@
-import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
-import {
-  DEFAULT_FLUSH_TIMEOUT_MILLIS,
-  installSpanCodec,
-  PipelineSignals,
-  type ReadableSpan,
-  type SpanProcessor,
-  systemClock,
-} from '@otel-resilience/core';
+import { DEFAULT_FLUSH_TIMEOUT_MILLIS, PipelineSignals, type SpanProcessor, systemClock } from '@otel-resilience/core';
 import type { DegradationController } from '@otel-resilience/degradation';
 import { CircuitBreakerSpanExporter, FailoverSpanExporter, RetryingSpanExporter } from '@otel-resilience/exporter';
 import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
@@ -51,7 +43,6 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
   const { clock, metrics = environment.metrics } = sections;
   const signals = new PipelineSignals();
   const common = { metrics, clock };
-  installSpanCodec({ encode: encodeWithStockSerializer });
 
   const failover = new FailoverSpanExporter({
     ...sections.failover,
@@ -146,10 +137,4 @@ function guarded(
 function nameOf({ source }: EndpointSettings, index: number, { endpoint }: EnvironmentSettings): string {
   if (source.kind === 'exporter') return `exporter-${index}`;
   return endpoint && URL.canParse(endpoint) ? new URL(endpoint).host : 'OTLP default';
-}
-
-function encodeWithStockSerializer(spans: readonly ReadableSpan[]): Uint8Array[] {
-  const bytes = ProtobufTraceSerializer.serializeRequest(spans as never);
-  if (!bytes) throw new Error('the stock serializer returned nothing');
-  return [bytes];
 }
