@@ -1,4 +1,4 @@
-import { decodeSpanKeys } from './decode-ids.js';
+import { decodeIds, IDS_BYTES } from './decode-ids.js';
 import { decodeOutlines } from './decode-outlines.js';
 import { decodeSpans } from './decode-spans.js';
 import type { DoorRequest } from './door.js';
@@ -9,23 +9,21 @@ import type { SpanOutline } from './span-outline.js';
 export type SpanDetail = 'ids' | 'outlines' | 'spans';
 
 export interface DecodedRequest {
-  /** In the order of the request. */
-  readonly keys: readonly string[];
+  readonly spanCount: number;
+  /** Trace id and span id of each span, in the order of the request. */
+  readonly ids: Uint8Array;
   /** Empty when less or more was asked for. */
   readonly outlines: readonly SpanOutline[];
   /** Empty when less was asked for. */
   readonly spans: readonly ReceivedSpan[];
 }
 
-const KEY_LENGTH = 48;
-
 /** Throws when the body is no `ExportTraceServiceRequest`, or one with a span without valid ids. */
 export function decodeRequest({ body, format }: DoorRequest, detail: SpanDetail): DecodedRequest {
+  const ids = decodeIds(body, format);
   const outlines = detail === 'outlines' ? decodeOutlines(body, format) : [];
   const spans = detail === 'spans' ? decodeSpans(body, format) : [];
-  const keys = detail === 'ids' ? decodeSpanKeys(body, format) : [...outlines, ...spans].map(spanKey);
-  for (const key of keys) if (key.length !== KEY_LENGTH) throw new Error(`a span with the ids '${key}'`);
-  return { keys, outlines, spans };
+  return { spanCount: ids.byteLength / IDS_BYTES, ids, outlines, spans };
 }
 
 /** The key under which a span is counted: its trace id and span id, as one string of 48 hex digits. */

@@ -8,6 +8,8 @@ import { RESPONSE } from './otlp-descriptor.js';
 import type { ReceiverAnswer } from './receiver-answer.js';
 
 const TRACES_PATH = '/v1/traces';
+// Each chunk is a trip to the thread pool and back.
+const GUNZIP_CHUNK_BYTES = 256 * 1024;
 const FORMATS = { 'application/x-protobuf': 'protobuf', 'application/json': 'json' } as const;
 
 /** OTLP/HTTP: POST /v1/traces, protobuf or JSON, plain or gzip. */
@@ -79,7 +81,7 @@ export class HttpDoor implements Door {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let byteLength = 0;
-      const stream = encoding === 'gzip' ? request.pipe(createGunzip()) : request;
+      const stream = encoding === 'gzip' ? request.pipe(createGunzip({ chunkSize: GUNZIP_CHUNK_BYTES })) : request;
       stream.on('data', (chunk: Buffer) => {
         byteLength += chunk.byteLength;
         if (byteLength <= this.maxRequestBytes) chunks.push(chunk);

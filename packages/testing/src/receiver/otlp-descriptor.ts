@@ -22,20 +22,9 @@ const lookUp = (types: Record<string, protobuf.IType>, name: string): protobuf.T
   protobuf.Root.fromJSON({ nested: types }).lookupType(name);
 
 /**
- * An `ExportTraceServiceRequest` of which only the ids are read; protobuf skips the fields that a descriptor does not
- * name, so counting stays cheap.
+ * An `ExportTraceServiceRequest` of which only what a `SpanOutline` has is read; protobuf skips the fields that a
+ * descriptor does not name.
  */
-export const REQUEST_IDS: protobuf.Type = lookUp(
-  {
-    Request: message({ resourceSpans: ['*ResourceSpans', 1] }),
-    ResourceSpans: message({ scopeSpans: ['*ScopeSpans', 2] }),
-    ScopeSpans: message({ spans: ['*Span', 2] }),
-    Span: message({ traceId: ['bytes', 1], spanId: ['bytes', 2] }),
-  },
-  'Request',
-);
-
-/** Likewise, with what a `SpanOutline` has. */
 export const REQUEST_OUTLINES: protobuf.Type = lookUp(
   {
     Request: message({ resourceSpans: ['*ResourceSpans', 1] }),

@@ -2,6 +2,7 @@ import type { Clock, Timer } from '@otel-resilience/core';
 import type { DecodedRequest } from './decode-request.js';
 import type { ReceivedSpan } from './received-span.js';
 import type { ReceiverAnswer } from './receiver-answer.js';
+import { SpanKeySet } from './span-key-set.js';
 import type { SpanOutline } from './span-outline.js';
 
 /** One request as the receiver saw it. */
@@ -38,7 +39,7 @@ const NOTHING = { requests: 0, receivedSpans: 0, refusedSpans: 0, malformedReque
 
 /** What a receiver has received. */
 export class Receipts {
-  readonly keys: Set<string> = new Set();
+  readonly unique: SpanKeySet = new SpanKeySet();
   readonly outlines: SpanOutline[] = [];
   readonly spans: ReceivedSpan[] = [];
   readonly log: LoggedRequest[] = [];
@@ -64,9 +65,9 @@ export class Receipts {
   }
 
   /** Counts the first `received` spans of a request as received, the others as refused. */
-  add(request: LoggedRequest, { keys, outlines, spans }: DecodedRequest, received: number): void {
+  add(request: LoggedRequest, { spanCount, ids, outlines, spans }: DecodedRequest, received: number): void {
     const { maxKeptSpans, maxLoggedRequests } = this.bounds;
-    for (let i = 0; i < received; i++) this.keys.add(keys[i]!);
+    this.unique.add(ids, received);
     for (const outline of outlines.slice(0, Math.min(received, maxKeptSpans - this.outlines.length))) {
       this.outlines.push(outline);
     }
@@ -74,7 +75,7 @@ export class Receipts {
     this.counts = {
       ...this.counts,
       receivedSpans: this.counts.receivedSpans + received,
-      refusedSpans: this.counts.refusedSpans + keys.length - received,
+      refusedSpans: this.counts.refusedSpans + spanCount - received,
     };
     this.log.push(request);
     if (this.log.length > maxLoggedRequests) this.log.shift();
@@ -83,11 +84,11 @@ export class Receipts {
 
   snapshot(): ReceiverSnapshot {
     const { receivedSpans } = this.counts;
-    return { ...this.counts, uniqueSpans: this.keys.size, duplicates: receivedSpans - this.keys.size };
+    return { ...this.counts, uniqueSpans: this.unique.size, duplicates: receivedSpans - this.unique.size };
   }
 
   clear(): void {
-    this.keys.clear();
+    this.unique.clear();
     this.outlines.length = 0;
     this.spans.length = 0;
     this.log.length = 0;
@@ -95,11 +96,11 @@ export class Receipts {
   }
 
   waitFor(count: number, timeoutMillis: number): Promise<void> {
-    if (this.keys.size >= count) return Promise.resolve();
+    if (this.unique.size >= count) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const giveUp = () => {
         this.waiters = this.waiters.filter((other) => other !== waiter);
-        reject(new Error(`${this.keys.size} of ${count} spans received within ${timeoutMillis} ms`));
+        reject(new Error(`${this.unique.size} of ${count} spans received within ${timeoutMillis} ms`));
       };
       const timer = this.clock.setTimeout(giveUp, timeoutMillis, { keepAlive: true });
       const waiter = { count, resolve, timer };
@@ -109,7 +110,7 @@ export class Receipts {
 
   private wake(): void {
     this.waiters = this.waiters.filter(({ count, resolve, timer }) => {
-      if (this.keys.size < count) return true;
+      if (this.unique.size < count) return true;
       this.clock.clearTimeout(timer);
       resolve();
       return false;
