@@ -1,4 +1,4 @@
-import { describe, inject, it } from 'vitest';
+import { describe, inject, it, type ProvidedContext } from 'vitest';
 
 /** What `global-setup.mjs` found: the program to run, or why there is none. */
 export type Peer =
@@ -8,6 +8,7 @@ export type Peer =
 declare module 'vitest' {
   interface ProvidedContext {
     collector: Peer;
+    otlpDecoder: Peer;
   }
 }
 
@@ -15,7 +16,7 @@ declare module 'vitest' {
  * `describe` for tests that need a peer. Without it they are skipped, and say why; with `PEERS=required` that is a
  * failure.
  */
-export function describeWithPeer(name: 'collector', title: string, tests: (binary: string) => void): void {
+export function describeWithPeer(name: keyof ProvidedContext, title: string, tests: (binary: string) => void): void {
   const { binary, missing } = inject(name);
   if (binary !== undefined) describe(title, () => tests(binary));
   else if (process.env.PEERS === 'required') {

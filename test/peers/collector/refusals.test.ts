@@ -1,8 +1,7 @@
 import { OTLPTraceExporter as GrpcTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
-import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
-import { adaptSpanExporter, installSpanCodec, SpanBatch, systemClock } from '@otel-resilience/core';
+import { adaptSpanExporter, SpanBatch, systemClock } from '@otel-resilience/core';
 import { CountingReceiver, type ErrorAnswer, fakeSpans } from '@otel-resilience/testing';
-import { afterEach, beforeAll, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { HttpLeaf } from '../../integration/http-leaf.js';
 import { describeWithPeer } from '../peer.js';
 import type { CollectorSettings } from './collector-config.js';
@@ -25,9 +24,6 @@ describeWithPeer('collector', 'what a real Collector answers, and what we read f
   const openCollector = useCollectors(binary);
   const backend = new CountingReceiver();
   afterEach(() => backend.stop());
-  beforeAll(() => {
-    installSpanCodec({ encode: (spans) => [ProtobufTraceSerializer.serializeRequest(spans as never)!] });
-  });
 
   it('takes spans over both protocols', async () => {
     const collector = await openCollector();
