@@ -72,12 +72,16 @@ export class EncodedSpans {
     this.gone++;
   }
 
-  /** The `count` oldest spans, on their own; they are no longer here. The bytes are shared, not copied. */
-  takeFirst(count: number): EncodedSpans {
+  /**
+   * The oldest spans on their own, so many and so many bytes of them at most; they are no longer here. Their bytes are
+   * shared, not copied.
+   */
+  takeFirst(maxSpans: number, maxBytes: number = Number.POSITIVE_INFINITY): EncodedSpans {
     const taken = this.groups.map((group) => ({ ...group }));
-    const order = this.order.subarray(this.gone, this.gone + count);
-    const { byteLength } = this;
-    for (let i = order.length; i > 0; i--) this.dropFirst();
+    const { gone, byteLength } = this;
+    const last = gone + Math.min(maxSpans, this.spanCount);
+    while (this.gone < last && byteLength - this.byteLength + this.firstBytes <= maxBytes) this.dropFirst();
+    const order = this.order.subarray(gone, this.gone);
     for (const [index, group] of taken.entries()) group.to = this.groups[index]!.from;
     return new EncodedSpans({ groups: taken, order, byteLength: byteLength - this.byteLength });
   }

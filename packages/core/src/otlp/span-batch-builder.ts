@@ -1,7 +1,7 @@
 import type { Lane } from '../lane.js';
 import type { InstrumentationScope, ReadableSpan, Resource } from '../sdk-types.js';
 import { type EncodedGroup, EncodedSpans } from './encoded-spans.js';
-import { isPending } from './envelope.js';
+import { type Envelope, isPending, resourceEnvelope, scopeEnvelope } from './envelope.js';
 import { writeRequest } from './request-writer.js';
 import { SpanWriter } from './span-writer.js';
 
@@ -14,6 +14,8 @@ export class SpanBatchBuilder {
   static readonly MAX_GROUPS: number = 256;
   /** Bytes of the spans so far, each with tag and length; resources and scopes come on top. */
   byteLength = 0;
+  /** What resources and scopes take at most, as far as that is known: see {@link PENDING_RESOURCE_BYTES}. */
+  envelopeBytes = 0;
   private groups: Group[] = [];
   private readonly order = new GrowingArray(Uint16Array);
   private last: Group | undefined;
@@ -34,7 +36,8 @@ export class SpanBatchBuilder {
 
   /** Whether `add` would take this span: not when it would be the first of one group too many. */
   hasRoomFor(span: ReadableSpan): boolean {
-    return this.groups.length < SpanBatchBuilder.MAX_GROUPS || this.find(span.resource, span.instrumentationScope) >= 0;
+    if (this.groups.length < SpanBatchBuilder.MAX_GROUPS) return true;
+    return this.find(span.resource, span.instrumentationScope) >= 0 || this.groups.some(isEmpty);
   }
 
   /**
@@ -48,6 +51,7 @@ export class SpanBatchBuilder {
     const { writer } = group;
     const start = writer.position;
     writer.span(span);
+    if (isEmpty(group)) this.envelopeBytes += group.envelopeBytes;
     group.ends.push(writer.position);
     this.order.push(group.index);
     this.last = group;
@@ -65,6 +69,7 @@ export class SpanBatchBuilder {
     const end = ends.length > 0 ? ends.last : 0;
     this.byteLength -= writer.position - end;
     writer.position = end;
+    if (isEmpty(group)) this.envelopeBytes -= group.envelopeBytes;
     this.lanes[writer.lane]--;
     this.startMillis = this.priorStartMillis;
     this.endMillis = this.priorEndMillis;
@@ -89,12 +94,25 @@ export class SpanBatchBuilder {
 
   private groupOf(resource: Resource, scope: InstrumentationScope): Group {
     const at = this.find(resource, scope);
-    if (at >= 0) return this.groups[at]!;
-    const index = this.groups.length;
-    if (index >= SpanBatchBuilder.MAX_GROUPS) throw new RangeError(`more than ${index} resources and scopes`);
-    const group: Group = { resource, scope, index, writer: new SpanWriter(), ends: new GrowingArray(Uint32Array) };
-    this.groups.push(group);
+    const known = this.groups[at];
+    if (known) {
+      if (isEmpty(known)) known.envelopeBytes = envelopeBytesOf(known);
+      return known;
+    }
+    const index = this.freePlace();
+    const ends = new GrowingArray(Uint32Array);
+    const envelopeBytes = envelopeBytesOf({ resource, scope });
+    const group: Group = { resource, scope, index, writer: new SpanWriter(), ends, envelopeBytes };
+    this.groups[index] = group;
     return group;
+  }
+
+  /** At the end, or else that of a group which only the last batch had spans of. */
+  private freePlace(): number {
+    const { length } = this.groups;
+    const place = length < SpanBatchBuilder.MAX_GROUPS ? length : this.groups.findIndex(isEmpty);
+    if (place < 0) throw new RangeError(`more than ${length} resources and scopes`);
+    return place;
   }
 
   private find(resource: Resource, scope: InstrumentationScope): number {
@@ -130,6 +148,7 @@ export class SpanBatchBuilder {
     }
     this.last = undefined;
     this.byteLength = 0;
+    this.envelopeBytes = 0;
     this.lanes = { errors: 0, localRoots: 0, rest: 0 };
     this.startMillis = Number.POSITIVE_INFINITY;
     this.endMillis = Number.NEGATIVE_INFINITY;
@@ -144,7 +163,23 @@ interface Group {
   readonly writer: SpanWriter;
   /** Where each span ends in the writer's bytes. */
   readonly ends: GrowingArray;
+  /** What resource and scope add to the present batch. */
+  envelopeBytes: number;
 }
+
+const isEmpty = ({ ends }: Group): boolean => ends.length === 0;
+
+/** The tags and the lengths of a ResourceSpans and of a ScopeSpans. */
+const GROUP_FRAME_BYTES = 12;
+/** What is kept free for a resource whose attributes are still being detected, and cannot be read yet. */
+const PENDING_RESOURCE_BYTES = 16_384;
+
+function envelopeBytesOf({ resource, scope }: Pick<Group, 'resource' | 'scope'>): number {
+  const resourceBytes = isPending(resource) ? PENDING_RESOURCE_BYTES : lengthOf(resourceEnvelope(resource));
+  return GROUP_FRAME_BYTES + resourceBytes + lengthOf(scopeEnvelope(scope));
+}
+
+const lengthOf = ({ head, tail }: Envelope): number => head.length + tail.length;
 
 /** Copies the spans to memory of their own: in a request that can be sent as it is, unless a resource is pending. */
 function sealGroups(groups: readonly Group[]): { groups: EncodedGroup[]; request: Uint8Array | undefined } {
