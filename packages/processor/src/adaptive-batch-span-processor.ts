@@ -16,15 +16,18 @@ import {
   systemClock,
 } from '@otel-resilience/core';
 import { BatchDispatcher } from './batch-dispatcher.js';
+import { encodedChunks } from './encoded-chunk.js';
 import { type FlushResult, FlushTracker } from './flush-tracker.js';
 import {
   type AdaptiveBatchSpanProcessorOptions,
   MAX_BATCH_BYTES,
+  MAX_ESTIMATED_BATCH_BYTES,
   type ProcessorSettings,
   readProcessorOptions,
 } from './options.js';
 import { processorInstruments } from './processor-instruments.js';
 import type { ProcessorStats } from './processor-stats.js';
+import { spanChunks } from './span-chunk.js';
 import { SpanIntake } from './span-intake.js';
 import { SpanQueue } from './span-queue.js';
 
@@ -65,7 +68,8 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     this.tracker = new FlushTracker(clock);
     this.queue = new SpanQueue({
       chunkSize: settings.batchSize.initial,
-      maxChunkBytes: MAX_BATCH_BYTES,
+      chunks:
+        this.exporter.prefers === 'bytes' ? encodedChunks(MAX_BATCH_BYTES) : spanChunks(MAX_ESTIMATED_BATCH_BYTES),
       lanes: dropPolicy === 'priority',
       tracker: this.tracker,
     });

@@ -14,6 +14,7 @@ import {
 } from '@otel-resilience/core';
 import { BatchShape } from './batch-shape.js';
 import { BatchTimer } from './batch-timer.js';
+import type { QueuedChunk } from './chunk.js';
 import { exportChunk } from './export-chunk.js';
 import { ExportSlots } from './export-slots.js';
 import { type ExportRates, ExportWindow } from './export-window.js';
@@ -21,7 +22,7 @@ import type { FlushTracker } from './flush-tracker.js';
 import type { ProcessorSettings } from './options.js';
 import type { ProcessorStats } from './processor-stats.js';
 import { ResourceWait } from './resource-wait.js';
-import type { QueuedChunk, SpanQueue } from './span-queue.js';
+import type { SpanQueue } from './span-queue.js';
 
 export interface BatchDispatcherOptions {
   readonly settings: ProcessorSettings;

@@ -1,5 +1,5 @@
-import { estimateSpanBytes, laneOf, maxSpanBytes, type ReadableSpan } from '@otel-resilience/core';
-import { laneIndex, type SpanQueue } from './span-queue.js';
+import { laneOf, type ReadableSpan } from '@otel-resilience/core';
+import { laneIndex, type QueueBounds, type SpanQueue } from './span-queue.js';
 
 /**
  * Which span goes when the queue is full:
@@ -14,50 +14,40 @@ export type DropPolicy = 'oldest' | 'newest' | 'priority';
 
 export const DROP_POLICIES: readonly DropPolicy[] = ['oldest', 'newest', 'priority'];
 
-/** Whether there was room, and how many spans had to go for it. */
-export interface Admission {
-  readonly admitted: boolean;
-  readonly evicted: number;
+/** No lane: nothing queued goes for a span that has just ended. */
+const NONE = -1;
+/** The span was not admitted. */
+export const REFUSED = -1;
+
+/**
+ * A queue with less than this share of its bytes free is full for a span that makes no room: whether it would just fit
+ * is not worth encoding every span that ends while the queue is full.
+ */
+const LEAST_ROOM = 1 / 128;
+
+/** Adds a span within the bounds, making room by the policy: returns how many had to go for it, or {@link REFUSED}. */
+export function admit(queue: SpanQueue, policy: DropPolicy, bounds: QueueBounds, span: ReadableSpan): number {
+  const lane = policy === 'priority' ? laneIndex(laneOf(span)) : 0;
+  const droppable = policy === 'newest' ? NONE : lane;
+  if (!queue.hasUpTo(droppable) && isFull(queue, bounds)) return REFUSED;
+  queue.add(span, lane);
+  const dropped = queue.isWithin(bounds) ? 0 : makeRoom(queue, droppable, bounds);
+  if (dropped === REFUSED) queue.undo(lane);
+  else queue.settle(lane);
+  return dropped;
 }
 
-export interface QueueBounds {
-  readonly maxSpans: number;
-  readonly maxBytes: number;
+/** There may be no room for the span that was added: now it matters how large the spans really are. */
+function makeRoom(queue: SpanQueue, droppable: number, bounds: QueueBounds): number {
+  queue.measure();
+  if (!queue.canShrinkTo(bounds, droppable)) return REFUSED;
+  let dropped = 0;
+  for (; !queue.isWithin(bounds); dropped++) queue.evictOldest(droppable);
+  return dropped;
 }
 
-const ADMITTED: Admission = Object.freeze({ admitted: true, evicted: 0 });
-const REFUSED: Admission = Object.freeze({ admitted: false, evicted: 0 });
-
-export function laneFor(policy: DropPolicy, span: ReadableSpan): number {
-  return policy === 'priority' ? laneIndex(laneOf(span)) : 0;
-}
-
-/** Adds the span to the queue within its bounds, making room by the policy. Allocates only when something must go. */
-export function admit(queue: SpanQueue, policy: DropPolicy, bounds: QueueBounds, span: ReadableSpan): Admission {
-  const lane = laneFor(policy, span);
-  const bound = maxSpanBytes(span);
-  if (queue.spanCount < bounds.maxSpans && queue.maxBytes + bound <= bounds.maxBytes) {
-    queue.push(span, bound, lane, false);
-    return ADMITTED;
-  }
-  return admitMeasured(queue, policy, bounds, span, lane);
-}
-
-/** There may be no room: now it matters how large the spans really are. */
-function admitMeasured(
-  queue: SpanQueue,
-  policy: DropPolicy,
-  bounds: QueueBounds,
-  span: ReadableSpan,
-  lane: number,
-): Admission {
-  const bytes = estimateSpanBytes(span);
-  if (bytes > bounds.maxBytes) return REFUSED;
-  let evicted = 0;
-  while (queue.spanCount >= bounds.maxSpans || queue.bytes + bytes > bounds.maxBytes) {
-    if (policy === 'newest' || !queue.evictOldest(lane)) return evicted === 0 ? REFUSED : { admitted: false, evicted };
-    evicted++;
-  }
-  queue.push(span, bytes, lane, true);
-  return evicted === 0 ? ADMITTED : { admitted: true, evicted };
+function isFull(queue: SpanQueue, { maxSpans, maxBytes }: QueueBounds): boolean {
+  if (queue.spanCount >= maxSpans) return true;
+  const most = maxBytes * (1 - LEAST_ROOM);
+  return queue.maxBytes > most && queue.bytes > most;
 }

@@ -1,14 +1,15 @@
 import {
   type Clock,
+  droppedOutcome,
   type ExportContext,
   type ExportOutcome,
   exportAttempt,
-  SpanBatch,
+  type SpanBatch,
   type SpanBatchExporter,
 } from '@otel-resilience/core';
+import type { QueuedChunk } from './chunk.js';
 import type { ExportSlots } from './export-slots.js';
 import type { ResourceWait } from './resource-wait.js';
-import type { QueuedChunk } from './span-queue.js';
 
 export interface ExportChunkOptions {
   readonly exporter: SpanBatchExporter;
@@ -35,7 +36,7 @@ export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOption
   const slots = overflow ? NO_SLOTS : options.slots;
   slots.acquire();
   const deadline = clock.now() + timeoutMillis;
-  const resourcesSettled = resources.settled(chunk.spans, deadline, signal);
+  const resourcesSettled = resources.settled(chunk.resources(), deadline, signal);
   if (resourcesSettled) await resourcesSettled;
 
   let asked = false;
@@ -49,7 +50,12 @@ export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOption
       if (givenUp) slots.release();
     }
   };
-  const batch = SpanBatch.fromSpans(chunk.spans);
+  const batch = batchOf(chunk);
+  if (!batch) {
+    slots.release();
+    onOutcome(droppedOutcome(chunk.spanCount, 'unreadable'));
+    return;
+  }
   const outcome = await exportAttempt(
     { exportBatch: inSlot },
     batch,
@@ -60,6 +66,15 @@ export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOption
   // Together, so that nothing is sent before it is known what this answer means for the next export.
   if (!givenUp) slots.release();
   onOutcome(outcome);
+}
+
+/** Nothing but a lack of memory is known to be in the way. That must not end the process, nor keep the slot. */
+function batchOf(chunk: QueuedChunk): SpanBatch | undefined {
+  try {
+    return chunk.toBatch();
+  } catch {
+    return undefined;
+  }
 }
 
 const NO_SLOTS: Pick<ExportSlots, 'acquire' | 'release'> = { acquire: () => {}, release: () => {} };

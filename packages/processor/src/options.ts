@@ -82,8 +82,10 @@ const DEFAULT_MAX_BATCH_SIZE = 10_000;
 const DEFAULT_MIN_BATCH_SIZE = 100;
 const MIB = 1024 * 1024;
 
-// OTLP/gRPC receivers refuse requests over 4 MiB by default; estimates may be 20 % under the truth.
-export const MAX_BATCH_BYTES: number = Math.floor((4 * MIB) / 1.2);
+/** OTLP/gRPC receivers refuse requests over 4 MiB by default. */
+export const MAX_BATCH_BYTES: number = 4 * MIB;
+/** Estimates may be 20 % under the truth. */
+export const MAX_ESTIMATED_BATCH_BYTES: number = Math.floor(MAX_BATCH_BYTES / 1.2);
 
 export interface ProcessorSettings {
   readonly exporter: SpanExporter | SpanBatchExporter;

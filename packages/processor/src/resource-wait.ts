@@ -1,4 +1,4 @@
-import type { Clock, ReadableSpan, Resource } from '@otel-resilience/core';
+import type { Clock, Resource } from '@otel-resilience/core';
 
 // Resource detectors give up after 5 s themselves. One that does not must delay the first batches only.
 const RESOURCE_WAIT_MILLIS = 5_000;
@@ -16,30 +16,19 @@ export class ResourceWait {
   }
 
   /**
-   * Resolves when the resources of these spans have settled, their time is over, or the signal aborts; `undefined`
-   * (nearly always, after the first seconds) when there is nothing to wait for. Never throws or rejects.
+   * Resolves when these resources have settled, their time is over, or the signal aborts; `undefined` (nearly always,
+   * after the first seconds) when there is nothing to wait for. Never throws or rejects.
    */
-  settled(spans: readonly ReadableSpan[], untilMillis: number, signal: AbortSignal): Promise<void> | undefined {
-    const pending = this.pendingOf(spans);
-    if (!pending) return undefined;
+  settled(resources: Iterable<Resource>, untilMillis: number, signal: AbortSignal): Promise<void> | undefined {
+    const pending = new Set<Resource>();
+    for (const resource of resources) if (isPending(resource)) pending.add(resource);
+    if (pending.size === 0) return undefined;
     const now = this.clock.now();
     let deadline = now;
     for (const resource of pending) deadline = Math.max(deadline, this.deadlineOf(resource, now));
     if (deadline === now) return undefined;
     const settled = Promise.allSettled([...pending].map(async (resource) => resource.waitForAsyncAttributes?.()));
     return this.until(Math.min(deadline, untilMillis) - now, settled, signal);
-  }
-
-  private pendingOf(spans: readonly ReadableSpan[]): Set<Resource> | undefined {
-    let last: Resource | undefined;
-    let pending: Set<Resource> | undefined;
-    for (const span of spans) {
-      const resource = resourceOf(span);
-      if (resource === last) continue;
-      last = resource;
-      if (isPending(resource)) pending = (pending ?? new Set()).add(resource);
-    }
-    return pending;
   }
 
   private deadlineOf(resource: Resource, now: number): number {
@@ -65,17 +54,9 @@ export class ResourceWait {
   }
 }
 
-function resourceOf(span: ReadableSpan): Resource | undefined {
+function isPending(resource: Resource): boolean {
   try {
-    return span.resource;
-  } catch {
-    return undefined;
-  }
-}
-
-function isPending(resource: Resource | undefined): resource is Resource {
-  try {
-    return resource?.asyncAttributesPending === true && resource.waitForAsyncAttributes !== undefined;
+    return resource.asyncAttributesPending === true && resource.waitForAsyncAttributes !== undefined;
   } catch {
     return false;
   }

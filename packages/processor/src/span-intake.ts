@@ -1,6 +1,6 @@
 import type { DropReason, HeldSpans, Ledger, LimitedLog, ReadableSpan } from '@otel-resilience/core';
-import { admit, type DropPolicy, type QueueBounds } from './drop-policies.js';
-import type { SpanQueue } from './span-queue.js';
+import { admit, type DropPolicy, REFUSED } from './drop-policies.js';
+import type { QueueBounds, SpanQueue } from './span-queue.js';
 
 export interface SpanIntakeOptions {
   readonly ledger: Ledger;
@@ -79,11 +79,11 @@ export class SpanIntake implements HeldSpans {
   /** Returns whether a span had to go, this one or others. */
   private enqueue(span: ReadableSpan, origin: Origin): boolean {
     const { queue, ledger, log, dropPolicy, bounds } = this.options;
-    const { admitted, evicted } = admit(queue, dropPolicy, bounds, span);
-    if (admitted) origin.queued();
-    else origin.dropped('queue_full');
+    const evicted = admit(queue, dropPolicy, bounds, span);
+    if (evicted === REFUSED) origin.dropped('queue_full');
+    else origin.queued();
     if (evicted > 0) ledger.dropQueued(evicted, 'queue_full');
-    if (admitted && evicted === 0) return false;
+    if (evicted === 0) return false;
     log.warn('queue_full', () => `the queue is full (${queue.spanCount} spans, ${queue.bytes} bytes): dropping spans`);
     return true;
   }

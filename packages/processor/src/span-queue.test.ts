@@ -1,29 +1,60 @@
-import { estimateSpanBytes, maxSpanBytes } from '@otel-resilience/core';
+import { encodeSpans, estimateSpanBytes, type ReadableSpan } from '@otel-resilience/core';
 import { fakeSpan } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { ChunkKind } from './chunk.js';
+import { encodedChunks } from './encoded-chunk.js';
+import { spanChunks } from './span-chunk.js';
 import { SpanQueue } from './span-queue.js';
 
-function setUp({ lanes = false, chunkSize = 3, maxChunkBytes = 1_000 } = {}) {
-  const told: string[] = [];
-  const tracker = {
-    opened: (generation: number) => void told.push(`opened ${generation}`),
-    lost: (generation: number, spans: number) => void told.push(`lost ${spans} of ${generation}`),
-    closed: (generation: number) => void told.push(`closed ${generation}`),
-  };
-  const queue = new SpanQueue({ chunkSize, maxChunkBytes, lanes, tracker });
-  const push = (name: string, { bytes = 10, lane = 0 } = {}) => queue.push(fakeSpan({ name }), bytes, lane, true);
-  const taken = () => queue.take()?.spans.map((span) => span.name);
-  return { queue, told, push, taken };
+const RESOURCE = { attributes: {} };
+const SCOPE = { name: '' };
+const named = (name: string, overrides: object = {}) =>
+  fakeSpan({ name, resource: RESOURCE, instrumentationScope: SCOPE, ...overrides });
+
+/** Bytes that the span adds to a request that has its resource and scope already, as the encoder writes it. */
+function encodedBytes(span: ReadableSpan): number {
+  return encodeSpans([span, span, span]).byteLength - encodeSpans([span, span]).byteLength;
 }
 
-describe('SpanQueue', () => {
+type MakeChunks = (maxBytes: number) => ChunkKind;
+const KINDS: Array<[string, MakeChunks, (span: ReadableSpan) => number]> = [
+  ['spans', spanChunks, estimateSpanBytes],
+  ['bytes', encodedChunks, encodedBytes],
+];
+
+describe.each(KINDS)('SpanQueue of %s', (_, makeChunks, bytesOf) => {
+  function setUp({ lanes = false, chunkSize = 3, maxChunkBytes = 100_000 } = {}) {
+    const told: string[] = [];
+    const tracker = {
+      opened: (generation: number) => void told.push(`opened ${generation}`),
+      lost: (generation: number, spans: number) => void told.push(`lost ${spans} of ${generation}`),
+      closed: (generation: number) => void told.push(`closed ${generation}`),
+    };
+    const queue = new SpanQueue({ chunkSize, chunks: makeChunks(maxChunkBytes), lanes, tracker });
+    const push = (span: ReadableSpan, lane = 0) => {
+      queue.add(span, lane);
+      queue.settle(lane);
+    };
+    const pushAll = (names: string) => {
+      for (const name of names) push(named(name));
+    };
+    const taken = () =>
+      queue
+        .take()
+        ?.toBatch()
+        .spans()
+        .map((span) => span.name);
+    return { queue, told, push, pushAll, taken };
+  }
+  const one = bytesOf(named('a'));
+
   it('hands out full chunks in order, and open ones once they are sealed', () => {
-    const { queue, push, taken } = setUp();
-    for (const name of 'abcd') push(name);
-    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([4, 40, true]);
+    const { queue, pushAll, taken } = setUp();
+    pushAll('abcd');
+    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([4, 4 * one, true]);
     expect(taken()).toEqual(['a', 'b', 'c']);
-    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([1, 10, false]);
+    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([1, one, false]);
     expect(taken()).toBeUndefined();
     queue.sealOpen();
     expect(taken()).toEqual(['d']);
@@ -31,21 +62,22 @@ describe('SpanQueue', () => {
   });
 
   it('seals a chunk before its bytes exceed the limit, and lets one large span through alone', () => {
-    const { queue, push, taken } = setUp({ chunkSize: 100 });
-    push('a', { bytes: 600 });
-    push('b', { bytes: 500 });
-    push('c', { bytes: 5_000 });
-    push('d');
+    const { queue, push, taken } = setUp({ chunkSize: 100, maxChunkBytes: 10_000 });
+    const large = (name: string, bytes: number) => push(named(name, { attributes: { blob: 'x'.repeat(bytes) } }));
+    large('a', 6_000);
+    large('b', 5_000);
+    large('c', 50_000);
+    large('d', 1);
     queue.sealOpen();
     expect([taken(), taken(), taken(), taken()]).toEqual([['a'], ['b'], ['c'], ['d']]);
   });
 
   it('evicts the oldest first, from sealed chunks and from the open one, and tells of it', () => {
-    const { queue, told, push, taken } = setUp();
-    for (const name of 'abcd') push(name);
+    const { queue, told, pushAll, taken } = setUp();
+    pushAll('abcd');
     queue.endGeneration();
-    push('e');
-    for (let i = 0; i < 4; i++) expect(queue.evictOldest(0)).toBe(true);
+    pushAll('e');
+    for (let i = 0; i < 4; i++) queue.evictOldest(0);
     expect(told).toEqual([
       'opened 0',
       'opened 0',
@@ -55,37 +87,69 @@ describe('SpanQueue', () => {
       'lost 1 of 0',
       'closed 0',
     ]);
-    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([1, 10, false]);
-    expect(queue.evictOldest(0)).toBe(true);
-    expect(queue.evictOldest(0)).toBe(false);
+    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([1, one, false]);
+    expect(queue.hasUpTo(0)).toBe(true);
+    queue.evictOldest(0);
+    expect(queue.hasUpTo(0)).toBe(false);
     expect(taken()).toBeUndefined();
   });
 
+  it('goes on filling an open chunk that was evicted from', () => {
+    const { queue, pushAll, taken } = setUp({ chunkSize: 4 });
+    pushAll('abc');
+    queue.evictOldest(0);
+    queue.evictOldest(0);
+    pushAll('d');
+    queue.evictOldest(0);
+    pushAll('efg');
+    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([4, 4 * one, true]);
+    expect(taken()).toEqual(['d', 'e', 'f', 'g']);
+  });
+
   it('fills a chunk that was evicted in part from the next one, unless a flush stands between them', () => {
-    const { queue, told, push, taken } = setUp();
-    for (const name of 'abcdef') push(name);
+    const { queue, told, pushAll, taken } = setUp();
+    pushAll('abcdef');
     queue.endGeneration();
-    for (const name of 'ghi') push(name);
+    pushAll('ghi');
     for (let i = 0; i < 4; i++) queue.evictOldest(0);
     told.length = 0;
     expect(taken()).toEqual(['e', 'f']);
     expect(told).toEqual([]);
-    expect([queue.spanCount, queue.bytes]).toEqual([3, 30]);
+    expect([queue.spanCount, queue.bytes]).toEqual([3, 3 * one]);
     expect(taken()).toEqual(['g', 'h', 'i']);
 
-    for (const name of 'jklmno') push(name);
+    pushAll('jklmno');
     queue.evictOldest(0);
     expect(taken()).toEqual(['k', 'l', 'm']);
     queue.evictOldest(0);
-    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([1, 10, true]);
+    expect([queue.spanCount, queue.bytes, queue.hasSealed]).toEqual([1, one, true]);
     expect(taken()).toEqual(['o']);
   });
 
+  it('fills it from several, and tells of those that are gone', () => {
+    const { queue, told, pushAll, taken } = setUp({ chunkSize: 2 });
+    pushAll('abcdefgh');
+    queue.chunkSize = 5;
+    told.length = 0;
+    expect(taken()).toEqual(['a', 'b', 'c', 'd', 'e']);
+    expect(told).toEqual(['closed 0']);
+    expect([queue.spanCount, queue.bytes]).toEqual([3, 3 * one]);
+    expect(taken()).toEqual(['f', 'g', 'h']);
+  });
+
+  it('fills it no further than the limit of bytes', () => {
+    const { queue, pushAll, taken } = setUp({ chunkSize: 3, maxChunkBytes: 4.5 * one });
+    pushAll('abcdef');
+    queue.chunkSize = 6;
+    expect(taken()).toEqual(['a', 'b', 'c', 'd']);
+    expect(taken()).toEqual(['e', 'f']);
+  });
+
   it('never mixes spans from before and after a flush', () => {
-    const { queue, push } = setUp();
-    push('a');
+    const { queue, pushAll } = setUp();
+    pushAll('a');
     expect(queue.endGeneration()).toBe(0);
-    push('b');
+    pushAll('b');
     expect(queue.endGeneration()).toBe(1);
     expect([queue.take(), queue.take()].map((chunk) => [chunk?.generation, chunk?.spanCount])).toEqual([
       [0, 1],
@@ -95,43 +159,96 @@ describe('SpanQueue', () => {
 
   it('with lanes, hands out the most valuable chunk first and evicts the least valuable span first', () => {
     const { queue, push, taken } = setUp({ lanes: true });
-    push('rest', { lane: 0 });
-    push('root', { lane: 1 });
-    push('error', { lane: 2 });
-    push('rest 2', { lane: 0 });
-    expect(queue.evictOldest(0)).toBe(true);
-    expect(queue.evictOldest(2)).toBe(true);
-    expect(queue.evictOldest(0)).toBe(false);
+    push(named('rest'), 0);
+    push(named('root'), 1);
+    push(named('error'), 2);
+    push(named('rest 2'), 0);
+    queue.evictOldest(0);
+    queue.evictOldest(2);
+    expect([queue.hasUpTo(0), queue.hasUpTo(1)]).toEqual([false, true]);
     queue.sealOpen();
     expect([taken(), taken(), taken()]).toEqual([['error'], ['root'], undefined]);
   });
 
-  it('knows what its spans take, whatever was pushed, evicted, taken and measured before', () => {
+  it('takes a span back as if it had never been added', () => {
+    const { queue, told, push, pushAll, taken } = setUp({ lanes: true, chunkSize: 2 });
+    queue.add(named('x'), 1);
+    queue.undo(1);
+    expect(told).toEqual(['opened 0', 'closed 0']);
+    pushAll('a');
+    queue.add(named('y'), 0);
+    queue.undo(0);
+    push(named('b'), 0);
+    expect([queue.spanCount, queue.bytes]).toEqual([2, 2 * one]);
+    expect(taken()).toEqual(['a', 'b']);
+  });
+
+  it('leaves no trace of a span that cannot be read', () => {
+    const { queue, told, pushAll, taken } = setUp({ chunkSize: 2 });
+    if (makeChunks === spanChunks) return; // which take any
+    const unreadable = { ...named('x'), spanContext: () => ({ traceId: 'no', spanId: 'no', traceFlags: 1 }) };
+    expect(() => queue.add(unreadable, 0)).toThrow();
+    expect(told).toEqual([]);
+    pushAll('a');
+    expect(() => queue.add(unreadable, 0)).toThrow();
+    pushAll('b');
+    expect([queue.spanCount, queue.bytes]).toEqual([2, 2 * one]);
+    expect(taken()).toEqual(['a', 'b']);
+  });
+
+  it('knows what can be made room for without making it', () => {
+    const { queue, push } = setUp({ lanes: true });
+    push(named('a'), 0);
+    push(named('b'), 1);
+    queue.add(named('b'), 1);
+    queue.measure();
+    expect(queue.canShrinkTo({ maxSpans: 1, maxBytes: one }, 1)).toBe(true);
+    expect(queue.canShrinkTo({ maxSpans: 0, maxBytes: one }, 1)).toBe(false);
+    expect(queue.canShrinkTo({ maxSpans: 1, maxBytes: one - 1 }, 1)).toBe(false);
+    queue.undo(1);
+    queue.add(named('a'), 0);
+    const bytes = queue.bytes;
+    expect(queue.canShrinkTo({ maxSpans: 2, maxBytes: bytes - one }, 0)).toBe(true);
+    expect(queue.canShrinkTo({ maxSpans: 1, maxBytes: bytes }, 0)).toBe(false);
+    expect(queue.canShrinkTo({ maxSpans: 3, maxBytes: bytes }, -1)).toBe(true);
+    expect(queue.canShrinkTo({ maxSpans: 2, maxBytes: bytes }, -1)).toBe(false);
+  });
+
+  it('knows what it holds, and what that takes, whatever was added, taken back, evicted, taken and measured before', () => {
     const step = fc.oneof(
-      { weight: 6, arbitrary: fc.record({ kind: fc.constant('push'), blob: fc.nat(300), isMeasured: fc.boolean() }) },
-      fc.record({ kind: fc.constantFrom('evict', 'take', 'seal', 'measure', 'read') }),
+      { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom('push', 'undo'), blob: fc.nat(300) }) },
+      fc.record({ kind: fc.constantFrom('evict', 'take', 'seal', 'flush', 'measure', 'read') }),
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const { queue } = setUp({ chunkSize: 7, maxChunkBytes: 5_000 });
-        let model: number[] = [];
-        for (const next of steps) {
+        const { queue, taken } = setUp({ chunkSize: 7, maxChunkBytes: 5_000 });
+        let model: Array<{ name: string; bytes: number }> = [];
+        const bytes = () => model.reduce((sum, span) => sum + span.bytes, 0);
+        for (const [index, next] of steps.entries()) {
           if ('blob' in next) {
-            const span = fakeSpan({ attributes: { blob: 'é'.repeat(next.blob) } });
-            const estimate = estimateSpanBytes(span);
-            queue.push(span, next.isMeasured ? estimate : maxSpanBytes(span), 0, next.isMeasured);
-            model.push(estimate);
+            const span = named(`${index}`, { attributes: { blob: 'é'.repeat(next.blob) } });
+            queue.add(span, 0);
+            if (next.kind === 'undo') queue.undo(0);
+            else {
+              queue.settle(0);
+              model.push({ name: span.name, bytes: bytesOf(span) });
+            }
           } else if (next.kind === 'evict') {
-            if (queue.evictOldest(0)) model = model.slice(1);
-          } else if (next.kind === 'take') model = model.slice(queue.take()?.spanCount ?? 0);
-          else if (next.kind === 'seal') queue.sealOpen();
+            expect(queue.hasUpTo(0)).toBe(model.length > 0);
+            if (model.length > 0) queue.evictOldest(0);
+            model = model.slice(1);
+          } else if (next.kind === 'take') {
+            const names = taken() ?? [];
+            expect(names).toEqual(model.slice(0, names.length).map(({ name }) => name));
+            model = model.slice(names.length);
+          } else if (next.kind === 'seal') queue.sealOpen();
+          else if (next.kind === 'flush') queue.endGeneration();
           else if (next.kind === 'measure') queue.measure();
-          const bytes = model.reduce((sum, estimate) => sum + estimate, 0);
           expect(queue.spanCount).toBe(model.length);
-          expect(queue.maxBytes).toBeGreaterThanOrEqual(bytes);
-          if (next.kind === 'read') expect(queue.bytes).toBe(bytes);
+          expect(queue.maxBytes).toBeGreaterThanOrEqual(bytes());
+          if (next.kind === 'read') expect(queue.bytes).toBe(bytes());
         }
-        expect(queue.bytes).toBe(model.reduce((sum, estimate) => sum + estimate, 0));
+        expect(queue.bytes).toBe(bytes());
       }),
     );
   });

@@ -1,0 +1,134 @@
+import type { ReadableSpan } from '@otel-resilience/core';
+import type { Chunk, QueuedChunk } from './chunk.js';
+
+/** What has to be known of every chunk that begins, of every span dropped, and of every chunk that ends in the queue. */
+export interface ChunkTracker {
+  opened(generation: number): void;
+  lost(generation: number, spans: number): void;
+  closed(generation: number): void;
+}
+
+/** The chunks of one lane, oldest first: sealed ones, and one at the end that may be open. */
+export class LaneQueue {
+  spanCount = 0;
+  /** At least what its spans take, encoded. */
+  bytes = 0;
+  /** Chunks sealed so far. */
+  sealCount = 0;
+  private unmeasured = 0;
+  private readonly sealed: Chunk[] = [];
+  private open: Chunk | undefined;
+  private readonly newChunk: (generation: number) => Chunk;
+  private readonly tracker: ChunkTracker;
+
+  constructor(newChunk: (generation: number) => Chunk, tracker: ChunkTracker) {
+    this.newChunk = newChunk;
+    this.tracker = tracker;
+  }
+
+  get hasSealed(): boolean {
+    return this.sealed.length > 0;
+  }
+
+  /** What the span takes that was added last. */
+  get lastBytes(): number {
+    return this.open?.lastBytes ?? 0;
+  }
+
+  /** Adds a span at the end, in a new chunk if the open one has no room. Throws, and adds nothing, if it cannot be read. */
+  add(span: ReadableSpan, generation: number): void {
+    const chunk = this.open ?? this.newChunk(generation);
+    const { bytes, unmeasured } = chunk;
+    const hadRoom = chunk.add(span);
+    this.bytes += chunk.bytes - bytes;
+    this.unmeasured += chunk.unmeasured - unmeasured;
+    if (!hadRoom) {
+      this.seal(true);
+      this.add(span, generation);
+      return;
+    }
+    this.spanCount++;
+    if (this.open) return;
+    this.open = chunk;
+    this.tracker.opened(generation);
+  }
+
+  /** Takes the last `add` back, if nothing but `measure` has been called since. */
+  undo(): void {
+    const chunk = this.open!;
+    const { bytes, unmeasured } = chunk;
+    chunk.undo();
+    this.spanCount--;
+    this.bytes += chunk.bytes - bytes;
+    this.unmeasured += chunk.unmeasured - unmeasured;
+    if (chunk.spanCount > 0) return;
+    this.open = undefined;
+    this.tracker.closed(chunk.generation);
+  }
+
+  /** Seals the open chunk if it has so many spans. */
+  sealAt(spans: number): void {
+    if (this.open && this.open.spanCount >= spans) this.seal(true);
+  }
+
+  /** Seals the open chunk, if there is one. */
+  seal(full: boolean): void {
+    const { open } = this;
+    if (!open) return;
+    open.seal(full);
+    this.sealed.push(open);
+    this.open = undefined;
+    this.sealCount++;
+  }
+
+  /** Replaces upper bounds by what spans take. They are the newest, so this costs as much as there are of them. */
+  measure(): void {
+    if (this.open) this.measureChunk(this.open);
+    for (let i = this.sealed.length - 1; i >= 0 && this.unmeasured > 0; i--) this.measureChunk(this.sealed[i]!);
+  }
+
+  /** The oldest sealed chunk, filled up to `chunkSize` if it was full once and has lost spans since. */
+  take(chunkSize: number): QueuedChunk | undefined {
+    const chunk = this.sealed.shift();
+    if (!chunk) return undefined;
+    if (chunk.full && chunk.spanCount < chunkSize) this.topUp(chunk, chunkSize);
+    this.spanCount -= chunk.spanCount;
+    this.bytes -= chunk.bytes;
+    this.unmeasured -= chunk.unmeasured;
+    return chunk;
+  }
+
+  /** Drops the oldest span; there must be one. */
+  dropFirst(): void {
+    const chunk = this.sealed[0] ?? this.open!;
+    const { bytes, unmeasured } = chunk;
+    chunk.dropFirst();
+    this.spanCount--;
+    this.bytes += chunk.bytes - bytes;
+    this.unmeasured += chunk.unmeasured - unmeasured;
+    this.tracker.lost(chunk.generation, 1);
+    if (chunk.spanCount > 0) return;
+    if (chunk === this.open) this.open = undefined;
+    else this.sealed.shift();
+    this.tracker.closed(chunk.generation);
+  }
+
+  /** Spans are dropped from the chunk that leaves next: without this, the fuller the queue, the emptier the batches. */
+  private topUp(chunk: Chunk, chunkSize: number): void {
+    for (let next = this.sealed[0]; next?.generation === chunk.generation; next = this.sealed[0]) {
+      const unmeasured = chunk.unmeasured + next.unmeasured;
+      chunk.takeFrom(next, chunkSize - chunk.spanCount);
+      this.unmeasured += chunk.unmeasured + next.unmeasured - unmeasured;
+      if (next.spanCount > 0) return;
+      this.sealed.shift();
+      this.tracker.closed(next.generation);
+    }
+  }
+
+  private measureChunk(chunk: Chunk): void {
+    const { bytes, unmeasured } = chunk;
+    chunk.measure();
+    this.bytes += chunk.bytes - bytes;
+    this.unmeasured -= unmeasured;
+  }
+}
