@@ -12,22 +12,23 @@ import type { ProxySettings } from '../transport-options.js';
 export function proxyFor(url: string): ProxySettings | undefined {
   const found = getProxyForUrl(url);
   if (found === '') return undefined;
-  const proxy = parse(found);
-  if (proxy?.protocol !== 'http:' && proxy?.protocol !== 'https:') {
-    throw new ConfigurationError('HTTPS_PROXY, HTTP_PROXY or ALL_PROXY', PROXY_URL, proxy ? proxy.protocol : 'no URL');
-  }
-  const secure = proxy.protocol === 'https:';
-  const { username, password } = proxy;
+  const proxy = readProxyUrl(found);
+  if (proxy) return proxy;
+  throw new ConfigurationError('HTTPS_PROXY, HTTP_PROXY or ALL_PROXY', 'the http: or https: URL of a proxy', 'another');
+}
+
+/** Undefined for what is no `http:` or `https:` URL. */
+export function readProxyUrl(url: string): ProxySettings | undefined {
+  if (!URL.canParse(url)) return undefined;
+  const { protocol, hostname, port, username, password } = new URL(url);
+  const secure = protocol === 'https:';
+  if (!secure && protocol !== 'http:') return undefined;
   return {
-    target: { host: withoutBrackets(proxy.hostname), port: Number(proxy.port) || (secure ? 443 : 80) },
+    target: { host: withoutBrackets(hostname), port: Number(port) || (secure ? 443 : 80) },
     secure,
     ...((username || password) && { authorization: basic(username, password) }),
   };
 }
-
-const PROXY_URL = 'the http: or https: URL of a proxy';
-
-const parse = (url: string): URL | undefined => (URL.canParse(url) ? new URL(url) : undefined);
 
 const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, '$1');
 
