@@ -1,0 +1,165 @@
+import { inspect } from 'node:util';
+import { ExportError } from '@otel-resilience/core';
+import { describe, expect, it, vi } from 'vitest';
+import type { HeadersFunction } from './header-source.js';
+import { answered, setUp } from './scripted-transport.test-support.js';
+
+const SECRET = 'Bearer hunter2';
+
+function setUpWith(headers: HeadersFunction | Record<string, string>, { base = {}, timeoutMillis = 5_000 } = {}) {
+  return setUp({ protocol: 'http/protobuf', headers: { base, headers, timeoutMillis } });
+}
+
+/** Tokens 1, 2, 3 …, of which a server takes the latest only. */
+function tokens() {
+  let latest = 0;
+  const issue = vi.fn(async () => ({ Authorization: `Bearer ${++latest}` }));
+  return { issue, isValid: ({ authorization = '' }) => authorization === `Bearer ${latest}` };
+}
+
+describe('headers', () => {
+  it('given as an object go with every request, in lower case, before those of the environment', async () => {
+    const { send, transport } = setUpWith({ 'x-tenant': 'blue' }, { base: { 'x-tenant': 'red', 'x-zone': 'a' } });
+    await send();
+    await send();
+    for (const { headers } of transport.requests) expect(headers).toEqual({ 'x-tenant': 'blue', 'x-zone': 'a' });
+  });
+
+  it('of a function are asked for when they are needed, once for all', async () => {
+    const issue = vi.fn(() => ({ 'X-Key': '1' }));
+    const { send, transport } = setUpWith(issue, { base: { 'x-zone': 'a' } });
+    expect(issue).not.toHaveBeenCalled();
+    await Promise.all([send(), send(), send()]);
+    await send();
+    expect(issue).toHaveBeenCalledOnce();
+    for (const { headers } of transport.requests) expect(headers).toEqual({ 'x-key': '1', 'x-zone': 'a' });
+  });
+});
+
+describe('a server that no longer knows the headers', () => {
+  it.each([
+    ['http/protobuf', 401],
+    ['grpc', 16],
+  ] as const)('%s %i: they are asked for anew, and the request repeated', async (protocol, code) => {
+    const { issue, isValid } = tokens();
+    const { send, transport } = setUp({ protocol, headers: { base: {}, headers: issue, timeoutMillis: 5_000 } });
+    await send();
+    transport.respond = ({ headers }) =>
+      headers.authorization !== 'Bearer 1' && isValid(headers) ? 'accept' : answered(code);
+    expect(await send()).toMatchObject({ delivered: 3 });
+    expect(issue).toHaveBeenCalledTimes(2);
+    expect(transport.requests).toHaveLength(3);
+    expect(await send()).toMatchObject({ delivered: 3 });
+    expect(issue).toHaveBeenCalledTimes(2);
+  });
+
+  it('is asked once more, and no further: then its answer stands', async () => {
+    const { issue } = tokens();
+    const { send, transport } = setUpWith(issue);
+    transport.respond = () => answered(401);
+    expect(await send()).toMatchObject({ failure: 'permanent', error: { code: 401 } });
+    expect(transport.requests).toHaveLength(2);
+    expect(issue).toHaveBeenCalledTimes(2);
+  });
+
+  it('is not asked again when the headers are always the same', async () => {
+    const { send, transport } = setUpWith({ authorization: SECRET });
+    transport.respond = () => answered(401);
+    expect(await send()).toMatchObject({ failure: 'permanent' });
+    expect(transport.requests).toHaveLength(1);
+  });
+
+  it('costs one call of the function, however many requests it has refused', async () => {
+    const { issue, isValid } = tokens();
+    const { send, transport, clock } = setUpWith(issue);
+    await send();
+    let refused = 0;
+    transport.respond = async ({ headers }) => {
+      if (headers.authorization !== 'Bearer 1' && isValid(headers)) return 'accept';
+      // Answers that come one after the other, long after the first of them has had its headers renewed.
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, 10 * ++refused));
+      return answered(401);
+    };
+    const outcomes = Promise.all(Array.from({ length: 8 }, () => send(1)));
+    await clock.advance(1_000);
+    expect((await outcomes).every(({ delivered }) => delivered === 1)).toBe(true);
+    expect(issue).toHaveBeenCalledTimes(2);
+    expect(transport.requests).toHaveLength(1 + 8 + 8);
+  });
+});
+
+describe('a headers function that fails', () => {
+  const secretive = (error: object) => () => {
+    throw error;
+  };
+  it.each<[string, HeadersFunction, RegExp]>([
+    ['throws', secretive(new TypeError(`no ${SECRET}`)), /^headers\(\) threw TypeError$/],
+    [
+      'rejects',
+      async () => secretive(Object.assign(new Error(SECRET), { code: 'ENOTFOUND' }))(),
+      /Error \(ENOTFOUND\)$/,
+    ],
+    ['throws what is no error', secretive([SECRET]), /threw what is no error$/],
+    ['returns nothing', (() => undefined) as never, /expected an object of strings$/],
+    ['returns a string', (() => SECRET) as never, /expected an object of strings$/],
+    ['returns no strings', (() => ({ authorization: { toString: () => SECRET } })) as never, /expected a string$/],
+    ['returns a line break', () => ({ authorization: `${SECRET}\n` }), /expected printable ASCII$/],
+    ['returns a name that is a secret', () => ({ [SECRET]: '' }), /expected names of text headers$/],
+    ['returns a header of the protocol', () => ({ 'content-length': '3' }), /expected no headers of the protocol/],
+    [
+      'returns what cannot be read',
+      () => Object.defineProperty({}, 'a', { enumerable: true, get: secretive(new Error(SECRET)) }) as never,
+      /expected what can be read$/,
+    ],
+  ])('%s: the spans may be sent later, and the error keeps the secret', async (_, headers, message) => {
+    const { send, transport } = setUpWith(headers);
+    const { failure, error } = await send();
+    expect(failure).toBe('retryable');
+    expect(error?.message).toMatch(message);
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('hunter2');
+    expect(transport.requests).toEqual([]);
+  });
+
+  it('is called again for the next request', async () => {
+    let calls = 0;
+    const { send } = setUpWith(() => {
+      if (++calls === 1) throw new Error('not yet');
+      return { authorization: SECRET };
+    });
+    expect(await send()).toMatchObject({ failure: 'retryable' });
+    expect(await send()).toMatchObject({ delivered: 3 });
+  });
+
+  it('hangs: fails after its timeout, and is called again', async () => {
+    let calls = 0;
+    const { send, clock } = setUpWith(() => (++calls === 1 ? new Promise<never>(() => {}) : { a: '1' }), {
+      timeoutMillis: 700,
+    });
+    const outcome = send();
+    await clock.advance(700);
+    expect(await outcome).toMatchObject({ failure: 'retryable', error: { message: expect.stringMatching(/700 ms/) } });
+    expect(clock.pendingTimers).toBe(0);
+    expect(await send()).toMatchObject({ delivered: 3 });
+  });
+
+  it('hangs: a request waits no longer than it has, or than its caller does', async () => {
+    const { send, clock, abort } = setUpWith(() => new Promise<never>(() => {}));
+    const short = send(1, 200);
+    const cut = send(1);
+    await clock.advance(200);
+    expect(await short).toMatchObject({ failure: 'retryable', error: { code: 'DEADLINE_EXCEEDED' } });
+    abort.abort(new ExportError('SHUTDOWN', 'over'));
+    expect(await cut).toMatchObject({ failure: 'shutdown' });
+    await clock.advance(5_000);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('fails only while new headers are needed: then the old refusal is not the answer', async () => {
+    const { send, transport } = setUpWith(
+      vi.fn().mockReturnValueOnce({ a: '1' }).mockRejectedValueOnce(new Error('away')).mockReturnValue({ a: '2' }),
+    );
+    transport.respond = ({ headers }) => (headers.a === '2' ? 'accept' : answered(401));
+    expect(await send()).toMatchObject({ failure: 'retryable', error: { message: 'headers() threw Error' } });
+    expect(await send()).toMatchObject({ delivered: 3 });
+  });
+});
