@@ -1,4 +1,5 @@
-import { type Clock, ConfigurationError, readOptions, systemClock } from '@otel-resilience/core';
+import { type Clock, ConfigurationError, EnvironmentReader, readOptions, systemClock } from '@otel-resilience/core';
+import { proxyFor, readProxyUrl } from './connection/proxy-for.js';
 import { DEFAULT_URL, type Endpoint, type OtlpProtocol, protocolOf, readEndpointUrl } from './endpoint-url.js';
 import { type OtlpEnvironment, readOtlpEnvironment } from './environment.js';
 import type { HeadersFunction } from './header-source.js';
@@ -43,11 +44,8 @@ const KEEPALIVE = {
   pingTimeoutMillis: 10_000,
 } as const;
 
-/** How a proxy is found: the environment speaks where the option says nothing. */
-export type FindProxy = (endpoint: Endpoint, option: string | false | undefined) => ProxySettings | undefined;
-
 /** Throws a `ConfigurationError` that names the option. */
-export function readSettings(owner: string, options: OtlpSpanExporterOptions, findProxy: FindProxy): OtlpSettings {
+export function readSettings(owner: string, options: OtlpSpanExporterOptions): OtlpSettings {
   const read = readOptions(owner, options, OTLP_SCHEMA);
   const environment = readOtlpEnvironment();
   const protocol = read.protocol ?? environment.protocol ?? protocolOf(read.url ?? environment.endpoint);
@@ -76,7 +74,7 @@ export function readSettings(owner: string, options: OtlpSpanExporterOptions, fi
       authority: endpoint.authority,
       path: endpoint.path,
       tls: endpoint.secure ? tlsSettings(owner, read.tls ?? {}, environment) : {},
-      proxy: endpoint.target.path === undefined ? findProxy(endpoint, read.proxy) : undefined,
+      proxy: proxySettings(endpoint, read.proxy),
       connections,
       connectTimeoutMillis: read.connectTimeoutMillis,
       compression: read.compression ?? environment.compression ?? 'none',
@@ -121,3 +119,18 @@ function tlsSettings(
 
 const asPem = (given: PemOrFile): Pem =>
   typeof given === 'string' && !given.includes('-----BEGIN') ? { file: given } : { pem: given };
+
+/** As curl, Go and others do, nobody's proxy is asked for this machine. */
+const LOOPBACK = /^(?:localhost|.*\.localhost|127(?:\.\d+){3}|::1)$/;
+
+function proxySettings({ target, shown }: Endpoint, option: string | false | undefined): ProxySettings | undefined {
+  if (target.path !== undefined || option === false) return undefined;
+  if (option !== undefined) return readProxyUrl(option);
+  if (LOOPBACK.test(target.host)) return undefined;
+  try {
+    return proxyFor(shown);
+  } catch (thrown) {
+    const { path, expected, got } = thrown as ConfigurationError;
+    return new EnvironmentReader(process.env).ignore(path, expected, got);
+  }
+}
