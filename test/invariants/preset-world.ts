@@ -3,7 +3,7 @@ import { type Resilience, type ResilienceStatus, resilience } from '@otel-resili
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import { asApplication, contextFaults } from '../support/application-context.js';
-import { batchChaos, type Chaos, stockChaos } from '../support/chaos-exporters.js';
+import { batchChaos, type Chaos, type MakeChaos, stockChaos } from '../support/chaos-exporters.js';
 import { SuppressingClock, TimerCount } from '../support/clocks.js';
 import { type Command, SHAPES } from './commands.js';
 import { Deadlines } from './deadlines.js';
@@ -12,8 +12,21 @@ const MAX_SPOOL_BYTES = 100_000;
 const FLUSH_MILLIS = 20_000;
 const SHUTDOWN_MILLIS = 8_000;
 
+export const anyExporters = fc.array(
+  fc.oneof(
+    stockChaos,
+    batchChaos({ stores: false, prefers: 'spans' }),
+    batchChaos({ stores: false, prefers: 'bytes' }),
+  ),
+  { minLength: 1, maxLength: 3 },
+);
+/** With these the whole pipeline carries bytes. */
+export const exportersOfBytes = fc.array(batchChaos({ stores: false, prefers: 'bytes' }), {
+  minLength: 1,
+  maxLength: 3,
+});
+
 export const arbitraryPreset = fc.record({
-  makers: fc.array(fc.oneof(stockChaos, batchChaos({ stores: false })), { minLength: 1, maxLength: 3 }),
   processor: fc.record({
     maxQueueSize: fc.integer({ min: 4, max: 200 }),
     maxQueueBytes: fc.constantFrom(30_000, 33_554_432),
@@ -35,7 +48,7 @@ export class PresetWorld {
   private shutdown: Promise<void> | undefined;
   private ended = 0;
 
-  constructor({ makers, processor, strategy }: ValueOf<typeof arbitraryPreset>) {
+  constructor(makers: readonly MakeChaos[], { processor, strategy }: ValueOf<typeof arbitraryPreset>) {
     const observe = (what: string) => this.faults.push(...contextFaults(what));
     this.chaos = makers.map((make) => make(this.exporterClock, observe));
     this.pipeline = resilience({

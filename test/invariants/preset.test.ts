@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { installAsyncContext } from '../support/async-context.js';
 import { arbitraryCommand } from './commands.js';
-import { arbitraryPreset, PresetWorld } from './preset-world.js';
+import { anyExporters, arbitraryPreset, exportersOfBytes, PresetWorld } from './preset-world.js';
 
 // PROPERTY_RUNS=10000 is a campaign; the default is what every `npm test` can afford.
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 300);
@@ -14,11 +14,14 @@ describe('invariants 1, 6, 7 and 8, of the whole pipeline', () => {
   beforeAll(installAsyncContext);
   afterAll(() => context.disable());
 
-  it('resilience() keeps its promises over arbitrary exporters', async () => {
+  it.each([
+    ['any exporters', anyExporters],
+    ['exporters that all take bytes', exportersOfBytes],
+  ])('resilience() keeps its promises over %s', async (_, exporters) => {
     const commands = fc.array(arbitraryCommand, { maxLength: 25 });
     await fc.assert(
-      fc.asyncProperty(arbitraryPreset, commands, async (preset, commands) => {
-        const world = new PresetWorld(preset);
+      fc.asyncProperty(exporters, arbitraryPreset, commands, async (makers, preset, commands) => {
+        const world = new PresetWorld(makers, preset);
         expect(world.clock.pendingTimers).toBe(0);
         for (const command of commands) {
           await world.run(command);

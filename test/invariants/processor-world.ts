@@ -254,8 +254,8 @@ export class World {
     expect(after.dropped.shutdown).toBe((ledger.dropped.shutdown ?? 0) + 1 + ledger.held);
     expect(after).toMatchObject({ delivered: ledger.delivered, rejected: ledger.rejected });
     expect(this.clock.pendingTimers).toBe(0);
-    const { spans } = this.chaos;
-    expect(new Set(spans).size).toBe(spans.length);
+    const { spanIds } = this.chaos;
+    expect(new Set(spanIds).size).toBe(spanIds.length);
   }
 }
 

@@ -1,9 +1,16 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { context, DiagLogLevel, diag, metrics } from '@opentelemetry/api';
-import { type ExportOutcome, SpanBatchExporterBase, type SpanExporter } from '@otel-resilience/core';
+import {
+  type ExportOutcome,
+  failedOutcome,
+  SPAN_BATCH_EXPORTER,
+  type SpanBatchExporter,
+  SpanBatchExporterBase,
+  type SpanExporter,
+} from '@otel-resilience/core';
 import { AdaptiveBatchSpanProcessor, type AdaptiveBatchSpanProcessorOptions } from '@otel-resilience/processor';
-import { fakeSpan, fakeSpans, ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
+import { fakeSpan, fakeSpans, ScriptedBatchExporter, ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { asApplication } from '../support/application-context.js';
@@ -23,6 +30,13 @@ afterAll(() => context.disable());
 /** Holds nothing, so that what is held is ours. */
 const hanging: SpanExporter = { export() {}, shutdown: async () => {} };
 class Hanging extends SpanBatchExporterBase {
+  override readonly prefers: 'spans' | 'bytes';
+
+  constructor(prefers: 'spans' | 'bytes') {
+    super();
+    this.prefers = prefers;
+  }
+
   override exportBatch(): Promise<ExportOutcome> {
     return new Promise(() => {});
   }
@@ -31,6 +45,15 @@ const failing: SpanExporter = {
   export: (_, done) => done({ code: 1, error: new Error('no') }),
   shutdown: async () => {},
 };
+
+const failingWithBytes: SpanBatchExporter = {
+  [SPAN_BATCH_EXPORTER]: true,
+  prefers: 'bytes',
+  maxConcurrentExports: 5,
+  exportBatch: async (batch) => failedOutcome(batch, 'permanent', new Error('no')),
+  forceFlush: async () => {},
+  shutdown: async () => {},
+} as SpanBatchExporter;
 
 function setUp(options: Partial<AdaptiveBatchSpanProcessorOptions> = {}) {
   const clock = new VirtualClock();
@@ -42,7 +65,8 @@ function setUp(options: Partial<AdaptiveBatchSpanProcessorOptions> = {}) {
 describe('invariants 1, 6, 7 and 8: whatever spans, held ones, exporters, time, levels, flushes and shutdowns do', () => {
   it.each([
     ['a stock exporter', stockChaos],
-    ['one of ours', batchChaos({ stores: true })],
+    ['one of ours that prefers spans', batchChaos({ stores: true, prefers: 'spans' })],
+    ['one of ours that prefers bytes', batchChaos({ stores: true, prefers: 'bytes' })],
   ])('the processor keeps its promises over %s', async (_, chaos) => {
     const commands = fc.array(arbitraryProcessorCommand, { maxLength: 25 });
     const worlds = [arbitrarySettings, chaos, commands, fc.boolean()] as const;
@@ -79,9 +103,12 @@ describe('invariant 6: deadlines and completeness', () => {
 describe('invariant 7: nothing grows with the length of an outage', () => {
   it.each([
     ['hangs', hanging, false],
-    ['hangs and keeps its slot', new Hanging(), false],
-    ['hangs and keeps its slot, while the application flushes', new Hanging(), true],
+    ['hangs and keeps its slot', new Hanging('spans'), false],
+    ['hangs and keeps its slot, while the application flushes', new Hanging('spans'), true],
     ['fails, while the application flushes', failing, true],
+    ['that takes bytes hangs and keeps its slot', new Hanging('bytes'), false],
+    ['that takes bytes hangs and keeps its slot, while the application flushes', new Hanging('bytes'), true],
+    ['that takes bytes fails, while the application flushes', failingWithBytes, true],
   ])('while the exporter %s', async (_, exporter, flushes) => {
     // The bytes of the queue are spent long before a batch is full.
     const { clock, processor } = setUp({ exporter, maxQueueBytes: 20_000, exportTimeoutMillis: 1_000 });
@@ -135,6 +162,24 @@ describe('invariant 8: nothing of ours reaches the application', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it.each(Object.keys(HOSTILE_SPANS))('so is one that is encoded and %s', async (shape) => {
+    const clock = new VirtualClock();
+    const exporter = new ScriptedBatchExporter({ clock, prefers: 'bytes' });
+    const processor = new AdaptiveBatchSpanProcessor({ exporter, clock, maxExportBatchSize: 3 });
+    for (const span of [fakeSpan({ index: 0 }), HOSTILE_SPANS[shape]!(), fakeSpan({ index: 1 })]) {
+      expect(() => processor.onEnd(span)).not.toThrow();
+    }
+    expect(processor.stats().ledger).toMatchObject({ ended: 3, balanced: true });
+    await clock.advance(20_000);
+    const { ledger } = processor.stats();
+    expect(ledger).toMatchObject({ queued: 0, inFlight: 0, delivered: 3 - (ledger.dropped.unreadable ?? 0) });
+    const traceIds = exporter.exports.flatMap(({ batch }) => batch.spans().map((span) => span.spanContext().traceId));
+    expect(traceIds).toHaveLength(ledger.delivered);
+    for (const end of ['1', '2']) expect(traceIds).toContain(end.padStart(32, '0'));
+    await clock.run(processor.shutdown());
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('a logger that throws, and what cannot be logged', async () => {
     const throws = () => {
       throw UNPRINTABLE;
@@ -169,10 +214,13 @@ describe('invariant 8: nothing of ours reaches the application', () => {
     }
   });
 
-  it('an export in flight retains no request', async () => {
+  it.each([
+    ['spans', hanging],
+    ['bytes', new Hanging('bytes')],
+  ])('an export of %s in flight retains no request', async (_, exporter) => {
     setFlagsFromString('--expose-gc');
     const collectGarbage: () => void = runInNewContext('gc');
-    const processor = new AdaptiveBatchSpanProcessor({ exporter: hanging, maxExportBatchSize: 1 });
+    const processor = new AdaptiveBatchSpanProcessor({ exporter, maxExportBatchSize: 1 });
     const request = endInRequest(processor);
     await new Promise((resolve) => setImmediate(resolve));
     expect(processor.stats().exports.open).toBe(1);

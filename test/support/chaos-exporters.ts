@@ -1,5 +1,5 @@
 import type { Clock, ExportContext, ExportOutcome, ReadableSpan, SpanBatch, SpanExporter } from '@otel-resilience/core';
-import { accountedFor, ExportError, failedOutcome } from '@otel-resilience/core';
+import { accountedFor, decodeSpans, ExportError, failedOutcome } from '@otel-resilience/core';
 import { type ExportStep, type OutcomeStep, ScriptedBatchExporter, ScriptedExporter } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { UNPRINTABLE } from './hostile-spans.js';
@@ -14,10 +14,10 @@ export interface Chaos {
     readonly maxOpenExports: number;
     readonly shutdowns: number;
   };
-  /** Every span it has taken, in order; those of a call that threw were not taken, and may be offered again. */
-  readonly spans: readonly ReadableSpan[];
+  /** The id of every span it has taken, in order; those of a call that threw were not taken, and may be offered again. */
+  readonly spanIds: readonly string[];
   /** Those it has acknowledged or stored, in time or late. */
-  readonly acknowledged: readonly ReadableSpan[];
+  readonly acknowledged: readonly string[];
   /** Answers, late, what hangs. */
   release(): void;
 }
@@ -75,9 +75,11 @@ export const stockChaos: fc.Arbitrary<MakeChaos> = fc
         },
         bears: 1,
         observed: scripted,
-        spans: taken,
+        get spanIds() {
+          return taken.map(idOf);
+        },
         get acknowledged() {
-          return scripted.deliveredSpans;
+          return scripted.deliveredSpans.map(idOf);
         },
         release: () => scripted.answerOpen(),
       };
@@ -98,6 +100,11 @@ const NAMED_STEPS: Readonly<Record<string, BatchStep>> = {
   'counts below zero': always(({ spanCount }) => outcome({ delivered: -1, rejected: spanCount + 1 })),
   'counts halves': always(({ spanCount }) => outcome({ delivered: spanCount - 0.5, rejected: 0.5 })),
 };
+
+export interface BatchChaosOptions {
+  readonly stores: boolean;
+  readonly prefers: 'spans' | 'bytes';
+}
 
 const batchStep = (stores: boolean): fc.Arbitrary<BatchStep> =>
   fc.oneof(
@@ -120,7 +127,7 @@ const batchStep = (stores: boolean): fc.Arbitrary<BatchStep> =>
   );
 
 /** One of ours, or of a user's own; a wrong one rejects, or returns outcomes that do not add up. */
-export const batchChaos = ({ stores }: { stores: boolean }): fc.Arbitrary<MakeChaos> =>
+export const batchChaos = ({ stores, prefers }: BatchChaosOptions): fc.Arbitrary<MakeChaos> =>
   fc
     .record({
       steps: fc.array(batchStep(stores), { maxLength: 12 }),
@@ -136,6 +143,7 @@ export const batchChaos = ({ stores }: { stores: boolean }): fc.Arbitrary<MakeCh
         });
         const exporter = new ObservedBatchExporter(observe, {
           ...options,
+          prefers,
           script: steps.map((step) => step(released)),
           clock,
         });
@@ -143,8 +151,8 @@ export const batchChaos = ({ stores }: { stores: boolean }): fc.Arbitrary<MakeCh
           exporter,
           bears: options.maxConcurrentExports,
           observed: exporter,
-          get spans() {
-            return exporter.exports.flatMap(({ batch }) => batch.spans());
+          get spanIds() {
+            return exporter.exports.flatMap(({ batch }) => exporter.idsOf(batch));
           },
           acknowledged: exporter.acknowledged,
           release,
@@ -153,7 +161,7 @@ export const batchChaos = ({ stores }: { stores: boolean }): fc.Arbitrary<MakeCh
     );
 
 class ObservedBatchExporter extends ScriptedBatchExporter {
-  readonly acknowledged: ReadableSpan[] = [];
+  readonly acknowledged: string[] = [];
   private readonly observe: Observe;
 
   constructor(observe: Observe, options: ConstructorParameters<typeof ScriptedBatchExporter>[0]) {
@@ -170,9 +178,14 @@ class ObservedBatchExporter extends ScriptedBatchExporter {
 
   /** The order of `partly`: first what was delivered, then what was rejected, then what was stored. */
   private acknowledge(batch: SpanBatch, { delivered, rejected, stored }: ExportOutcome): void {
-    const spans = batch.spans();
-    this.acknowledged.push(...spans.slice(0, delivered));
-    this.acknowledged.push(...spans.slice(delivered + rejected, delivered + rejected + stored));
+    const ids = this.idsOf(batch);
+    this.acknowledged.push(...ids.slice(0, delivered));
+    this.acknowledged.push(...ids.slice(delivered + rejected, delivered + rejected + stored));
+  }
+
+  /** In order. The batch stays in the form that it has. */
+  idsOf(batch: SpanBatch): string[] {
+    return (this.prefers === 'bytes' ? decodeSpans(batch.otlp()) : batch.spans()).map(idOf);
   }
 
   protected override onFlush(): Promise<void> {
@@ -185,6 +198,8 @@ class ObservedBatchExporter extends ScriptedBatchExporter {
     return super.onShutdown();
   }
 }
+
+const idOf = (span: ReadableSpan): string => span.spanContext().spanId;
 
 /** Makes functions whose arbitrary origin a counterexample shows. */
 function printable<T, F extends object>(make: (value: T) => F): (value: T) => F {
