@@ -1,9 +1,14 @@
 import { Buffer } from 'node:buffer';
 import type { HrTime } from '@opentelemetry/api';
+import type { Words } from './key-field.js';
 
 const SMALLEST = 4_096;
-/** Shorter strings are copied character by character: a call into Buffer costs as much as some 40 of them. */
-const NATIVE_FROM = 40;
+// Places in `whole`.
+const SECONDS = 0;
+const LOW = 1;
+const HIGH = 2;
+/** Shorter strings are copied character by character: a call into Buffer costs as much as some 30 of them. */
+const NATIVE_FROM = 32;
 
 /**
  * Protobuf's primitives in a buffer that grows and is reused.
@@ -16,9 +21,8 @@ export class ByteWriter {
   bytes: Buffer;
   position = 0;
   private view: DataView;
-  private lastSeconds = Number.NaN;
-  private secondsLow = 0;
-  private secondsHigh = 0;
+  /** The last whole seconds, and what they are in nanoseconds. (Numbers in a field of an object would be garbage.) */
+  private readonly whole = Float64Array.of(Number.NaN, 0, 0);
 
   constructor(capacity: number = SMALLEST) {
     this.bytes = Buffer.allocUnsafeSlow(capacity);
@@ -84,32 +88,31 @@ export class ByteWriter {
     this.position += 4;
   }
 
-  fixed64(low: number, high: number): void {
-    this.view.setUint32(this.position, low, true);
-    this.view.setUint32(this.position + 4, high, true);
-    this.position += 8;
-  }
-
   double(value: number): void {
     this.view.setFloat64(this.position, value, true);
     this.position += 8;
   }
 
-  /** An `HrTime` as nanoseconds, a fixed64. Returns it in milliseconds. */
-  time(time: HrTime): number {
+  /** An `HrTime` as nanoseconds, a fixed64; in milliseconds it becomes `millis[index]`. */
+  time(time: HrTime, millis: Float64Array, index: number): void {
     const seconds = time[0];
     const nanos = time[1];
-    if ((seconds !== this.lastSeconds && !this.readSeconds(seconds)) || !(nanos >= 0 && nanos < 1e9)) {
-      return this.oddTime(time);
+    const { whole } = this;
+    if ((seconds !== whole[SECONDS] && !this.readSeconds(seconds)) || !isBelowSecond(nanos)) {
+      this.oddTime(time, millis, index);
+      return;
     }
-    let low = this.secondsLow + Math.floor(nanos);
-    let high = this.secondsHigh;
+    let low = whole[LOW]! + Math.floor(nanos);
+    let high = whole[HIGH]!;
     if (low >= 2 ** 32) {
       low -= 2 ** 32;
       high++;
     }
-    this.fixed64(low, high);
-    return seconds * 1000 + nanos / 1e6;
+    const { view, position } = this;
+    view.setUint32(position, low, true);
+    view.setUint32(position + 4, high, true);
+    this.position = position + 8;
+    millis[index] = seconds * 1000 + nanos / 1e6;
   }
 
   /** Whole seconds as nanoseconds, in two halves of 32 bits; most spans and their ends share them. */
@@ -118,16 +121,23 @@ export class ByteWriter {
     const upper = Math.floor(seconds / 2 ** 16) * 1e9; // below 2^53, and to be multiplied by 2^16
     const lower = (seconds % 2 ** 16) * 1e9;
     const low = (upper % 2 ** 16) * 2 ** 16 + (lower % 2 ** 32);
-    this.secondsLow = low % 2 ** 32;
-    this.secondsHigh = Math.floor(upper / 2 ** 16) + Math.floor(lower / 2 ** 32) + Math.floor(low / 2 ** 32);
-    this.lastSeconds = seconds;
+    this.whole[LOW] = low % 2 ** 32;
+    this.whole[HIGH] = Math.floor(upper / 2 ** 16) + Math.floor(lower / 2 ** 32) + Math.floor(low / 2 ** 32);
+    this.whole[SECONDS] = seconds;
     return true;
   }
 
-  private oddTime(time: HrTime): number {
+  private oddTime(time: HrTime, millis: Float64Array, index: number): void {
     const nanos = nanosOf(time);
-    this.fixed64(Number(nanos & 0xffff_ffffn), Number(nanos >> 32n));
-    return Number(nanos) / 1e6;
+    this.view.setBigUint64(this.position, nanos, true);
+    this.position += 8;
+    millis[index] = Number(nanos) / 1e6;
+  }
+
+  /** Words at `at`, where there is room for all of them; moves nothing. */
+  words({ words }: Words, at: number): void {
+    const { view } = this;
+    for (let i = 0; i < words.length; i++) view.setUint32(at + i * 4, words[i]!, true);
   }
 
   /** Bytes as they are, without a length. */
@@ -204,6 +214,8 @@ export class ByteWriter {
     this.view = viewOf(this.bytes);
   }
 }
+
+const isBelowSecond = (nanos: unknown): boolean => typeof nanos === 'number' && nanos >= 0 && nanos < 1e9;
 
 /** Of a length, which is below 2^32. */
 export function varintSize(value: number): number {

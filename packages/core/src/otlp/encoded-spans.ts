@@ -22,7 +22,7 @@ type KnownSummary = Omit<SpanBatchSummary, 'services' | 'lane'>;
 export interface EncodedSpansParts {
   readonly groups: readonly EncodedGroup[];
   /** Of every span, in the order in which they came, the index of its group. */
-  readonly order: Uint16Array;
+  readonly order: Uint32Array;
   readonly byteLength: number;
   /** All of it as a request, if that could be written already. */
   readonly request?: Uint8Array | undefined;
@@ -38,7 +38,7 @@ export class EncodedSpans {
   /** Bytes of the spans that are left, each with tag and length; resources and scopes come on top. */
   byteLength: number;
   private readonly groups: readonly EncodedGroup[];
-  private readonly order: Uint16Array;
+  private readonly order: Uint32Array;
   private readonly summary: KnownSummary | undefined;
   private readonly request: Uint8Array | undefined;
   /** How many have gone. */

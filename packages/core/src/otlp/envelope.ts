@@ -1,4 +1,5 @@
 import type { InstrumentationScope, Resource } from '../sdk-types.js';
+import { textOf } from './readable-span.js';
 import { unlessThrown } from './unless-thrown.js';
 import { ValueWriter } from './value-writer.js';
 
@@ -97,10 +98,11 @@ function write(schemaUrl: () => unknown, writeHead: (writer: ValueWriter) => voi
 }
 
 function textField(writer: ValueWriter, tag: number, value: unknown): void {
-  if (typeof value !== 'string' || value === '') return;
+  const text = textOf(value);
+  if (text === '') return;
   writer.reserve(1);
   writer.byte(tag);
-  writer.text(value);
+  writer.text(text);
 }
 
 /** Spans of a user's own making may have anything for a resource. */

@@ -31,8 +31,8 @@ export function readableSpan(span: ReadableSpan): ReadableSpan {
 
 function readableContext(context: SpanContext | undefined): SpanContext {
   return {
-    traceId: unlessThrown(() => context?.traceId) as string,
-    spanId: unlessThrown(() => context?.spanId) as string,
+    traceId: idOf(unlessThrown(() => context?.traceId)),
+    spanId: idOf(unlessThrown(() => context?.spanId)),
     traceFlags: unlessThrown(() => context?.traceFlags) as number,
     isRemote: unlessThrown(() => context?.isRemote),
     traceState: unlessThrown(() => context?.traceState),
@@ -56,12 +56,24 @@ function readableLink(link: Link): Link {
   };
 }
 
-function textOf(value: unknown): string {
+/** A name or a message: what is no string, but has an obvious one, is that; anything else is empty. */
+export function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   return typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint' ? String(value) : '';
 }
 
-const timeOf = (value: unknown): HrTime => (Array.isArray(value) ? (value as HrTime) : [0, 0]);
-const listOf = <T>(value: readonly T[] | undefined): readonly T[] => (Array.isArray(value) ? [...value] : []);
+/** Of a context that has none, an id which nobody takes for one. */
+const idOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+function timeOf(value: unknown): HrTime {
+  const [seconds, nanos] = listOf(value as readonly unknown[]);
+  return typeof seconds === 'number' && typeof nanos === 'number' ? [seconds, nanos] : [0, 0];
+}
+
+function listOf<T>(value: readonly T[] | undefined): readonly T[] {
+  const length = unlessThrown(() => (Array.isArray(value) ? value.length : 0)) ?? 0;
+  return Array.from({ length }, (_, index) => unlessThrown(() => value![index]) as T);
+}
+
 const mapOf = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};

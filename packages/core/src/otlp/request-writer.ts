@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { InstrumentationScope, Resource } from '../sdk-types.js';
 import { type Envelope, resourceEnvelope, scopeEnvelope } from './envelope.js';
 import { delimitedSize, writeDelimited } from './wire.js';
@@ -21,7 +22,9 @@ export interface WrittenRequest {
 /** Puts runs of spans into their envelopes. Runs of one resource should come with one another, and may. */
 export function writeRequest(runs: readonly SpanRun[]): WrittenRequest {
   const plans = planResources(runs);
-  const bytes = new Uint8Array(plans.reduce((sum, { length }) => sum + delimitedSize(length), 0));
+  const size = plans.reduce((sum, { length }) => sum + delimitedSize(length), 0);
+  // Of its own, since it will be kept; and not zeroed, since all of it is written.
+  const bytes = Buffer.allocUnsafeSlow(size);
   const starts: number[] = Array(runs.length).fill(0);
   let at = 0;
   const copy = (source: Uint8Array) => {

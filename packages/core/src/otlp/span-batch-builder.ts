@@ -1,9 +1,9 @@
-import type { Lane } from '../lane.js';
 import type { InstrumentationScope, ReadableSpan, Resource } from '../sdk-types.js';
 import { type EncodedGroup, EncodedSpans } from './encoded-spans.js';
 import { type Envelope, isPending, resourceEnvelope, scopeEnvelope } from './envelope.js';
 import { writeRequest } from './request-writer.js';
-import { SpanWriter } from './span-writer.js';
+import { END, SpanWriter, START } from './span-writer.js';
+import { unlessThrown } from './unless-thrown.js';
 
 /**
  * A batch in the making: spans are encoded as they come, into one working buffer for each resource and scope. The
@@ -17,14 +17,14 @@ export class SpanBatchBuilder {
   /** What resources and scopes take at most, as far as that is known: see {@link PENDING_RESOURCE_BYTES}. */
   envelopeBytes = 0;
   private groups: Group[] = [];
-  private readonly order = new GrowingArray(Uint16Array);
+  private readonly order = new GrowingArray();
   private last: Group | undefined;
-  private lanes: Record<Lane, number> = { errors: 0, localRoots: 0, rest: 0 };
-  private startMillis = Number.POSITIVE_INFINITY;
-  private endMillis = Number.NEGATIVE_INFINITY;
-  // Before the last span was added.
-  private priorStartMillis = 0;
-  private priorEndMillis = 0;
+  private errors = 0;
+  private localRoots = 0;
+  /** The earliest start and the latest end. */
+  private readonly millis = Float64Array.of(Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY);
+  /** The same before the last span was added. */
+  private readonly priorMillis = new Float64Array(2);
 
   get spanCount(): number {
     return this.order.length;
@@ -37,7 +37,7 @@ export class SpanBatchBuilder {
   /** Whether `add` would take this span: not when it would be the first of one group too many. */
   hasRoomFor(span: ReadableSpan): boolean {
     if (this.groups.length < SpanBatchBuilder.MAX_GROUPS) return true;
-    return this.find(span.resource, span.instrumentationScope) >= 0 || this.groups.some(isEmpty);
+    return this.find(resourceOf(span), scopeOf(span)) >= 0 || this.groups.some(isEmpty);
   }
 
   /**
@@ -45,9 +45,7 @@ export class SpanBatchBuilder {
    * a RangeError when there is no room for its group.
    */
   add(span: ReadableSpan): number {
-    const { resource, instrumentationScope: scope } = span;
-    const { last } = this;
-    const group = last?.resource === resource && last.scope === scope ? last : this.groupOf(resource, scope);
+    const group = this.groupOf(span);
     const { writer } = group;
     const start = writer.position;
     writer.span(span);
@@ -70,29 +68,47 @@ export class SpanBatchBuilder {
     this.byteLength -= writer.position - end;
     writer.position = end;
     if (isEmpty(group)) this.envelopeBytes -= group.envelopeBytes;
-    this.lanes[writer.lane]--;
-    this.startMillis = this.priorStartMillis;
-    this.endMillis = this.priorEndMillis;
+    if (writer.lane === 'errors') this.errors--;
+    else if (writer.lane === 'localRoots') this.localRoots--;
+    this.millis.set(this.priorMillis);
   }
 
   /** What has been added, as bytes that nobody writes to any more; the builder is empty again. */
   seal(): EncodedSpans {
-    const filled = this.groups.filter(({ ends }) => ends.length > 0);
+    const order = this.order.take();
+    const filled = filledGroups(this.groups, order);
+    const { errors, localRoots, byteLength } = this;
+    const summary = {
+      lanes: { errors, localRoots, rest: order.length - errors - localRoots },
+      startMillis: order.length > 0 ? this.millis[START]! : 0,
+      endMillis: order.length > 0 ? this.millis[END]! : 0,
+    };
     const sealed = new EncodedSpans({
       ...sealGroups(filled),
-      order: this.sealOrder(filled),
-      byteLength: this.byteLength,
-      summary: {
-        lanes: this.lanes,
-        startMillis: this.spanCount > 0 ? this.startMillis : 0,
-        endMillis: this.spanCount > 0 ? this.endMillis : 0,
-      },
+      order: filled.every(({ index }, place) => index === place) ? order : reordered(order, filled),
+      byteLength,
+      summary,
     });
     this.clear(filled);
     return sealed;
   }
 
-  private groupOf(resource: Resource, scope: InstrumentationScope): Group {
+  private groupOf(span: ReadableSpan): Group {
+    const { last } = this;
+    let resource: Resource;
+    let scope: InstrumentationScope;
+    try {
+      resource = span.resource;
+      scope = span.instrumentationScope;
+    } catch {
+      resource = resourceOf(span);
+      scope = scopeOf(span);
+    }
+    if (last !== undefined && last.resource === resource && last.scope === scope) return last;
+    return this.knownOrNew(resource, scope);
+  }
+
+  private knownOrNew(resource: Resource, scope: InstrumentationScope): Group {
     const at = this.find(resource, scope);
     const known = this.groups[at];
     if (known) {
@@ -100,10 +116,11 @@ export class SpanBatchBuilder {
       return known;
     }
     const index = this.freePlace();
-    const ends = new GrowingArray(Uint32Array);
+    const ends = new GrowingArray();
     const envelopeBytes = envelopeBytesOf({ resource, scope });
     const group: Group = { resource, scope, index, writer: new SpanWriter(), ends, envelopeBytes };
     this.groups[index] = group;
+    this.last = undefined; // it may be the one whose place that was
     return group;
   }
 
@@ -124,19 +141,16 @@ export class SpanBatchBuilder {
     return -1;
   }
 
-  private observe({ lane, startMillis, endMillis }: SpanWriter): void {
-    this.lanes[lane]++;
-    this.priorStartMillis = this.startMillis;
-    this.priorEndMillis = this.endMillis;
-    if (startMillis < this.startMillis) this.startMillis = startMillis;
-    if (endMillis > this.endMillis) this.endMillis = endMillis;
-  }
-
-  private sealOrder(filled: readonly Group[]): Uint16Array {
-    const order = this.order.take() as Uint16Array;
-    if (filled.length === this.groups.length) return order;
-    const places = new Map(filled.map(({ index }, place) => [index, place]));
-    return order.map((index) => places.get(index)!);
+  private observe({ lane, millis: ofSpan }: SpanWriter): void {
+    if (lane === 'errors') this.errors++;
+    else if (lane === 'localRoots') this.localRoots++;
+    const { millis, priorMillis } = this;
+    const start = ofSpan[START]!;
+    const end = ofSpan[END]!;
+    priorMillis[START] = millis[START]!;
+    priorMillis[END] = millis[END]!;
+    if (start < millis[START]!) millis[START] = start;
+    if (end > millis[END]!) millis[END] = end;
   }
 
   /** Groups that the last batch had no span of are forgotten, and their resources with them. */
@@ -149,9 +163,10 @@ export class SpanBatchBuilder {
     this.last = undefined;
     this.byteLength = 0;
     this.envelopeBytes = 0;
-    this.lanes = { errors: 0, localRoots: 0, rest: 0 };
-    this.startMillis = Number.POSITIVE_INFINITY;
-    this.endMillis = Number.NEGATIVE_INFINITY;
+    this.errors = 0;
+    this.localRoots = 0;
+    this.millis[START] = Number.POSITIVE_INFINITY;
+    this.millis[END] = Number.NEGATIVE_INFINITY;
   }
 }
 
@@ -168,6 +183,23 @@ interface Group {
 }
 
 const isEmpty = ({ ends }: Group): boolean => ends.length === 0;
+
+// A span of a user's own making may throw, or have nothing at all; it has an empty resource or scope then.
+const resourceOf = (span: ReadableSpan) => unlessThrown(() => span.resource) as Resource;
+const scopeOf = (span: ReadableSpan) => unlessThrown(() => span.instrumentationScope) as InstrumentationScope;
+
+/** Those that have spans, in the order of their first ones: the same spans give the same bytes, whatever came before. */
+function filledGroups(groups: readonly Group[], order: Uint32Array): Group[] {
+  const count = groups.reduce((sum, group) => sum + (isEmpty(group) ? 0 : 1), 0);
+  const filled = new Set<Group>();
+  for (let i = 0; filled.size < count; i++) filled.add(groups[order[i]!]!);
+  return [...filled];
+}
+
+function reordered(order: Uint32Array, groups: readonly Group[]): Uint32Array {
+  const places = new Map(groups.map(({ index }, place) => [index, place]));
+  return order.map((index) => places.get(index)!);
+}
 
 /** The tags and the lengths of a ResourceSpans and of a ScopeSpans. */
 const GROUP_FRAME_BYTES = 12;
@@ -199,18 +231,14 @@ function sealGroups(groups: readonly Group[]): { groups: EncodedGroup[]; request
 }
 
 function sealGroup({ resource, scope, ends }: Group, bytes: Uint8Array, start: number): EncodedGroup {
-  const sealedEnds = ends.take() as Uint32Array;
+  const sealedEnds = ends.take();
   return { resource, scope, bytes, ends: sealedEnds, offset: start, start, from: 0, to: sealedEnds.length };
 }
 
-/** Integers, without a number object for each of them, in memory that is reused. */
+/** Integers below 2^32, without a number object for each of them, in memory that is reused. */
 class GrowingArray {
   length = 0;
-  private values: Uint16Array | Uint32Array;
-
-  constructor(type: typeof Uint16Array | typeof Uint32Array) {
-    this.values = new type(256);
-  }
+  private values = new Uint32Array(256);
 
   get last(): number {
     return this.values[this.length - 1]!;
@@ -226,7 +254,7 @@ class GrowingArray {
   }
 
   /** A copy of all of them; none is left. */
-  take(): Uint16Array | Uint32Array {
+  take(): Uint32Array {
     const copy = this.values.slice(0, this.length);
     this.length = 0;
     return copy;
@@ -234,7 +262,7 @@ class GrowingArray {
 
   private grow(): void {
     const { values } = this;
-    this.values = new (values.constructor as typeof Uint32Array)(values.length * 2);
+    this.values = new Uint32Array(values.length * 2);
     this.values.set(values);
   }
 }

@@ -34,9 +34,15 @@ const LINK_DROPPED = 0x28;
 const LINK_FLAGS = 0x35;
 
 const STATUS_ERROR = 2;
+const UNSET = { code: 0 };
 // Span.flags, above the W3C trace flags.
 const HAS_IS_REMOTE = 0x100;
 const IS_REMOTE = 0x200;
+
+// Places in `millis`.
+export const START = 0;
+export const END = 1;
+const OF_EVENT = 2;
 
 const TRACE_ID_DIGITS = 32;
 const SPAN_ID_DIGITS = 16;
@@ -64,8 +70,8 @@ export class SpanWriter extends ValueWriter {
   private lastTraceStateText = '';
   /** Of the last span, as it was written. */
   lane: Lane = 'rest';
-  startMillis = 0;
-  endMillis = 0;
+  /** Likewise: its start and its end. */
+  readonly millis: Float64Array = Float64Array.of(0, 0, 0);
 
   /** Appends a span. Throws an `UnreadableSpanError`, and appends nothing, when it has no ids. */
   span(span: ReadableSpan): void {
@@ -117,16 +123,16 @@ export class SpanWriter extends ValueWriter {
       this.byte(kind + 1);
     }
     this.byte(START_TIME);
-    this.startMillis = this.time(span.startTime);
+    this.time(span.startTime, this.millis, START);
     this.byte(END_TIME);
-    this.endMillis = this.time(span.endTime);
+    this.time(span.endTime, this.millis, END);
     this.attributes(ATTRIBUTES, span.attributes);
     this.count(DROPPED_ATTRIBUTES, span.droppedAttributesCount, this.leftOut);
     if (events) for (let i = 0; i < events.length; i++) this.event(events[i]!);
     this.count(DROPPED_EVENTS, span.droppedEventsCount, 0);
     const leftOut = links && links.length > 0 ? this.links(links) : 0;
     this.count(DROPPED_LINKS, span.droppedLinksCount, leftOut);
-    if (status) this.status(status);
+    this.status(status ?? UNSET);
     this.reserve(8);
     this.byte(FLAGS);
     this.byte(0x01);
@@ -201,7 +207,7 @@ export class SpanWriter extends ValueWriter {
     this.byte(EVENTS);
     const start = this.begin(1);
     this.byte(EVENT_TIME);
-    this.time(event.time);
+    this.time(event.time, this.millis, OF_EVENT);
     if (name !== '') {
       this.byte(EVENT_NAME);
       this.text(name);
@@ -251,7 +257,7 @@ export class SpanWriter extends ValueWriter {
     this.reserve(FIXED_PARTS);
     this.byte(STATUS);
     const start = this.begin(1);
-    if (message) {
+    if (message !== undefined && message !== '') {
       this.byte(STATUS_MESSAGE);
       this.text(message);
       this.reserve(FIXED_PARTS);

@@ -1,5 +1,5 @@
-import { Buffer } from 'node:buffer';
 import { ByteWriter, varintSize } from './byte-writer.js';
+import { type KeyField, keyFieldOf, PLACES } from './key-field.js';
 
 // AnyValue { 1: string, 2: bool, 3: int64, 4: double, 5: ArrayValue, 6: KeyValueList, 7: bytes }, as tags.
 const STRING = 0x0a;
@@ -11,8 +11,6 @@ const KVLIST = 0x32;
 const BYTES = 0x3a;
 /** ArrayValue.values and KeyValueList.values. */
 const ELEMENT = 0x0a;
-/** KeyValue.value. */
-const VALUE = 0x12;
 
 const TWO_TO_63 = 2 ** 63;
 
@@ -40,6 +38,7 @@ export class ValueWriter extends ByteWriter {
 
   /** KeyValues, each as a field whose tag is below 128. */
   attributes(tag: number, attributes: Readonly<Record<string, unknown>> | undefined): void {
+    if (typeof attributes !== 'object') return;
     if (this.careful) {
       this.readableAttributes(tag, attributes);
       return;
@@ -48,84 +47,91 @@ export class ValueWriter extends ByteWriter {
   }
 
   private attribute(tag: number, key: string, value: unknown): void {
-    const keyField = fieldOfKey(key);
-    const keyLength = keyField.length;
-    // Tag, lengths and the tags of the value, and a number in full.
-    this.reserve(keyLength + 32);
+    const field = keyFieldOf(key);
+    // Tag, lengths and the tags of the value, and a number in full; or a remembered attribute, which is shorter.
+    this.reserve(field.length + 128);
     if (typeof value === 'string') {
-      this.textAttribute(tag, keyField, value);
+      const start = this.position;
+      const remembered = field.attributeOf(value);
+      if (remembered === undefined) this.textAttribute(tag, field, value);
+      else {
+        this.words(remembered, start);
+        this.bytes[start] = tag;
+        this.position = start + remembered.length;
+      }
     } else if (typeof value === 'number') {
       if (value >= 0 && value <= 0x7f && Number.isInteger(value)) {
-        this.header(tag, keyField, 2);
+        this.header(tag, field, 2);
         this.byte(INT);
         this.byte(value);
       } else {
-        const valueLength = numberLength(value);
-        this.header(tag, keyField, valueLength);
+        this.header(tag, field, numberLength(value));
         this.number(value);
       }
     } else if (typeof value === 'boolean') {
-      this.header(tag, keyField, 2);
+      this.header(tag, field, 2);
       this.byte(BOOL);
       this.byte(value ? 1 : 0);
-    } else this.otherAttribute(tag, keyField, value);
+    } else this.otherAttribute(tag, field, value);
   }
 
   /** Everything before the AnyValue, whose length is known and below 128. */
-  private header(tag: number, keyField: Uint8Array, valueLength: number): void {
-    const { bytes } = this;
-    const keyLength = keyField.length;
-    bytes[this.position++] = tag;
-    const length = keyLength + 1 + valueLength;
-    if (length < 0x80) bytes[this.position++] = length;
-    else this.varint(length);
-    this.key(keyField);
-    bytes[this.position++] = valueLength;
+  private header(tag: number, field: KeyField, valueLength: number): void {
+    this.keyValue(tag, field, field.length - PLACES + 1 + valueLength);
+    this.byte(valueLength);
   }
 
-  private key(keyField: Uint8Array): void {
-    const { bytes, position } = this;
-    const { length } = keyField;
-    if (length > LONG_KEY) bytes.set(keyField, position);
-    else for (let i = 0; i < length; i++) bytes[position + i] = keyField[i]!;
-    this.position = position + length;
-  }
-
-  private textAttribute(tag: number, keyField: Uint8Array, value: string): void {
-    const units = value.length;
-    this.reserve(keyField.length + 3 * units + 24);
+  /** Tag and length of a KeyValue, and its key. There is room. */
+  private keyValue(tag: number, field: KeyField, length: number): void {
     const start = this.position;
+    const lengthSize = varintSize(length);
+    this.words(field, start + lengthSize - 1);
+    this.bytes[start] = tag;
+    this.position = start + 1;
+    this.varint(length);
+    this.position = start + lengthSize - 1 + field.length;
+  }
+
+  private textAttribute(tag: number, field: KeyField, value: string): void {
+    const units = value.length;
+    this.reserve(field.length + 3 * units + 24);
+    const start = this.position;
+    const keyLength = field.length - PLACES;
     // First where it belongs if it is ASCII, which nearly all of it is.
-    const headerLength = textHeaderLength(keyField.length, units);
+    const headerLength = textHeaderLength(keyLength, units);
     const size = this.utf8(value, start + headerLength);
     if (size !== units) {
-      const actual = textHeaderLength(keyField.length, size);
+      const actual = textHeaderLength(keyLength, size);
       const from = start + headerLength;
       if (actual !== headerLength) this.bytes.copyWithin(start + actual, from, from + size);
     }
+    // What the key's words have too much is three bytes at most, and so many are between it and the text.
     const stringLength = 1 + varintSize(size) + size;
-    this.bytes[this.position++] = tag;
-    const length = keyField.length + varintSize(stringLength) + stringLength;
-    if (length < 0x80) this.bytes[this.position++] = length;
-    else this.varint(length);
-    this.key(keyField);
+    this.keyValue(tag, field, keyLength + varintSize(stringLength) + stringLength);
     this.varint(stringLength);
     this.byte(STRING);
     this.varint(size);
     this.position += size;
   }
 
-  private otherAttribute(tag: number, keyField: Uint8Array, value: unknown): void {
-    this.byte(tag);
-    const start = this.begin(1);
-    this.raw(keyField);
+  private otherAttribute(tag: number, field: KeyField, value: unknown): void {
     this.isCut = false;
-    this.anyValue(value);
+    this.nested(tag, field, value);
     if (this.isCut) this.leftOut++;
-    this.end(start, 1);
   }
 
-  private readableAttributes(tag: number, attributes: Readonly<Record<string, unknown>> = {}): void {
+  /** A KeyValue of a length that is not known yet. */
+  private nested(tag: number, field: KeyField, value: unknown): void {
+    this.reserve(field.length + 16);
+    const start = this.position;
+    this.words(field, start);
+    this.bytes[start] = tag;
+    this.position = start + field.length;
+    this.anyValue(value);
+    this.end(start + 1, 1);
+  }
+
+  private readableAttributes(tag: number, attributes: Readonly<Record<string, unknown>>): void {
     for (const key of ownKeys(attributes)) {
       const { position } = this;
       try {
@@ -217,12 +223,7 @@ export class ValueWriter extends ByteWriter {
     for (const key in values) {
       if (!isOwn.call(values, key)) continue;
       if (!this.takeElement()) break;
-      this.reserve(1);
-      this.byte(ELEMENT);
-      const element = this.begin(1);
-      this.raw(fieldOfKey(key));
-      this.anyValue(values[key]);
-      this.end(element, 1);
+      this.nested(ELEMENT, keyFieldOf(key), values[key]);
     }
     this.end(start, 1);
   }
@@ -265,28 +266,4 @@ function textHeaderLength(keyLength: number, size: number): number {
   const stringLength = 1 + varintSize(size) + size;
   const valueLength = varintSize(stringLength) + stringLength;
   return 1 + varintSize(keyLength + valueLength) + keyLength + valueLength - size;
-}
-
-const LONG_KEY = 64;
-// Attribute keys are few in any one program, so what they are encoded is looked up. Nothing enforces that: the cache
-// takes so many, each up to so long, and no more.
-const MAX_CACHED_KEYS = 2_000;
-const MAX_CACHED_KEY_LENGTH = 256;
-const fieldsOfKeys = new Map<string, Uint8Array>();
-
-/** KeyValue.key, and the tag of the value that follows it. */
-function fieldOfKey(key: string): Uint8Array {
-  return fieldsOfKeys.get(key) ?? newFieldOfKey(key);
-}
-
-function newFieldOfKey(key: string): Uint8Array {
-  const size = Buffer.byteLength(key);
-  const writer = new ByteWriter(size + 8);
-  writer.byte(STRING);
-  writer.text(key);
-  writer.reserve(1);
-  writer.byte(VALUE);
-  const field = writer.copy();
-  if (fieldsOfKeys.size < MAX_CACHED_KEYS && key.length <= MAX_CACHED_KEY_LENGTH) fieldsOfKeys.set(key, field);
-  return field;
 }
