@@ -1,11 +1,11 @@
-import { createTraceState } from '@opentelemetry/api';
+import { createTraceState, type TraceState } from '@opentelemetry/api';
 import type { Attributes, InstrumentationScope, Link, ReadableSpan, Resource, TimedEvent } from '@otel-resilience/core';
 import fc from 'fast-check';
 
 /** Spans of every shape that an SDK, 2.x or 3.x, can hand to a processor. */
 
 const codeUnit = fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit));
-const text = fc.oneof(
+export const arbitraryText: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.string({ maxLength: 40 }) },
   fc.string({ unit: 'grapheme', maxLength: 40 }),
   // Lone surrogates included: encoders write each as U+FFFD.
@@ -14,10 +14,11 @@ const text = fc.oneof(
     .tuple(fc.constantFrom('x', 'é', '€', '😀', '\ud800'), fc.integer({ min: 1, max: 6_000 }))
     .map(([s, n]) => s.repeat(n)),
 );
-const key = fc.oneof(
-  fc.constantFrom('http.request.method', 'url.path', 'enduser.id', 'a'),
+const keyName = fc.constantFrom('http.request.method', 'url.path', 'enduser.id', 'a');
+export const arbitraryKey: fc.Arbitrary<string> = fc.oneof(
+  keyName,
   fc.string({ unit: 'grapheme', maxLength: 60 }),
-  text,
+  arbitraryText,
 );
 const number = fc.oneof(
   fc.integer(),
@@ -26,31 +27,38 @@ const number = fc.oneof(
   fc.double(),
   fc.constantFrom(2 ** 53, 2 ** 63, -(2 ** 63), 2 ** 62, 2 ** 64, -0, Number.NaN, Number.NEGATIVE_INFINITY),
 );
-const scalar = fc.oneof({ weight: 3, arbitrary: text }, { weight: 2, arbitrary: number }, fc.boolean());
+const scalarOf = (text: fc.Arbitrary<string>) =>
+  fc.oneof({ weight: 3, arbitrary: text }, { weight: 2, arbitrary: number }, fc.boolean());
 
-const { value } = fc.letrec<{ value: unknown }>((tie) => ({
-  value: fc.oneof(
-    { maxDepth: 5, depthSize: 'small' },
-    { weight: 6, arbitrary: scalar },
-    fc.constantFrom(null, undefined),
-    fc.uint8Array({ maxLength: 300 }),
-    fc.array(scalar, { maxLength: 20 }),
-    fc.array(tie('value'), { maxLength: 5 }),
-    fc.dictionary(key, tie('value'), { maxKeys: 5 }),
-    fc.bigInt(),
-  ),
-}));
+/** Every value that the stock serializers of both majors write as what it is, and what else is given. */
+export const arbitraryValue = (text: fc.Arbitrary<string>, ...more: fc.Arbitrary<unknown>[]): fc.Arbitrary<unknown> =>
+  fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 5, depthSize: 'small' },
+      { weight: 6, arbitrary: scalarOf(text) },
+      fc.constantFrom(null, undefined),
+      fc.uint8Array({ maxLength: 300 }),
+      fc.array(scalarOf(text), { maxLength: 20 }),
+      fc.array(tie('value'), { maxLength: 5 }),
+      fc.dictionary(fc.oneof(keyName, text), tie('value'), { maxKeys: 5 }),
+      ...more,
+    ),
+  })).value;
 
-const plainAttributes = fc.dictionary(key, fc.oneof(scalar, fc.array(text, { maxLength: 5 })), { maxKeys: 20 });
+const plainAttributes = fc.dictionary(
+  arbitraryKey,
+  fc.oneof(scalarOf(arbitraryText), fc.array(arbitraryText, { maxLength: 5 })),
+  { maxKeys: 20 },
+);
 const attributes: fc.Arbitrary<Attributes> = fc.oneof(
   { weight: 3, arbitrary: plainAttributes },
-  fc.dictionary(key, value, { maxKeys: 60 }),
+  fc.dictionary(arbitraryKey, arbitraryValue(arbitraryText, fc.bigInt()), { maxKeys: 60 }),
   fc.constant({}),
 );
 
 const hex = (digits: number) =>
   fc.bigInt({ min: 1n, max: 16n ** BigInt(digits) - 1n }).map((id) => id.toString(16).padStart(digits, '0'));
-const traceState = fc.oneof(
+export const arbitraryTraceState: fc.Arbitrary<TraceState | undefined> = fc.oneof(
   { weight: 2, arbitrary: fc.constant(undefined) },
   fc
     .array(fc.tuple(fc.stringMatching(/^[a-z][a-z0-9]{0,20}$/), fc.stringMatching(/^[a-z0-9:;]{1,60}$/)), {
@@ -63,7 +71,7 @@ const spanContext = fc.record(
     traceId: hex(32),
     spanId: hex(16),
     traceFlags: fc.integer({ min: 0, max: 255 }),
-    traceState,
+    traceState: arbitraryTraceState,
     isRemote: fc.constantFrom(true, false, undefined),
   },
   { requiredKeys: ['traceId', 'spanId', 'traceFlags'] },
@@ -72,7 +80,7 @@ const dropped = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2 ** 31 - 1 }
 const time = fc.tuple(fc.integer({ min: 0, max: 4_000_000_000 }), fc.integer({ min: 0, max: 999_999_999 }));
 
 const event: fc.Arbitrary<TimedEvent> = fc.record(
-  { time, name: text, attributes, droppedAttributesCount: dropped },
+  { time, name: arbitraryText, attributes, droppedAttributesCount: dropped },
   { requiredKeys: ['time', 'name'] },
 );
 const link: fc.Arbitrary<Link> = fc.record(
@@ -95,7 +103,7 @@ export const arbitraryResource: fc.Arbitrary<Resource> = fc
   }));
 
 export const arbitraryScope: fc.Arbitrary<InstrumentationScope> = fc.record(
-  { name: text, version: text, schemaUrl: schemaUrl() },
+  { name: arbitraryText, version: arbitraryText, schemaUrl: schemaUrl() },
   { requiredKeys: ['name'] },
 );
 
@@ -109,13 +117,13 @@ export function arbitrarySpan(
 ): fc.Arbitrary<ReadableSpan> {
   return fc
     .record({
-      name: text,
+      name: arbitraryText,
       kind: fc.integer({ min: 0, max: 4 }),
       context: spanContext,
       parentSpanContext: fc.option(spanContext, { nil: undefined }),
       startTime: time,
       endTime: time,
-      status: fc.record({ code: fc.integer({ min: 0, max: 2 }), message: text }, { requiredKeys: ['code'] }),
+      status: fc.record({ code: fc.integer({ min: 0, max: 2 }), message: arbitraryText }, { requiredKeys: ['code'] }),
       attributes,
       links: fc.array(link, { maxLength: 3 }),
       events: fc.array(event, { maxLength: 4 }),
