@@ -1,0 +1,1 @@
+export { CallScope, orAborted } from '../call-scope.js';

@@ -1,0 +1,193 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Clock } from '@otel-resilience/core';
+import { Keepalive, type PingInterval } from './keepalive.js';
+import type { OpenSession } from './open-session.js';
+
+/**
+ * - `open`: takes calls, as many at a time as the server allows.
+ * - `verifying`: asked for a sign of life, since there is reason to doubt it; takes no new call until the verdict.
+ * - `draining`: the server has sent GOAWAY; calls that it covers go on, new ones belong on another session.
+ * - `closed`: nothing is left of it; `cause` says why.
+ */
+export type SessionState =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'verifying'; readonly verdict: Promise<void> }
+  | { readonly kind: 'draining'; readonly cause: Error }
+  | { readonly kind: 'closed'; readonly cause: Error };
+
+export interface GrpcSessionOptions {
+  readonly pingInterval: PingInterval;
+  readonly pingTimeoutMillis: number;
+  /** How long a connection in doubt has for a sign of life: a round trip, like the connect timeout. */
+  readonly verifyTimeoutMillis: number;
+  readonly clock: Clock;
+  readonly onFirstAnswer: () => void;
+  /** Called when it may take a call that it could not before, or can no longer take any. */
+  readonly onChange: () => void;
+}
+
+/** An HTTP/2 connection and the calls on it. Keeps the process alive, and pings, only while there are calls. */
+export class GrpcSession {
+  /** Resolves when the socket is gone. */
+  readonly gone: Promise<void>;
+  private readonly http2: ClientHttp2Session;
+  private readonly socket: Socket;
+  private readonly options: GrpcSessionOptions;
+  private readonly keepalive: Keepalive;
+  private current: SessionState = { kind: 'open' };
+  private inFlight = 0;
+  private answered = false;
+  private lastStreamId = Number.POSITIVE_INFINITY;
+
+  constructor({ http2, socket }: OpenSession, options: GrpcSessionOptions) {
+    this.http2 = http2;
+    this.socket = socket;
+    this.options = options;
+    this.gone = new Promise((resolve) => socket.once('close', () => resolve()));
+    this.keepalive = new Keepalive({
+      peer: this,
+      interval: options.pingInterval,
+      timeoutMillis: options.pingTimeoutMillis,
+      clock: options.clock,
+      onDead: () => this.close(lost(`no answer to a ping within ${options.pingTimeoutMillis} ms`)),
+    });
+    http2.on('goaway', (code, lastStreamId) => this.onGoaway(code, lastStreamId));
+    http2.on('remoteSettings', () => options.onChange());
+    http2.on('error', (error) => this.close(error));
+    http2.on('close', () => this.close(lost('the server closed the connection')));
+    socket.on('error', (error) => this.close(error));
+    socket.on('close', () => this.close(lost('the server closed the connection')));
+    socket.unref();
+    if (socket.destroyed) this.close(lost('the server closed the connection'));
+  }
+
+  get state(): SessionState {
+    return this.current;
+  }
+
+  /** Calls in flight. */
+  get calls(): number {
+    return this.inFlight;
+  }
+
+  get canTakeCall(): boolean {
+    return this.current.kind === 'open' && this.inFlight < (this.http2.remoteSettings.maxConcurrentStreams ?? 1);
+  }
+
+  /** Whether a call on it has ever been answered, with whatever status. */
+  get hasAnswered(): boolean {
+    return this.answered;
+  }
+
+  /** Whether it has been idle for so long that it had better be verified before it is used. */
+  get doubtful(): boolean {
+    return this.current.kind === 'open' && this.inFlight === 0 && this.keepalive.stale;
+  }
+
+  get bytesRead(): number {
+    return this.socket.bytesRead;
+  }
+
+  ping(onAnswer: () => void): void {
+    const sent = this.http2.ping((error) => {
+      if (!error) onAnswer();
+    });
+    if (!sent) throw lost('no ping can be sent');
+  }
+
+  /** Takes a place for a call, to be given back by `endCall`. */
+  beginCall(): void {
+    if (this.inFlight++ > 0) return;
+    this.socket.ref();
+    this.keepalive.start();
+  }
+
+  /** Opens the call's stream. Throws when the session is no longer open. */
+  request(headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    const stream = this.http2.request(headers, { endStream: false });
+    if (!this.http2.destroyed) return stream;
+    // Node ends the whole session over a header's name that it does not like.
+    stream.on('error', () => {}).destroy();
+    throw lost('node:http2 has refused the headers');
+  }
+
+  endCall({ answered }: { readonly answered: boolean }): void {
+    this.inFlight--;
+    if (answered) {
+      this.keepalive.noteSign();
+      if (!this.answered) this.options.onFirstAnswer();
+      this.answered = true;
+    }
+    if (this.inFlight === 0) {
+      this.keepalive.stop();
+      this.socket.unref();
+      if (this.current.kind === 'draining') this.close(this.current.cause);
+    }
+    this.options.onChange();
+  }
+
+  /** A call's deadline has passed; `bytesBefore` is what had been read when it began. */
+  onTimeout(bytesBefore: number): void {
+    if (this.inFlight === 0 && this.bytesRead === bytesBefore) {
+      this.close(lost('not a byte from the server until the deadline'));
+    } else {
+      // Other calls may be answered yet, or the silence began later: a ping tells.
+      this.verify();
+    }
+  }
+
+  /** Asks for a sign of life, and closes the session when there is none. Resolves with the verdict, never rejects. */
+  verify(): Promise<void> {
+    if (this.current.kind === 'verifying') return this.current.verdict;
+    if (this.current.kind !== 'open') return Promise.resolve();
+    const { verifyTimeoutMillis, onChange } = this.options;
+    const verdict = this.keepalive.probe(verifyTimeoutMillis).then((alive) => {
+      if (this.current.kind !== 'verifying') return;
+      this.current = { kind: 'open' };
+      if (alive) onChange();
+      else this.close(lost(`no sign of life within ${verifyTimeoutMillis} ms`));
+    });
+    this.current = { kind: 'verifying', verdict };
+    return verdict;
+  }
+
+  /** Whether the server has certainly not processed this stream: it was never sent, or GOAWAY has said so. */
+  neverProcessed(stream: ClientHttp2Stream): boolean {
+    return stream.id === undefined || stream.id > this.lastStreamId;
+  }
+
+  /** Why the session has ended, if it has. `streamError` is what a stream of it has heard. */
+  causeOfEnd(stream: ClientHttp2Stream, streamError: Error | undefined): Error | undefined {
+    // Streams hear of a protocol error before anybody else; one without an id means that the session has run out of ids.
+    if (this.http2.destroyed || stream.id === undefined) this.close(streamError ?? lost('the session has ended'));
+    return this.current.kind === 'closed' ? this.current.cause : undefined;
+  }
+
+  /** Ends every call with `cause`, and leaves no socket, timer or stream. */
+  close(cause: Error): void {
+    if (this.current.kind === 'closed') return;
+    this.current = { kind: 'closed', cause };
+    this.keepalive.close();
+    this.http2.destroy();
+    // Not left to the session: it waits for the rest to be written, which a dead connection never is.
+    this.socket.destroy();
+    this.options.onChange();
+  }
+
+  private onGoaway(code: number, lastStreamId: number): void {
+    if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM) this.options.pingInterval.calmDown();
+    this.lastStreamId = Math.min(this.lastStreamId, lastStreamId);
+    if (this.current.kind === 'closed') return;
+    const cause = lost(`the server has sent GOAWAY with code ${code}`);
+    if (code !== constants.NGHTTP2_NO_ERROR || this.inFlight === 0) {
+      this.close(cause);
+      return;
+    }
+    this.current = { kind: 'draining', cause };
+    this.options.onChange();
+  }
+}
+
+const lost = (message: string): Error =>
+  Object.assign(new Error(`connection lost: ${message}`), { code: 'ECONNRESET' });
