@@ -1,91 +1,96 @@
-import { OTLPTraceExporter as GrpcTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
-import { OTLPTraceExporter as HttpTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import { createEmptyMetadata } from '@opentelemetry/otlp-grpc-exporter-base';
 import {
-  adaptSpanExporter,
   type Clock,
   ConfigurationError,
+  oneOf,
   type SpanBatchExporter,
   type SpanExporter,
-  systemClock,
 } from '@otel-resilience/core';
-import type { EnvironmentSettings, OtlpProtocol } from './environment.js';
-import { RenewingExporter } from './renewing-exporter.js';
+import {
+  OTLP_ENDPOINT_SCHEMA,
+  OtlpEnvironment,
+  type OtlpProtocol,
+  OtlpSpanExporter,
+  type OtlpSpanExporterOptions,
+  protocolOf,
+} from '@otel-resilience/otlp';
+import type { EnvironmentSettings } from './environment.js';
+import { stockExporter } from './stock-exporter.js';
 
-/** A receiver of OTLP traces. What is left out comes from `OTEL_EXPORTER_OTLP_*`. */
-export interface OtlpEndpoint {
+/** Who speaks with collectors: ours, or the exporters of OpenTelemetry JS. */
+export type Transport = 'otlp' | 'stock';
+
+const DEFAULT_TRANSPORT: Transport = 'stock';
+
+export const readTransport = oneOf(['otlp', 'stock'], { default: DEFAULT_TRANSPORT });
+
+/**
+ * A receiver of OTLP traces: options of the `OtlpSpanExporter`, of which the transport `stock` knows `url`, `headers`
+ * that are an object, and `protocol`. What is left out comes from `OTEL_EXPORTER_OTLP_*`.
+ */
+export interface OtlpEndpoint extends Omit<OtlpSpanExporterOptions, 'url' | 'metrics' | 'clock' | 'random'> {
   /** Shown in status. Default: host and port of the URL. */
   readonly name?: string;
-  /** `http://` or `https://`; over HTTP a URL without a path gets `/v1/traces`. */
-  readonly url: string;
-  /** Sent with every request; never logged or shown. */
-  readonly headers?: Readonly<Record<string, string>>;
   /**
-   * Default: `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`, `OTEL_EXPORTER_OTLP_PROTOCOL`; else `http/protobuf` for port 4318 and
-   * for a path that ends in `/v1/traces`, otherwise `grpc`.
+   * `http://`, `https://`, or (transport `otlp`) `unix:/path/to/socket`; over HTTP one without a path gets `/v1/traces`.
    */
-  readonly protocol?: OtlpProtocol;
+  readonly url: string;
   /** Lower is preferred. Default: the place in the list. */
   readonly priority?: number;
   /** For `strategy: 'weighted'`. Default 1. */
   readonly weight?: number;
 }
 
-// The stock OTLP exporters fail the 31st export that is open at a time.
-const STOCK_CONCURRENCY_LIMIT = 30;
+/** What an endpoint's exporter is made of; without a URL it is the one that the environment names. */
+export type EndpointOptions = Omit<OtlpSpanExporterOptions, 'metrics' | 'clock' | 'random'>;
 
-/** The stock OTLP exporter for an endpoint; without one, for the address that the environment names. */
-export function otlpExporter(
-  endpoint: OtlpEndpoint | undefined,
-  environment: EnvironmentSettings,
-  clock: Clock = systemClock,
-): SpanBatchExporter {
-  const protocol = endpoint?.protocol ?? environment.protocol ?? protocolOf(endpoint?.url ?? environment.endpoint);
-  const exporter = protocol === 'grpc' ? grpcExporter(endpoint, clock) : httpExporter(endpoint);
-  return adaptSpanExporter(exporter, { maxConcurrentExports: STOCK_CONCURRENCY_LIMIT, clock });
+/** An exporter, and what status says of it; one that the user has made says nothing. */
+export interface Leaf {
+  readonly exporter: SpanExporter | SpanBatchExporter;
+  readonly transport?: Transport;
+  readonly protocol?: OtlpProtocol;
+  /** Without what must not be shown. */
+  readonly url?: string;
 }
 
-/** NodeSDK's default is HTTP, ours is gRPC: an address that is plainly of the other kind must not get the wrong one. */
-export function protocolOf(url: string | undefined): OtlpProtocol {
-  if (!url || !URL.canParse(url)) return 'grpc';
-  const { port, pathname } = new URL(url);
-  return port === '4318' || pathname.endsWith('/v1/traces') ? 'http/protobuf' : 'grpc';
+interface Surroundings {
+  readonly transport: Transport;
+  readonly environment: EnvironmentSettings;
+  readonly metrics: boolean;
+  readonly clock: Clock | undefined;
 }
 
-// Connections with other channel arguments share no subchannel; this many are never open at a time.
-const USER_AGENTS = 64;
-
-function grpcExporter(endpoint: OtlpEndpoint | undefined, clock: Clock): SpanExporter {
-  return new RenewingExporter((generation) => {
-    const userAgent = `otel-resilience (${generation % USER_AGENTS})`;
-    if (!endpoint) return new GrpcTraceExporter({ userAgent });
-    const { url, headers = {} } = endpoint;
-    return new GrpcTraceExporter({
-      url,
-      userAgent,
-      // A getter, since the exporter reads it at the first export: making metadata loads grpc-js, and that must not
-      // happen before the instrumentations are registered.
-      get metadata() {
-        const metadata = createEmptyMetadata();
-        for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-        return metadata;
-      },
-    });
-  }, clock);
+/** The exporter for an endpoint. */
+export function otlpLeaf(endpoint: EndpointOptions, { transport, environment, metrics, clock }: Surroundings): Leaf {
+  const protocol = endpoint.protocol ?? environment.protocol ?? protocolOf(endpoint.url ?? environment.endpoint);
+  if (transport === 'otlp') {
+    const exporter = new OtlpSpanExporter({ ...endpoint, protocol, metrics, clock });
+    return { exporter, transport, protocol, url: exporter.url };
+  }
+  const { path, shown } = new OtlpEnvironment().endpointFor(protocol, endpoint.url);
+  const url =
+    endpoint.url !== undefined && protocol === 'http/protobuf' ? new URL(path, endpoint.url).href : endpoint.url;
+  const headers = typeof endpoint.headers === 'object' ? endpoint.headers : {};
+  return { exporter: stockExporter({ url, headers, protocol, clock }), transport, protocol, url: shown };
 }
 
-function httpExporter(endpoint: OtlpEndpoint | undefined): SpanExporter {
-  if (!endpoint) return new HttpTraceExporter();
-  const url = new URL(endpoint.url);
-  if (url.pathname === '/') url.pathname = '/v1/traces';
-  return new HttpTraceExporter({ url: url.href, headers: { ...endpoint.headers } }) as SpanExporter;
-}
+/** Readers of those options, as part of the options of an endpoint. */
+export const ENDPOINT_OPTIONS = OTLP_ENDPOINT_SCHEMA;
 
-/** Checks that a value can be an endpoint. Credentials in it are refused, and never repeated: URLs end up in logs. */
-export function checkEndpointUrl(value: unknown, path: string): string {
-  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
-  const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
-  if (isHttp && !url.username && !url.password) return value as string;
-  const shown = typeof value === 'string' ? value.replace(/[^/]*@/, '***@') : value;
-  throw new ConfigurationError(path, 'an http:// or https:// URL without credentials', shown);
+const KNOWN_TO_STOCK: ReadonlySet<string> = new Set(['name', 'url', 'headers', 'protocol', 'priority', 'weight']);
+
+/** Throws a `ConfigurationError` for what the stock exporters could not do. `endpoint` is what the user has given. */
+export function checkForStock(endpoint: object, path: string): void {
+  for (const [option, value] of Object.entries(endpoint)) {
+    if (value !== undefined && !KNOWN_TO_STOCK.has(option)) {
+      // Not shown: a proxy may have a password in it.
+      throw new ConfigurationError(`${path}.${option}`, "nothing, with the transport 'stock'", typeof value);
+    }
+  }
+  const { url, headers } = endpoint as Partial<OtlpEndpoint>;
+  if (typeof headers === 'function') {
+    throw new ConfigurationError(`${path}.headers`, "an object, with the transport 'stock'", headers);
+  }
+  if (url?.startsWith('unix:')) {
+    throw new ConfigurationError(`${path}.url`, "no unix socket, with the transport 'stock'", url);
+  }
 }

@@ -7,7 +7,6 @@ import {
   list,
   number,
   type OptionReader,
-  oneOf,
   optional,
   readOptions,
   type SpanBatchExporter,
@@ -20,6 +19,7 @@ import type {
   FailoverSpanExporterOptions,
   RetryingSpanExporterOptions,
 } from '@otel-resilience/exporter';
+import { checkEndpointUrl } from '@otel-resilience/otlp';
 import type {
   AdaptiveBatchSpanProcessorOptions,
   AttributeTrimmingSpanProcessorOptions,
@@ -27,7 +27,14 @@ import type {
 import type { DegradationSamplerOptions, TailSamplingSpanProcessorOptions } from '@otel-resilience/sampler';
 import type { MemorySpoolOptions, TieredSpanExporterOptions } from '@otel-resilience/tiered';
 import type { DegradationOptions } from './degradation.js';
-import { checkEndpointUrl, type OtlpEndpoint } from './otlp-endpoint.js';
+import {
+  checkForStock,
+  ENDPOINT_OPTIONS,
+  type EndpointOptions,
+  type OtlpEndpoint,
+  readTransport,
+  type Transport,
+} from './otlp-endpoint.js';
 
 type Section<T, Provided extends string> = Omit<T, Provided | 'clock' | 'random' | 'signals' | 'metrics'>;
 
@@ -52,6 +59,12 @@ export interface ResilienceOptions {
    * `http://localhost:4317`.
    */
   readonly endpoints?: readonly (string | OtlpEndpoint)[];
+  /**
+   * Who speaks with them. `otlp`: our own transport, which takes encoded spans, and per endpoint all options of the
+   * `OtlpSpanExporter`. `stock`: the exporters of OpenTelemetry JS (`@opentelemetry/exporter-trace-otlp-grpc` or
+   * `-proto`, of which NodeSDK brings both). Default `stock`.
+   */
+  readonly transport?: Transport;
   /** Exporters to use instead of `endpoints`; any `SpanExporter` or one of ours. */
   readonly exporters?: readonly (SpanExporter | SpanBatchExporter | NamedExporter)[];
   /** Options of the `AdaptiveBatchSpanProcessor`. */
@@ -91,13 +104,15 @@ export interface EndpointSettings {
   readonly priority: number | undefined;
   readonly weight: number | undefined;
   readonly source:
-    | { readonly kind: 'otlp'; readonly endpoint: OtlpEndpoint | undefined }
+    | { readonly kind: 'otlp'; readonly endpoint: EndpointOptions }
     | { readonly kind: 'exporter'; readonly exporter: SpanExporter | SpanBatchExporter };
 }
 
 export function readResilienceOptions(options: ResilienceOptions) {
+  const transport = readTransport(options?.transport, 'resilience.transport');
   const read = readOptions('resilience', options, {
-    endpoints: optional(readEndpoints),
+    endpoints: optional(readEndpoints(transport)),
+    transport: readTransport,
     exporters: optional(list(readExporter, { min: 1 })),
     processor: optional(section<'processor'>('exporter', 'controller')),
     degradation: optional(section<'degradation'>()),
@@ -118,7 +133,7 @@ export function readResilienceOptions(options: ResilienceOptions) {
   const fromEnvironment: EndpointSettings = {
     priority: undefined,
     weight: undefined,
-    source: { kind: 'otlp', endpoint: undefined },
+    source: { kind: 'otlp', endpoint: {} },
   };
   return { ...read, endpoints: read.exporters ?? read.endpoints ?? [fromEnvironment] };
 }
@@ -141,27 +156,29 @@ function section<K extends keyof ResilienceOptions>(
   };
 }
 
-function readEndpoints(value: unknown, path: string): readonly EndpointSettings[] {
-  // A single URL, by mistake, may have credentials in it: not shown.
-  const endpoints = list(readEndpoint, { min: 1 })(typeof value === 'string' ? 'a string' : value, path);
-  const taken = new Map<string, number>();
-  return endpoints.map(({ name, host, ...endpoint }) => {
-    if (name !== undefined) return { ...endpoint, name };
-    const number = (taken.get(host) ?? 0) + 1;
-    taken.set(host, number);
-    return { ...endpoint, name: number === 1 ? host : `${host} (${number})` };
-  });
+function readEndpoints(transport: Transport): OptionReader<readonly EndpointSettings[]> {
+  return (value, path) => {
+    // A single URL, by mistake, may have credentials in it: not shown.
+    const given = typeof value === 'string' ? 'a string' : value;
+    const endpoints = list(readEndpoint(transport), { min: 1 })(given, path);
+    const taken = new Map<string, number>();
+    return endpoints.map(({ name, host, ...endpoint }) => {
+      if (name !== undefined) return { ...endpoint, name };
+      const number = (taken.get(host) ?? 0) + 1;
+      taken.set(host, number);
+      return { ...endpoint, name: number === 1 ? host : `${host} (${number})` };
+    });
+  };
 }
 
-function readEndpoint(value: unknown, path: string): EndpointSettings & { readonly host: string } {
-  const { name, priority, weight, url, headers, protocol } =
-    typeof value === 'string' ? shape(ENDPOINT)({ url: value }, path) : shape(ENDPOINT)(value, path);
-  return {
-    name,
-    host: new URL(url).host,
-    priority,
-    weight,
-    source: { kind: 'otlp', endpoint: { url, headers, protocol } },
+function readEndpoint(transport: Transport): OptionReader<EndpointSettings & { readonly host: string }> {
+  return (value, path) => {
+    const given = typeof value === 'string' ? { url: value } : value;
+    const { name, priority, weight, ...endpoint } = shape(ENDPOINT)(given, path);
+    if (transport === 'stock') checkForStock(given as object, path);
+    const { url } = endpoint;
+    const host = new URL(url).host || url;
+    return { name, host, priority, weight, source: { kind: 'otlp', endpoint } };
   };
 }
 
@@ -183,33 +200,4 @@ const COMMON = {
 };
 const EXPORTER = { ...COMMON, exporter: anyExporter() };
 const NOT_NAMED = { name: undefined, priority: undefined, weight: undefined };
-const ENDPOINT = {
-  ...COMMON,
-  url: checkEndpointUrl,
-  headers: optional(readHeaders),
-  protocol: optional(oneOf(['grpc', 'http/protobuf'], { default: 'grpc' })),
-};
-
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
-
-/** Never repeats a value: it is a secret more often than not. */
-function readHeaders(value: unknown, path: string): Readonly<Record<string, string>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new ConfigurationError(path, 'an object of strings', typeof value === 'string' ? 'a string' : value);
-  }
-  for (const [name, content] of Object.entries(value)) {
-    if (!HEADER_NAME.test(name) || name.toLowerCase().endsWith('-bin')) {
-      throw new ConfigurationError(path, 'names of text headers', name);
-    }
-    if (typeof content !== 'string') throw new ConfigurationError(`${path}.${name}`, 'a string', typeof content);
-    if (!HEADER_VALUE.test(content)) {
-      throw new ConfigurationError(
-        `${path}.${name}`,
-        'printable ASCII',
-        'other characters, such as a line break at the end',
-      );
-    }
-  }
-  return { ...value };
-}
+const ENDPOINT = { ...COMMON, ...ENDPOINT_OPTIONS, url: checkEndpointUrl };

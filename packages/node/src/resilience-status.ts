@@ -1,6 +1,7 @@
 import type { LedgerSnapshot, PipelineGauges, PipelineSignals } from '@otel-resilience/core';
 import type { ControllerStatus, DegradationController } from '@otel-resilience/degradation';
 import type { EndpointStatus, FailoverSpanExporter } from '@otel-resilience/exporter';
+import type { OtlpProtocol } from '@otel-resilience/otlp';
 import type {
   AdaptiveBatchSpanProcessor,
   AttributeTrimmingSpanProcessor,
@@ -14,6 +15,7 @@ import type {
   TailSamplingStats,
 } from '@otel-resilience/sampler';
 import type { TieredSpanExporter, TieredSpanExporterStats } from '@otel-resilience/tiered';
+import type { Leaf, Transport } from './otlp-endpoint.js';
 
 export interface ResilienceStatus {
   /** By `OTEL_SDK_DISABLED=true` or `OTEL_TRACES_EXPORTER=none`: there is no processor then. */
@@ -34,8 +36,16 @@ export interface ResilienceStatus {
   readonly attributeTrimming: AttributeTrimmingStats;
   readonly processor: ProcessorStats;
   readonly tiered: TieredSpanExporterStats;
-  readonly endpoints: readonly EndpointStatus[];
+  readonly endpoints: readonly ResilienceEndpointStatus[];
   readonly signals: Partial<PipelineGauges>;
+}
+
+/** What failover knows of an endpoint, and how it is reached; an exporter that was given does not say. */
+export interface ResilienceEndpointStatus extends EndpointStatus {
+  readonly transport: Transport | undefined;
+  readonly protocol: OtlpProtocol | undefined;
+  /** Without a query, which may hold a key. */
+  readonly url: string | undefined;
 }
 
 export interface SpanTotals {
@@ -59,13 +69,18 @@ interface Parts {
   readonly processor: AdaptiveBatchSpanProcessor;
   readonly tiered: TieredSpanExporter;
   readonly failover: FailoverSpanExporter;
+  /** In the order of the failover's endpoints. */
+  readonly leaves: readonly Leaf[];
   readonly signals: PipelineSignals;
 }
 
 export function statusOf(parts: Parts): ResilienceStatus {
   const processor = parts.processor.stats();
   const tiered = parts.tiered.stats();
-  const endpoints = parts.failover.endpoints();
+  const endpoints = parts.failover.endpoints().map((endpoint, index) => {
+    const { transport, protocol, url } = parts.leaves[index]!;
+    return { ...endpoint, transport, protocol, url };
+  });
   return {
     disabled: parts.disabled,
     balanced: isBalanced(processor.ledger, tiered),

@@ -6,9 +6,9 @@ import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/
 import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
 import { createController, followed } from './degradation.js';
 import { type EnvironmentSettings, readEnvironment } from './environment.js';
-import { otlpExporter } from './otlp-endpoint.js';
+import { type Leaf, otlpLeaf } from './otlp-endpoint.js';
 import { processorOptions } from './processor-options.js';
-import { type EndpointSettings, type ResilienceOptions, readResilienceOptions } from './resilience-options.js';
+import { type ResilienceOptions, readResilienceOptions } from './resilience-options.js';
 import { type ResilienceStatus, statusOf } from './resilience-status.js';
 import { samplerOptions } from './sampler-environment.js';
 import { stoppingWith } from './stopping-with.js';
@@ -38,17 +38,30 @@ export interface Resilience {
  * Nothing starts before the first span. Throws a `ConfigurationError` for a wrong option.
  */
 export function resilience(options: ResilienceOptions = {}): Resilience {
-  const { endpoints, ...sections } = readResilienceOptions(options);
+  const { endpoints, transport, ...sections } = readResilienceOptions(options);
   const environment = readEnvironment();
   const { clock, metrics = environment.metrics } = sections;
   const signals = new PipelineSignals();
   const common = { metrics, clock };
 
+  const leaves = endpoints.map(
+    ({ source }): Leaf =>
+      source.kind === 'otlp'
+        ? otlpLeaf(source.endpoint, { transport, environment, ...common })
+        : { exporter: source.exporter },
+  );
   const failover = new FailoverSpanExporter({
     ...sections.failover,
-    endpoints: endpoints.map((endpoint, index) =>
-      guarded(endpoint, index, sections.circuitBreaker, environment, clock),
-    ),
+    endpoints: endpoints.map(({ name, priority, weight, source }, index) => ({
+      name: name ?? (source.kind === 'otlp' ? nameFrom(environment) : `exporter-${index}`),
+      exporter: new CircuitBreakerSpanExporter({
+        ...sections.circuitBreaker,
+        exporter: leaves[index]!.exporter,
+        clock,
+      }),
+      priority: priority ?? index,
+      ...(weight !== undefined && { weight }),
+    })),
     signals,
     ...common,
   });
@@ -106,6 +119,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
         processor,
         tiered,
         failover,
+        leaves,
         signals,
       }),
   };
@@ -120,21 +134,7 @@ function samplerSection(code: ResilienceOptions['sampler'] = {}, { sampler }: En
   return { ...samplerOptions(sampler.name, sampler.ratio), ...code };
 }
 
-function guarded(
-  settings: EndpointSettings,
-  index: number,
-  circuitBreaker: ResilienceOptions['circuitBreaker'],
-  environment: EnvironmentSettings,
-  clock: ResilienceOptions['clock'],
-) {
-  const { name = nameOf(settings, index, environment), priority = index, weight, source } = settings;
-  const leaf = source.kind === 'otlp' ? otlpExporter(source.endpoint, environment, clock) : source.exporter;
-  const exporter = new CircuitBreakerSpanExporter({ ...circuitBreaker, exporter: leaf, clock });
-  return { name, exporter, priority, ...(weight !== undefined && { weight }) };
-}
-
-/** Endpoints given in code have a name by now. */
-function nameOf({ source }: EndpointSettings, index: number, { endpoint }: EnvironmentSettings): string {
-  if (source.kind === 'exporter') return `exporter-${index}`;
-  return endpoint && URL.canParse(endpoint) ? new URL(endpoint).host : 'OTLP default';
+/** Of the one endpoint that is not given in code; those have a name by now. */
+function nameFrom({ endpoint }: EnvironmentSettings): string {
+  return endpoint && URL.canParse(endpoint) ? new URL(endpoint).host || endpoint : 'OTLP default';
 }

@@ -1,7 +1,7 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { ConfigurationError } from '@otel-resilience/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readOtlpEnvironment } from './environment.js';
+import { OtlpEnvironment } from './environment.js';
 
 const warnings: string[] = [];
 
@@ -15,12 +15,16 @@ beforeEach(() => {
 
 afterEach(() => diag.disable());
 
-describe('readOtlpEnvironment', () => {
+describe('OtlpEnvironment', () => {
   it('asks for nothing when nothing is set, or set to empty', () => {
     for (const env of [{}, { OTEL_EXPORTER_OTLP_ENDPOINT: ' ', OTEL_EXPORTER_OTLP_TIMEOUT: '' }]) {
-      const { endpointFor, ...read } = readOtlpEnvironment(env);
-      expect(read).toEqual({ headers: {} });
-      expect(endpointFor('grpc')).toBeUndefined();
+      const read = new OtlpEnvironment(env);
+      const { protocol, endpoint, compression, timeoutMillis, certificate, clientCertificate } = read;
+      const all = [protocol, endpoint, compression, timeoutMillis, certificate, clientCertificate];
+      expect(all.every((value) => value === undefined)).toBe(true);
+      expect(read.headers).toEqual({});
+      expect(read.endpointFor('grpc').shown).toBe('http://localhost:4317');
+      expect(read.endpointFor('http/protobuf').shown).toBe('http://localhost:4318/v1/traces');
     }
   });
 
@@ -29,13 +33,13 @@ describe('readOtlpEnvironment', () => {
     const traces = { PROTOCOL: 'http/protobuf', COMPRESSION: 'gzip', TIMEOUT: '2000', CERTIFICATE: 'traces.pem' };
     const prefixed = (prefix: string, values: object) =>
       Object.fromEntries(Object.entries(values).map(([name, value]) => [`OTEL_EXPORTER_OTLP_${prefix}${name}`, value]));
-    expect(readOtlpEnvironment({ ...prefixed('', all), ...prefixed('TRACES_', traces) })).toMatchObject({
+    expect(new OtlpEnvironment({ ...prefixed('', all), ...prefixed('TRACES_', traces) })).toMatchObject({
       protocol: 'http/protobuf',
       compression: 'gzip',
       timeoutMillis: 2_000,
       certificate: 'traces.pem',
     });
-    expect(readOtlpEnvironment(prefixed('', all))).toMatchObject({
+    expect(new OtlpEnvironment(prefixed('', all))).toMatchObject({
       protocol: 'grpc',
       compression: 'none',
       timeoutMillis: 1,
@@ -48,7 +52,7 @@ describe('readOtlpEnvironment', () => {
     [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'carrier-pigeon' }, undefined],
     [{ OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'pigeon', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, 'grpc'],
   ])('%j: the protocol is %s, with a warning', (env, protocol) => {
-    expect(readOtlpEnvironment(env).protocol).toBe(protocol);
+    expect(new OtlpEnvironment(env).protocol).toBe(protocol);
     expect(warnings).toEqual([expect.stringContaining('expected grpc or http/protobuf')]);
   });
 
@@ -57,19 +61,21 @@ describe('readOtlpEnvironment', () => {
     ['OTEL_EXPORTER_OTLP_TIMEOUT', '0', 'an integer of at least 1'],
     ['OTEL_EXPORTER_OTLP_COMPRESSION', 'zstd', 'one of none, gzip'],
   ])('%s=%s: is ignored with a warning, or throws when strict', (name, value, expected) => {
-    const { compression, timeoutMillis } = readOtlpEnvironment({ [name]: value });
-    expect([compression, timeoutMillis]).toEqual([undefined, undefined]);
+    const read = (env: object) => {
+      const { compression, timeoutMillis } = new OtlpEnvironment({ [name]: value, ...env });
+      return [compression, timeoutMillis];
+    };
+    expect(read({})).toEqual([undefined, undefined]);
     expect(warnings).toEqual([expect.stringContaining(`${name}: expected ${expected}, got '${value}'`)]);
-    const strict = { [name]: value, OTEL_RESILIENCE_STRICT: 'true' };
-    expect(() => readOtlpEnvironment(strict)).toThrow(ConfigurationError);
+    expect(() => read({ OTEL_RESILIENCE_STRICT: 'true' })).toThrow(ConfigurationError);
   });
 
   it('takes a client certificate and its key together, or neither', () => {
     const half = { OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: 'cert.pem' };
-    expect(readOtlpEnvironment(half)).toMatchObject({ clientCertificate: undefined, clientKey: undefined });
+    expect(new OtlpEnvironment(half).clientCertificate).toBeUndefined();
     expect(warnings).toEqual([expect.stringContaining('OTEL_EXPORTER_OTLP_CLIENT_KEY beside it')]);
     const both = { ...half, OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY: 'key.pem' };
-    expect(readOtlpEnvironment(both)).toMatchObject({ clientCertificate: 'cert.pem', clientKey: 'key.pem' });
+    expect(new OtlpEnvironment(both).clientCertificate).toEqual({ cert: 'cert.pem', key: 'key.pem' });
   });
 });
 
@@ -89,7 +95,7 @@ describe('endpoints', () => {
     [{ [TRACES]: 'nonsense', [ALL]: 'http://b' }, 'http://b/v1/traces'],
     [{ [ALL]: 'unix:/run/otel.sock' }, 'unix:/run/otel.sock'],
   ])('HTTP, %j: %s', (env, shown) => {
-    expect(readOtlpEnvironment(env).endpointFor('http/protobuf')?.shown).toBe(shown);
+    expect(new OtlpEnvironment(env).endpointFor('http/protobuf').shown).toBe(shown);
   });
 
   it.each([
@@ -101,18 +107,20 @@ describe('endpoints', () => {
     [{ [ALL]: 'https://a:4317', OTEL_EXPORTER_OTLP_INSECURE: 'true' }, 'https://a:4317'],
     [{ [ALL]: 'unix:///run/otel.sock' }, 'unix:/run/otel.sock'],
   ])('gRPC, %j: %s', (env, shown) => {
-    expect(readOtlpEnvironment(env).endpointFor('grpc')?.shown).toBe(shown);
+    expect(new OtlpEnvironment(env).endpointFor('grpc').shown).toBe(shown);
   });
 
   it('does not show the secrets of one it cannot use', () => {
-    expect(readOtlpEnvironment({ [ALL]: 'https://me:hunter2@a?key=hunter3' }).endpointFor('grpc')).toBeUndefined();
+    expect(new OtlpEnvironment({ [ALL]: 'https://me:hunter2@a?key=hunter3' }).endpointFor('grpc').shown).toBe(
+      'http://localhost:4317',
+    );
     expect(warnings).toEqual([expect.stringMatching(/OTEL_EXPORTER_OTLP_ENDPOINT: expected an http(?!.*hunter)/)]);
   });
 });
 
 describe('headers', () => {
   const headers = (all: string, traces = '') =>
-    readOtlpEnvironment({ OTEL_EXPORTER_OTLP_HEADERS: all, OTEL_EXPORTER_OTLP_TRACES_HEADERS: traces }).headers;
+    new OtlpEnvironment({ OTEL_EXPORTER_OTLP_HEADERS: all, OTEL_EXPORTER_OTLP_TRACES_HEADERS: traces }).headers;
 
   it('are percent-encoded pairs, in lower case; those for traces come before the others', () => {
     expect(headers(' X-Tenant = blue%2C%20green , authorization=Basic%20YTpi== ,,empty=', 'x-tenant=red')).toEqual({

@@ -1,55 +1,83 @@
 import { type Environment, EnvironmentReader } from '@otel-resilience/core';
-import { checkEndpointUrl, type Endpoint, type OtlpProtocol, readEndpointUrl, withoutSecrets } from './endpoint-url.js';
+import {
+  checkEndpointUrl,
+  DEFAULT_URL,
+  type Endpoint,
+  type OtlpProtocol,
+  readEndpointUrl,
+  withoutSecrets,
+} from './endpoint-url.js';
 import { type Headers, headerProblem } from './headers.js';
 import type { Compression } from './transport-options.js';
-
-/** What `OTEL_EXPORTER_OTLP_TRACES_*` and `OTEL_EXPORTER_OTLP_*` ask for; the former come first. */
-export interface OtlpEnvironment {
-  readonly protocol: OtlpProtocol | undefined;
-  /** As it is written there; for status and names. */
-  readonly endpoint: string | undefined;
-  /** The endpoint for a protocol: with a path added, and a scheme where gRPC may do without. */
-  endpointFor(protocol: OtlpProtocol): Endpoint | undefined;
-  /** Both variables together, name by name. */
-  readonly headers: Headers;
-  readonly compression: Compression | undefined;
-  readonly timeoutMillis: number | undefined;
-  /** Paths of PEM files. */
-  readonly certificate: string | undefined;
-  readonly clientCertificate: string | undefined;
-  readonly clientKey: string | undefined;
-}
 
 const GENERAL = 'OTEL_EXPORTER_OTLP_';
 const TRACES = `${GENERAL}TRACES_`;
 const SCHEME = /^(?:unix:|[a-z][a-z\d+.-]*:\/\/)/i;
 
-/** Reads the environment of an OTLP exporter. Wrong values are logged and ignored, or throw: see {@link EnvironmentReader}. */
-export function readOtlpEnvironment(env: Environment = process.env): OtlpEnvironment {
-  const reader = new EnvironmentReader(env);
-  const first = <T>(read: (name: string) => T | undefined, name: string) =>
-    read(`${TRACES}${name}`) ?? read(`${GENERAL}${name}`);
-  const text = (name: string) => first((full) => reader.text(full), name);
-  const clientCertificate = text('CLIENT_CERTIFICATE');
-  const clientKey = text('CLIENT_KEY');
-  const isPair = (clientCertificate === undefined) === (clientKey === undefined);
-  if (!isPair) {
-    const [has, lacks] =
-      clientKey === undefined ? ['CLIENT_CERTIFICATE', 'CLIENT_KEY'] : ['CLIENT_KEY', 'CLIENT_CERTIFICATE'];
-    reader.ignore(`${GENERAL}${has}`, `${GENERAL}${lacks} beside it`, 'none');
+/**
+ * What `OTEL_EXPORTER_OTLP_TRACES_*` and `OTEL_EXPORTER_OTLP_*` ask for; the former come first. Each is read when it is
+ * asked for, so that only who needs a variable complains of it. Wrong values are logged and ignored, or throw: see
+ * {@link EnvironmentReader}.
+ */
+export class OtlpEnvironment {
+  private readonly reader: EnvironmentReader;
+
+  constructor(env: Environment = process.env) {
+    this.reader = new EnvironmentReader(env);
   }
-  return {
-    protocol: first((name) => readProtocol(reader, name), 'PROTOCOL'),
-    endpoint: text('ENDPOINT'),
-    endpointFor: (protocol) => readEndpoint(reader, protocol, text('INSECURE')),
-    headers: { ...readList(reader, `${GENERAL}HEADERS`), ...readList(reader, `${TRACES}HEADERS`) },
-    compression: first((name) => reader.oneOf(name, ['none', 'gzip']), 'COMPRESSION'),
-    timeoutMillis: first((name) => reader.integer(name, 1), 'TIMEOUT'),
-    certificate: text('CERTIFICATE'),
-    clientCertificate: isPair ? clientCertificate : undefined,
-    clientKey: isPair ? clientKey : undefined,
-  };
+
+  get protocol(): OtlpProtocol | undefined {
+    return first((name) => readProtocol(this.reader, name), 'PROTOCOL');
+  }
+
+  /** As it is written there; for status and names. */
+  get endpoint(): string | undefined {
+    return this.text('ENDPOINT');
+  }
+
+  /** That of a URL given in code; else of the environment, with a path added, and a scheme where gRPC may do without one; else the default. */
+  endpointFor(protocol: OtlpProtocol, url?: string): Endpoint {
+    if (url !== undefined) return readEndpointUrl(url, protocol);
+    const named = readEndpoint(this.reader, protocol, this.text('INSECURE'));
+    return named ?? readEndpointUrl(DEFAULT_URL[protocol], protocol);
+  }
+
+  /** Of both variables together, name by name. */
+  get headers(): Headers {
+    return { ...readList(this.reader, `${GENERAL}HEADERS`), ...readList(this.reader, `${TRACES}HEADERS`) };
+  }
+
+  get compression(): Compression | undefined {
+    return first((name) => this.reader.oneOf(name, ['none', 'gzip']), 'COMPRESSION');
+  }
+
+  get timeoutMillis(): number | undefined {
+    return first((name) => this.reader.integer(name, 1), 'TIMEOUT');
+  }
+
+  /** The path of a PEM file. */
+  get certificate(): string | undefined {
+    return this.text('CERTIFICATE');
+  }
+
+  /** The paths of two PEM files. One without the other is of no use. */
+  get clientCertificate(): { readonly cert: string; readonly key: string } | undefined {
+    const cert = this.text('CLIENT_CERTIFICATE');
+    const key = this.text('CLIENT_KEY');
+    if (cert !== undefined && key !== undefined) return { cert, key };
+    const [has, lacks] =
+      cert === undefined ? ['CLIENT_KEY', 'CLIENT_CERTIFICATE'] : ['CLIENT_CERTIFICATE', 'CLIENT_KEY'];
+    if (cert ?? key) this.reader.ignore(`${GENERAL}${has}`, `${GENERAL}${lacks} beside it`, 'none');
+    return undefined;
+  }
+
+  private text(name: string): string | undefined {
+    return first((full) => this.reader.text(full), name);
+  }
 }
+
+const first = <T>(read: (name: string) => T | undefined, name: string): T | undefined =>
+  read(`${TRACES}${name}`) ?? read(`${GENERAL}${name}`);
 
 function readProtocol(reader: EnvironmentReader, name: string): OtlpProtocol | undefined {
   const protocol = reader.text(name);

@@ -120,7 +120,7 @@ const secretText: OptionReader<string> = (value, path) => {
   throw new ConfigurationError(path, 'a string', typeof value);
 };
 
-const tlsOptions = shape({
+const tlsShape = shape({
   ca: optional(certificates),
   cert: optional(pem),
   key: optional(pem),
@@ -129,6 +129,13 @@ const tlsOptions = shape({
   rejectUnauthorized: boolean({ default: true }),
   minVersion: optional(oneOf(['TLSv1.2', 'TLSv1.3'], { default: 'TLSv1.2' })),
 });
+
+const tlsOptions: OptionReader<OtlpTlsOptions> = (value, path) => {
+  const tls = tlsShape(value, path);
+  if ((tls.cert === undefined) === (tls.key === undefined)) return tls;
+  const [lacking, given] = tls.cert === undefined ? ['cert', 'key'] : ['key', 'cert'];
+  throw new ConfigurationError(`${path}.${lacking}`, `${lacking} beside ${given}`, undefined);
+};
 
 const headersOrFunction: OptionReader<Headers | HeadersFunction> = (value, path) =>
   typeof value === 'function' ? (value as HeadersFunction) : readHeaders(value, path);

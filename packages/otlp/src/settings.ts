@@ -1,7 +1,7 @@
 import { type Clock, ConfigurationError, EnvironmentReader, readOptions, systemClock } from '@otel-resilience/core';
 import { proxyFor, readProxyUrl } from './connection/proxy-for.js';
-import { DEFAULT_URL, type Endpoint, type OtlpProtocol, protocolOf, readEndpointUrl } from './endpoint-url.js';
-import { type OtlpEnvironment, readOtlpEnvironment } from './environment.js';
+import { type Endpoint, type OtlpProtocol, protocolOf } from './endpoint-url.js';
+import { OtlpEnvironment } from './environment.js';
 import type { HeadersFunction } from './header-source.js';
 import type { Headers } from './headers.js';
 import { OTLP_SCHEMA, type OtlpSpanExporterOptions, type OtlpTlsOptions, type PemOrFile } from './options.js';
@@ -47,12 +47,9 @@ const KEEPALIVE = {
 /** Throws a `ConfigurationError` that names the option. */
 export function readSettings(owner: string, options: OtlpSpanExporterOptions): OtlpSettings {
   const read = readOptions(owner, options, OTLP_SCHEMA);
-  const environment = readOtlpEnvironment();
+  const environment = new OtlpEnvironment();
   const protocol = read.protocol ?? environment.protocol ?? protocolOf(read.url ?? environment.endpoint);
-  const endpoint =
-    read.url === undefined
-      ? (environment.endpointFor(protocol) ?? readEndpointUrl(DEFAULT_URL[protocol], protocol))
-      : readEndpointUrl(read.url, protocol);
+  const endpoint = environment.endpointFor(protocol, read.url);
   if (read.tls && !endpoint.secure) {
     throw new ConfigurationError(`${owner}.tls`, 'nothing, unless the URL is https://', read.tls);
   }
@@ -73,7 +70,7 @@ export function readSettings(owner: string, options: OtlpSpanExporterOptions): O
       secure: endpoint.secure,
       authority: endpoint.authority,
       path: endpoint.path,
-      tls: endpoint.secure ? tlsSettings(owner, read.tls ?? {}, environment) : {},
+      tls: endpoint.secure ? tlsSettings(read.tls ?? {}, environment) : {},
       proxy: proxySettings(endpoint, read.proxy),
       connections,
       connectTimeoutMillis: read.connectTimeoutMillis,
@@ -98,22 +95,13 @@ export function readSettings(owner: string, options: OtlpSpanExporterOptions): O
   };
 }
 
-function tlsSettings(
-  owner: string,
-  { ca, cert, key, ...rest }: OtlpTlsOptions,
-  environment: OtlpEnvironment,
-): TlsSettings {
-  if ((cert === undefined) !== (key === undefined)) {
-    const [lacking, given] = cert === undefined ? ['cert', 'key'] : ['key', 'cert'];
-    throw new ConfigurationError(`${owner}.tls.${lacking}`, `${lacking} beside ${given}`, undefined);
-  }
+function tlsSettings({ ca, cert, key, ...rest }: OtlpTlsOptions, environment: OtlpEnvironment): TlsSettings {
   const trusted = ca ?? environment.certificate;
-  const own = cert ?? environment.clientCertificate;
-  const secret = key ?? environment.clientKey;
+  const own = cert && key ? { cert, key } : environment.clientCertificate;
   return {
     ...rest,
     ...(trusted !== undefined && { ca: (Array.isArray(trusted) ? trusted : [trusted]).map(asPem) }),
-    ...(own !== undefined && secret !== undefined && { cert: asPem(own), key: asPem(secret) }),
+    ...(own && { cert: asPem(own.cert), key: asPem(own.key) }),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   settledBy,
 } from '@otel-resilience/core';
 import { AuthorizedSender } from './authorized-sender.js';
+import type { OtlpProtocol } from './endpoint-url.js';
 import { ExportSlots } from './export-slots.js';
 import { HeaderSource } from './header-source.js';
 import { OtlpInstruments } from './otlp-instruments.js';
@@ -44,6 +45,9 @@ interface Call {
 export class TransportSpanExporter extends SpanBatchExporterBase {
   override readonly prefers = 'bytes';
   override readonly maxConcurrentExports: number;
+  readonly protocol: OtlpProtocol;
+  /** Where it sends, without what must not be shown. */
+  readonly url: string;
   private readonly settings: OtlpSettings;
   private readonly transport: OtlpTransport;
   private readonly sender: AuthorizedSender;
@@ -58,6 +62,8 @@ export class TransportSpanExporter extends SpanBatchExporterBase {
     this.settings = settings;
     this.transport = transport;
     this.maxConcurrentExports = maxConcurrentExports;
+    this.protocol = protocol;
+    this.url = settings.endpoint.shown;
     this.sender = new AuthorizedSender(transport, new HeaderSource({ ...headers, clock }), protocol);
     this.slots = new ExportSlots(maxConcurrentExports, clock);
     this.instruments = new OtlpInstruments(protocol, settings.endpoint.target, settings.metrics);
