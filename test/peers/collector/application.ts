@@ -2,7 +2,17 @@ import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { type ResilienceOptions, type ResilienceStatus, resilience } from '@otel-resilience/node';
 import { spanKey } from '@otel-resilience/testing';
 import { afterEach, vi } from 'vitest';
-import type { CollectorProcess } from './collector-process.js';
+import type { CollectorProcess, Protocol } from './collector-process.js';
+
+export const PROTOCOLS: readonly Protocol[] = ['grpc', 'http/protobuf'];
+type Transport = NonNullable<ResilienceOptions['transport']>;
+/** Ours and the stock exporters, over both protocols. */
+export const WAYS: ReadonlyArray<readonly [Transport, Protocol]> = [
+  ['otlp', 'grpc'],
+  ['otlp', 'http/protobuf'],
+  ['stock', 'grpc'],
+  ['stock', 'http/protobuf'],
+];
 
 const TICK_MILLIS = 10;
 
@@ -34,12 +44,12 @@ export class Application {
   }
 
   /** Ends spans at a steady rate, and looks at the ledger each time. */
-  startLoad(spansPerSecond: number): void {
+  startLoad(spansPerSecond: number, options?: { bytes?: number }): void {
     const startedAt = performance.now();
     let done = 0;
     this.timer = setInterval(() => {
       const due = Math.floor(((performance.now() - startedAt) / 1_000) * spansPerSecond);
-      this.end(due - done);
+      this.end(due - done, options);
       done = due;
       if (!this.status().balanced) this.unbalanced++;
     }, TICK_MILLIS);

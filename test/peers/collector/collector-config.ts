@@ -5,13 +5,19 @@ export interface CollectorSettings {
   readonly maxRequestMib?: number;
   /** Passes traces on to an OTLP/gRPC receiver (`host:port`), instead of writing them. */
   readonly forwardTo?: string;
+  /** Paths of PEM files. With `client_ca_file` it asks clients for a certificate: mTLS. Default: no TLS. */
+  readonly tls?: { readonly cert_file: string; readonly key_file: string; readonly client_ca_file?: string };
+  /** Closes connections on which there is nothing for so long, such as `1s`: over gRPC with a GOAWAY. */
+  readonly maxIdle?: string;
+  /** gRPC: sends a GOAWAY on every connection of about that age, such as `300ms`. */
+  readonly maxAge?: string;
 }
 
 /** The Collector's configuration, as JSON, which is YAML too. */
 export function collectorConfig(
   [grpcPort, httpPort]: readonly [grpc: number, http: number],
   files: { readonly traces: string; readonly metrics: string },
-  { memoryLimitMib = 512, maxRequestMib, forwardTo }: CollectorSettings,
+  { memoryLimitMib = 512, maxRequestMib, forwardTo, tls, maxIdle, maxAge }: CollectorSettings,
 ): string {
   const config = {
     receivers: {
@@ -19,11 +25,15 @@ export function collectorConfig(
         protocols: {
           grpc: {
             endpoint: `127.0.0.1:${grpcPort}`,
-            ...(maxRequestMib && { max_recv_msg_size_mib: maxRequestMib }),
+            tls,
+            max_recv_msg_size_mib: maxRequestMib,
+            keepalive: { server_parameters: { max_connection_idle: maxIdle, max_connection_age: maxAge } },
           },
           http: {
             endpoint: `127.0.0.1:${httpPort}`,
-            ...(maxRequestMib && { max_request_body_size: maxRequestMib * 1024 * 1024 }),
+            tls,
+            idle_timeout: maxIdle,
+            max_request_body_size: maxRequestMib && maxRequestMib * 1024 * 1024,
           },
         },
       },

@@ -7,29 +7,32 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type CollectorSettings, collectorConfig } from './collector-config.js';
 import { type FiledMetric, type FiledSpans, readMetrics, readSpans } from './exported-files.js';
 
+export type Protocol = 'grpc' | 'http/protobuf';
+
 const LOG_TIMEOUT_MILLIS = 15_000;
 
 /** A real Collector, which may live several times: at the same addresses, each time with a file of its own. */
 export class CollectorProcess {
-  readonly grpcUrl: string;
-  readonly httpUrl: string;
   private readonly binary: string;
   private readonly folder: string;
   private readonly ports: readonly [grpc: number, http: number];
   private readonly lives: Array<{ readonly traces: string; readonly metrics: string }> = [];
   private child: ChildProcess | undefined;
+  private secure = false;
   private log = '';
 
   constructor(binary: string, folder: string, ports: readonly [grpc: number, http: number]) {
     this.binary = binary;
     this.folder = folder;
     this.ports = ports;
-    this.grpcUrl = `http://127.0.0.1:${ports[0]}`;
-    this.httpUrl = `http://127.0.0.1:${ports[1]}`;
   }
 
-  urlOf(protocol: 'grpc' | 'http/protobuf'): string {
-    return protocol === 'grpc' ? this.grpcUrl : this.httpUrl;
+  urlOf(protocol: Protocol): string {
+    return `${this.secure ? 'https' : 'http'}://127.0.0.1:${this.portOf(protocol)}`;
+  }
+
+  portOf(protocol: Protocol): number {
+    return this.ports[protocol === 'grpc' ? 0 : 1];
   }
 
   /** Begins a life. Resolves when the Collector says that it is ready. */
@@ -41,6 +44,7 @@ export class CollectorProcess {
       metrics: join(this.folder, `metrics-${life}.jsonl`),
     };
     this.lives.push(files);
+    this.secure = settings.tls !== undefined;
     const config = join(this.folder, `config-${life}.yaml`);
     writeFileSync(config, collectorConfig(this.ports, files, settings));
     this.log = '';
@@ -52,15 +56,15 @@ export class CollectorProcess {
     await this.logged('Everything is ready');
   }
 
-  /** Resolves when the Collector has logged the text in its present life. */
-  async logged(text: string): Promise<void> {
+  /** Resolves when the Collector has logged the text in its present life, so often. */
+  async logged(text: string, times = 1): Promise<void> {
     const child = this.child!;
     let error: Error | undefined;
     child.once('error', (thrown) => {
       error = thrown;
     });
     const deadline = performance.now() + LOG_TIMEOUT_MILLIS;
-    while (!this.log.includes(text)) {
+    while (this.log.split(text).length <= times) {
       const late = performance.now() > deadline;
       if (error || late || child.exitCode !== null) {
         throw new Error(`the Collector ${late ? 'did not say' : 'ended before it said'} '${text}':\n${this.log}`, {

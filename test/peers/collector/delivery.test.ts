@@ -2,14 +2,12 @@ import { context, metrics, propagation, SpanKind, SpanStatusCode, trace } from '
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { resilience } from '@otel-resilience/node';
-import { spanKey } from '@otel-resilience/testing';
+import { FaultProxy, spanKey } from '@otel-resilience/testing';
 import { afterEach, expect, it, vi } from 'vitest';
 import { describeWithPeer } from '../peer.js';
-import { useApplications } from './application.js';
+import { useApplications, WAYS } from './application.js';
 import type { FiledMetric } from './exported-files.js';
 import { useCollectors } from './fixtures.js';
-
-const PROTOCOLS = ['grpc', 'http/protobuf'] as const;
 
 describeWithPeer('collector', 'resilience() and a real Collector', (binary) => {
   const openCollector = useCollectors(binary);
@@ -19,28 +17,39 @@ describeWithPeer('collector', 'resilience() and a real Collector', (binary) => {
     for (const api of [trace, metrics, context, propagation]) api.disable();
   });
 
-  it.each(PROTOCOLS)('what arrives are the spans that have ended, each once: %s', async (protocol) => {
-    const collector = await openCollector();
-    const application = openApplication({ endpoints: [{ url: collector.urlOf(protocol), protocol }] });
-    application.end(10_000);
-    await application.flush();
-    application.end(5_000);
-    await application.shutdown();
-    expect(application.account(collector)).toMatchObject({
-      ended: 15_000,
-      missing: 0,
-      foreign: 0,
-      duplicates: 0,
-      ledger: { ended: 15_000, delivered: 15_000, waiting: 0, rejected: 0, dropped: {}, balanced: true },
-    });
-  });
+  const compressions = ['none', 'gzip'] as const;
+  it.each(WAYS.flatMap((way) => compressions.map((compression) => [...way, compression] as const)))(
+    'what arrives are the spans that have ended, each once: %s, %s, compression %s',
+    async (transport, protocol, compression) => {
+      const collector = await openCollector();
+      const proxy = new FaultProxy({ upstream: { host: '127.0.0.1', port: collector.portOf(protocol) } });
+      await proxy.start();
+      vi.stubEnv('OTEL_EXPORTER_OTLP_COMPRESSION', compression);
+      const application = openApplication({ transport, endpoints: [{ url: proxy.url, protocol }] });
+      application.end(6_000);
+      await application.flush();
+      application.end(3_000);
+      await application.shutdown();
+      await proxy.stop();
+      expect(application.account(collector)).toMatchObject({
+        ended: 9_000,
+        missing: 0,
+        foreign: 0,
+        duplicates: 0,
+        ledger: { ended: 9_000, delivered: 9_000, waiting: 0, rejected: 0, dropped: {}, balanced: true },
+      });
+      const bytesPerSpan = proxy.snapshot().passedBytes.toUpstream / 9_000;
+      if (compression === 'gzip') expect(bytesPerSpan).toBeLessThan(60);
+      else expect(bytesPerSpan).toBeGreaterThan(100);
+    },
+  );
 
-  it.each(PROTOCOLS)('configured by the environment alone, under NodeSDK: %s', async (protocol) => {
+  it.each(WAYS)('configured by the environment, under NodeSDK: %s, %s', async (transport, protocol) => {
     const collector = await openCollector();
     vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', collector.urlOf(protocol));
     vi.stubEnv('OTEL_EXPORTER_OTLP_PROTOCOL', protocol);
     vi.stubEnv('OTEL_METRICS_EXPORTER', 'otlp');
-    const r = resilience();
+    const r = resilience({ transport });
     const resource = resourceFromAttributes({ 'service.name': 'checkout' });
     const sdk = new NodeSDK({ ...r.sdk, resource, autoDetectResources: false });
     sdk.start();

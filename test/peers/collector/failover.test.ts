@@ -1,7 +1,6 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { describeWithPeer } from '../peer.js';
-import { useApplications } from './application.js';
+import { useApplications, WAYS } from './application.js';
 import { useCollectors } from './fixtures.js';
 
 const OPEN_MILLIS = 1_000;
@@ -10,11 +9,12 @@ describeWithPeer('collector', 'two Collectors, one of which dies under load', (b
   const openCollector = useCollectors(binary);
   const openApplication = useApplications();
 
-  it.each(['grpc', 'http/protobuf'] as const)(
-    'the other one takes over, the preferred one gets its work back, no span is lost: %s',
-    async (protocol) => {
+  it.each(WAYS)(
+    'the other one takes over, the preferred one gets its work back, no span is lost: %s, %s',
+    async (transport, protocol) => {
       const [a, b] = await Promise.all([openCollector(), openCollector()]);
       const application = openApplication({
+        transport,
         endpoints: [
           { name: 'a', url: a.urlOf(protocol), protocol },
           { name: 'b', url: b.urlOf(protocol), protocol },
@@ -30,7 +30,7 @@ describeWithPeer('collector', 'two Collectors, one of which dies under load', (b
       const killedAt = performance.now();
       await application.until(() => countsOf('b').deliveredSpans > 0);
       const takenOverMillis = Math.round(performance.now() - killedAt);
-      await wait(2_000);
+      await application.until(() => countsOf('b').deliveredSpans > 2_000);
       await a.start();
       const restartedAt = performance.now();
       const { deliveredSpans } = countsOf('a');
@@ -42,7 +42,7 @@ describeWithPeer('collector', 'two Collectors, one of which dies under load', (b
       const account = application.account(a, b);
       const { spilledSpans } = application.status().tiered;
       const figures = { takenOverMillis, takenBackMillis, spilledSpans, ...account };
-      console.log(`${protocol}: ${JSON.stringify(figures)}`);
+      console.log(`${transport}, ${protocol}: ${JSON.stringify(figures)}`);
       const { ended } = account;
       expect(account).toMatchObject({ missing: 0, foreign: 0 });
       expect(account.ledger).toMatchObject({ delivered: ended, waiting: 0, rejected: 0, dropped: {}, balanced: true });

@@ -1,10 +1,9 @@
 import { CountingReceiver } from '@otel-resilience/testing';
 import { afterEach, expect, it } from 'vitest';
 import { describeWithPeer } from '../peer.js';
-import { useApplications } from './application.js';
+import { PROTOCOLS, useApplications, WAYS } from './application.js';
 import { useCollectors } from './fixtures.js';
 
-const PROTOCOLS = ['grpc', 'http/protobuf'] as const;
 const RESOURCE_EXHAUSTED = 8;
 const KIB = 1024;
 
@@ -14,12 +13,28 @@ describeWithPeer('collector', 'a Collector that refuses what it is sent', (binar
   const gateway = new CountingReceiver();
   afterEach(() => gateway.stop());
 
+  it.each(WAYS)('memory_limiter, under load: refused spans wait, none is lost: %s, %s', async (transport, protocol) => {
+    const collector = await openCollector({ memoryLimitMib: 32 });
+    const application = openApplication({ transport, endpoints: [{ url: collector.urlOf(protocol), protocol }] });
+    application.startLoad(2_000, { bytes: 4 * KIB });
+    await collector.logged('Refusing data');
+    await collector.logged('back within limits');
+    application.stopLoad();
+    await application.flush();
+    const { ended, ...account } = application.account(collector);
+    expect(account).toMatchObject({ missing: 0, foreign: 0 });
+    expect(account.ledger).toMatchObject({ delivered: ended, waiting: 0, rejected: 0, dropped: {}, balanced: true });
+  });
+
   it.each(PROTOCOLS)(
-    'memory_limiter at its limit: spans wait until there is room, none is lost: %s',
+    'memory_limiter always at its limit: every span waits for another Collector: %s',
     async (protocol) => {
       const collector = await openCollector({ memoryLimitMib: 1 });
       await collector.logged('Refusing data');
-      const application = openApplication({ endpoints: [{ url: collector.urlOf(protocol), protocol }] });
+      const application = openApplication({
+        transport: 'otlp',
+        endpoints: [{ url: collector.urlOf(protocol), protocol }],
+      });
       application.startLoad(1_000);
       await application.until(({ tiered }) => tiered.spilledSpans > 0);
       application.stopLoad();
@@ -41,7 +56,7 @@ describeWithPeer('collector', 'a Collector that refuses what it is sent', (binar
     const [full, other] = await Promise.all([openCollector({ memoryLimitMib: 1 }), openCollector()]);
     await full.logged('Refusing data');
     const endpoints = [full, other].map((collector) => ({ url: collector.urlOf(protocol), protocol }));
-    const application = openApplication({ endpoints });
+    const application = openApplication({ transport: 'otlp', endpoints });
     application.end(5_000);
     await application.flush();
     expect(application.account(other)).toMatchObject({
@@ -53,28 +68,63 @@ describeWithPeer('collector', 'a Collector that refuses what it is sent', (binar
     expect(full.spans().spans).toEqual([]);
   });
 
-  it.each(PROTOCOLS)('a request over its limit: rejected and counted, the rest goes on: %s', async (protocol) => {
+  it.each(PROTOCOLS)('requests over its limit are split until they pass: %s', async (protocol) => {
     const collector = await openCollector({ maxRequestMib: 1 });
-    const application = openApplication({ endpoints: [{ url: collector.urlOf(protocol), protocol }] });
-    const before = application.end(500);
-    await application.flush();
-    const large = application.end(20, { bytes: 64 * KIB });
-    await expect(application.flush()).rejects.toThrow('20 spans were not exported');
-    const after = application.end(500);
-    await application.flush();
-    expect(collector.spans().keys).toEqual(new Set([...before, ...after]));
-    expect(application.account(collector)).toMatchObject({
-      missing: large.size,
-      duplicates: 0,
-      ledger: { ended: 1_020, delivered: 1_000, rejected: 20, waiting: 0, dropped: {}, balanced: true },
+    const application = openApplication({
+      transport: 'otlp',
+      endpoints: [{ url: collector.urlOf(protocol), protocol }],
     });
-    expect(application.status().endpoints).toMatchObject([{ state: 'closed', counts: { failed: { permanent: 1 } } }]);
+    application.end(500);
+    application.end(100, { bytes: 64 * KIB });
+    const tooLarge = application.end(1, { bytes: 1_200 * KIB });
+    application.end(500);
+    await expect(application.flush()).rejects.toThrow('1 spans were not exported');
+    expect(application.account(collector)).toMatchObject({
+      missing: tooLarge.size,
+      duplicates: 0,
+      ledger: { ended: 1_101, delivered: 1_100, rejected: 1, waiting: 0, dropped: {}, balanced: true },
+    });
+    expect(application.status().endpoints).toMatchObject([{ state: 'closed' }]);
   });
 
-  it.each(PROTOCOLS)('a request over the limit of one Collector goes to the next one: %s', async (protocol) => {
+  it.each(PROTOCOLS)('more than a request may be by default, 4 MiB or 20: %s', async (protocol) => {
+    const collector = await openCollector();
+    const application = openApplication({
+      transport: 'otlp',
+      endpoints: [{ url: collector.urlOf(protocol), protocol }],
+    });
+    application.end(400, { bytes: 60 * KIB });
+    await application.flush();
+    expect(application.account(collector)).toMatchObject({ missing: 0, foreign: 0, duplicates: 0 });
+    expect(application.status()).toMatchObject({ balanced: true, totals: { delivered: 400 } });
+  });
+
+  it.each(PROTOCOLS)(
+    'stock: a request over its limit is rejected and counted, the rest goes on: %s',
+    async (protocol) => {
+      const collector = await openCollector({ maxRequestMib: 1 });
+      const endpoints = [{ url: collector.urlOf(protocol), protocol }];
+      const application = openApplication({ transport: 'stock', endpoints });
+      const before = application.end(500);
+      await application.flush();
+      const large = application.end(20, { bytes: 64 * KIB });
+      await expect(application.flush()).rejects.toThrow('20 spans were not exported');
+      const after = application.end(500);
+      await application.flush();
+      expect(collector.spans().keys).toEqual(new Set([...before, ...after]));
+      expect(application.account(collector)).toMatchObject({
+        missing: large.size,
+        duplicates: 0,
+        ledger: { ended: 1_020, delivered: 1_000, rejected: 20, waiting: 0, dropped: {}, balanced: true },
+      });
+      expect(application.status().endpoints).toMatchObject([{ state: 'closed', counts: { failed: { permanent: 1 } } }]);
+    },
+  );
+
+  it.each(PROTOCOLS)('stock: a request over the limit of one Collector goes to the next one: %s', async (protocol) => {
     const [narrow, wide] = await Promise.all([openCollector({ maxRequestMib: 1 }), openCollector()]);
     const endpoints = [narrow, wide].map((collector) => ({ url: collector.urlOf(protocol), protocol }));
-    const application = openApplication({ endpoints });
+    const application = openApplication({ transport: 'stock', endpoints });
     const large = application.end(20, { bytes: 64 * KIB });
     await application.flush();
     const small = application.end(500);
@@ -91,7 +141,10 @@ describeWithPeer('collector', 'a Collector that refuses what it is sent', (binar
     gateway.script([throttle, throttle]);
     await gateway.start();
     const collector = await openCollector({ forwardTo: `${gateway.host}:${gateway.port}` });
-    const application = openApplication({ endpoints: [{ url: collector.urlOf(protocol), protocol }] });
+    const application = openApplication({
+      transport: 'otlp',
+      endpoints: [{ url: collector.urlOf(protocol), protocol }],
+    });
     application.end(500);
     await application.flush();
     expect(gateway.spanIds).toEqual(application.ended);

@@ -109,8 +109,8 @@ const large = () => fakeSpans(20, { attributes: { payload: 'x'.repeat(64 * 1024)
 
 /** One export over each protocol, in a line: the failure, the code it came with, and what gRPC says beside. */
 async function answers(collector: CollectorProcess, spans: typeof small) {
-  const grpc = adaptSpanExporter(new GrpcTraceExporter({ url: collector.grpcUrl }));
-  const http = new HttpLeaf(`${collector.httpUrl}/v1/traces`);
+  const grpc = adaptSpanExporter(new GrpcTraceExporter({ url: collector.urlOf('grpc') }));
+  const http = new HttpLeaf(`${collector.urlOf('http/protobuf')}/v1/traces`);
   const lines = [grpc, http].map(async (exporter) => {
     const context = { signal: new AbortController().signal, deadline: systemClock.now() + 10_000 };
     const outcome = await exporter.exportBatch(SpanBatch.fromSpans(spans()), context);
