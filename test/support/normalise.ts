@@ -3,34 +3,49 @@ import type { WireSpan } from './otlp-proto.js';
 
 /**
  * NORMALISE.md as a program: what an OTLP request must carry of spans, whatever they are. Written from the rules, and
- * for clarity; it shares nothing with the encoder. The result has the shape of {@link import('./otlp-proto.js')}'s
+ * for clarity; it shares nothing with the encoder. Spans of one resource stand together, and in it those of one scope:
+ * where the first of them is, or was in `groupedLike`, of which they are a part. The result has the shape of {@link import('./otlp-proto.js')}'s
  * decoder with every default filled in, so that the two can be compared.
  */
-export function normalise(spans: readonly ReadableSpan[]): WireSpan[] {
+export function normalise(
+  spans: readonly ReadableSpan[],
+  { groupedLike = spans }: { groupedLike?: readonly ReadableSpan[] } = {},
+): WireSpan[] {
   const readable = spans.flatMap((span) => {
     const content = normaliseSpan(span);
-    if (!content) return [];
-    return [{ resource: member(span, 'resource'), scope: member(span, 'instrumentationScope'), content }];
+    return content ? [{ ...groupOf(span), content }] : [];
   });
-  return inGroups(readable, ({ resource }) => resource).flatMap((ofResource) =>
-    inGroups(ofResource, ({ scope }) => scope).flatMap((group) => {
+  const like = groupedLike === spans ? readable : groupedLike.map(groupOf);
+  return inGroups(readable, like, ({ resource }) => resource).flatMap((ofResource) => {
+    const likeIt = like.filter(({ resource }) => resource === ofResource[0]!.resource);
+    return inGroups(ofResource, likeIt, ({ scope }) => scope).flatMap((group) => {
       const { resource, scope } = group[0]!;
       const envelope = { ...normaliseResource(resource), ...normaliseScope(scope) };
       return group.map(({ content }) => ({ ...envelope, span: content }));
-    }),
-  );
+    });
+  });
 }
 
-/** By identity, each group where its first item is. */
-function inGroups<T>(items: readonly T[], keyOf: (item: T) => unknown): T[][] {
-  const groups = new Map<unknown, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group) group.push(item);
-    else groups.set(keyOf(item), [item]);
-  }
-  return [...groups.values()];
+/** By identity, in the order in which the groups first come in `like`; none is empty. */
+function inGroups<T extends Group>(
+  items: readonly T[],
+  like: readonly Group[],
+  keyOf: (item: Group) => unknown,
+): T[][] {
+  const groups = new Map<unknown, T[]>(like.map((item) => [keyOf(item), []]));
+  for (const item of items) groups.get(keyOf(item))!.push(item);
+  return [...groups.values()].filter((group) => group.length > 0);
 }
+
+interface Group {
+  readonly resource: unknown;
+  readonly scope: unknown;
+}
+
+const groupOf = (span: ReadableSpan): Group => ({
+  resource: member(span, 'resource'),
+  scope: member(span, 'instrumentationScope'),
+});
 
 function normaliseResource(resource: unknown): Pick<WireSpan, 'resource' | 'resourceSchemaUrl'> {
   const attributes = normaliseAttributes(() => member(resource, 'attributes'), { left: MAX_ELEMENTS });

@@ -44,6 +44,7 @@ const { root } = protobuf.parse(
 );
 
 export const RequestType: protobuf.Type = root.lookupType('ExportTraceServiceRequest');
+const ScopeSpansType = root.lookupType('ScopeSpans');
 
 /** One span as it is on the wire, with what it stands under. */
 export interface WireSpan {
@@ -67,6 +68,15 @@ export function decodeWireContent(chunks: readonly Uint8Array[]): WireSpan[] {
     scope: span.scope ?? { name: '', version: '', attributes: [], droppedAttributesCount: 0 },
     span: { ...span.span, status: span.span.status ?? { message: '', code: 0 } },
   }));
+}
+
+/** Bytes that the spans of a request take in it, each with tag and length. */
+export function spansBytes(request: Uint8Array): number {
+  const { resourceSpans } = RequestType.decode(request) as unknown as DecodedRequest;
+  const parts = resourceSpans.flatMap(({ scopeSpans }) =>
+    scopeSpans.map(({ spans }) => ScopeSpansType.encode({ spans })),
+  );
+  return parts.reduce((bytes, part) => bytes + part.finish().byteLength, 0);
 }
 
 /** The same content to whoever keeps attributes in a map: where a key repeats, its last value, at its first place. */
