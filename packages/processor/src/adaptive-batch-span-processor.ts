@@ -36,6 +36,7 @@ import { SpanQueue } from './span-queue.js';
  *
  *     onEnd, or a held span let go ─ SpanIntake ─ SpanQueue ─ BatchDispatcher ─ exporter
  *
+ * Over an exporter that prefers bytes, a span is encoded when it enters the queue, which then holds nothing but bytes.
  * The queue is bounded in spans and in bytes; batches leave when they are full or have waited; batch size, wait and
  * concurrency adapt (see `BatchSize`, `BatchWait`, `ExportSlots` and `BatchScale` for the rules). `forceFlush` waits for exports in
  * flight and rejects at its deadline, `shutdown` always reaches the exporter and resolves at its own.

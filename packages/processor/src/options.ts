@@ -30,7 +30,10 @@ export interface AdaptiveBatchSpanProcessorOptions {
   readonly profile?: 'default' | 'production';
   /** Spans that may wait. Default 10,000 (`production` 50,000); the stock processor has 2,048. */
   readonly maxQueueSize?: number;
-  /** Their estimated encoded bytes. Default 32 MiB (33,554,432). */
+  /**
+   * Their encoded bytes: exactly those with an exporter that prefers bytes, estimated within 20 % with one that prefers
+   * spans. Default 32 MiB (33,554,432).
+   */
   readonly maxQueueBytes?: number;
   /**
    * Spans in a batch. When given, the size starts here and never rises above. Default: it starts at 1,000

@@ -5,6 +5,7 @@ export interface ProcessorStats {
   readonly ledger: LedgerSnapshot;
   readonly queue: {
     readonly spans: number;
+    /** Encoded: exact, or estimated within 20 %, by what the exporter prefers. */
     readonly bytes: number;
     readonly maxSpans: number;
     readonly maxBytes: number;
