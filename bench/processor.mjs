@@ -1,15 +1,23 @@
-// The claim: our processor costs the application about what the stock one does, byte bound, lanes and ledger included.
+// The claim: our processor costs the application about what the stock one does, byte bound, lanes and ledger included;
+// and when it encodes every span as it ends, not much more than the stock one that encodes nothing.
 //
 // Each contender makes and ends the span of FACTS (10 attributes, 1 event, about 590 bytes encoded) through a tracer
-// with one processor, over an exporter that takes spans and does nothing. Spans come 100 to a turn of the event loop,
-// as from requests. `queueRatio` is ours ÷ stock with the same queue and batch size; `queueRatioDefaults` with the
-// defaults of each, where ours keeps twice as many spans alive (batches of 1,000 instead of 512), which the garbage
-// collector charges for. CPU time of the whole process, collector threads included, since what counts is what the
-// application no longer has.
+// with one processor, over an exporter that takes what it is given and does nothing. Spans come 100 to a turn of the
+// event loop, as from requests. All ratios are ours ÷ stock:
+//
+// - `queueRatio`: with the same queue and batch size, over exporters that take spans;
+// - `queueRatioDefaults`: the same with the defaults of each, where ours keeps twice as many spans alive (batches of
+//   1,000 instead of 512), which the garbage collector charges for;
+// - `encodeRatio`: as `queueRatio`, but ours over an exporter that takes bytes, so that it encodes every span;
+// - `encodeRatioVaried`: the same with spans of many shapes, values and scopes (`support/varied-spans.mjs`), which are
+//   harder to encode, and dearer to make.
+//
+// CPU time of the whole process, collector threads included, since what counts is what the application no longer has.
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import { estimateSpanBytes } from '@otel-resilience/core';
+import { deliveredOutcome, estimateSpanBytes, SpanBatchExporterBase } from '@otel-resilience/core';
 import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
 import { interleave, ratios, spreadOf, summarize } from './harness.mjs';
+import { makeSpanTemplates, spanEnder } from './support/varied-spans.mjs';
 
 const SPANS_PER_TURN = 100;
 const SAME = { maxQueueSize: 10_000, maxExportBatchSize: 512 };
@@ -34,29 +42,54 @@ const noopExporter = () => ({
   shutdown: async () => {},
 });
 
+/** Takes bytes, which are there already. */
+class NoopOtlpExporter extends SpanBatchExporterBase {
+  prefers = 'bytes';
+  maxConcurrentExports = 1;
+
+  async exportBatch(batch) {
+    if (batch.otlp().length !== 1) throw new Error('impossible');
+    return deliveredOutcome(batch.spanCount);
+  }
+}
+
+const ours = (exporter, options) => new AdaptiveBatchSpanProcessor({ exporter, ...options });
+
 export async function run({ log }) {
   const processors = {
     none: undefined,
     stock: new BatchSpanProcessor(noopExporter(), SAME),
-    ours: new AdaptiveBatchSpanProcessor({ exporter: noopExporter(), ...SAME }),
+    ours: ours(noopExporter(), SAME),
+    encoding: ours(new NoopOtlpExporter(), SAME),
     stockDefaults: new BatchSpanProcessor(noopExporter()),
-    oursDefaults: new AdaptiveBatchSpanProcessor({ exporter: noopExporter() }),
+    oursDefaults: ours(noopExporter()),
   };
-  const contenders = Object.fromEntries(Object.entries(processors).map(([name, processor]) => [name, load(processor)]));
-
-  log('processor: 41 interleaved rounds of 5 contenders, about 25 s');
-  const nanos = await interleave(contenders, { rounds: 41, warmupRounds: 5, millis: 100, measure: 'cpu' });
+  log('processor: 41 interleaved rounds of 6 contenders, about 30 s');
+  const nanos = await measure(processors, load, { rounds: 41, warmupRounds: 5 });
   const estimate = await interleave({ estimate: estimateOnly() }, { rounds: 11 });
-  for (const name of ['ours', 'oursDefaults']) checkNothingDropped(name, processors[name]);
+
+  // Afterwards, for an engine that has seen them knows less about spans of one shape.
+  const templates = makeSpanTemplates();
+  const varied = { stock: new BatchSpanProcessor(noopExporter(), SAME), encoding: ours(new NoopOtlpExporter(), SAME) };
+  log('processor: 41 interleaved rounds of 2 contenders with varied spans, about 10 s');
+  const loadVaried = (processor) => load(processor, (provider) => spanEnder(provider, templates));
+  const nanosVaried = await measure(varied, loadVaried, { rounds: 41, warmupRounds: 5 });
 
   const queueRatio = ratios(nanos.ours, nanos.stock);
   const queueRatioDefaults = ratios(nanos.oursDefaults, nanos.stockDefaults);
+  const encodeRatio = ratios(nanos.encoding, nanos.stock);
+  const encodeRatioVaried = ratios(nanosVaried.encoding, nanosVaried.stock);
   const { metrics, spread } = summarize({
     queueRatio,
     queueRatioDefaults,
+    encodeRatio,
+    encodeRatioVaried,
     noneNanos: nanos.none,
     stockNanos: nanos.stock,
     oursNanos: nanos.ours,
+    encodingNanos: nanos.encoding,
+    stockVariedNanos: nanosVaried.stock,
+    encodingVariedNanos: nanosVaried.encoding,
     estimateNanos: estimate.estimate,
   });
   return {
@@ -64,20 +97,35 @@ export async function run({ log }) {
       ...metrics,
       queueRatioUpper90: spreadOf(queueRatio).upper90,
       queueRatioDefaultsUpper90: spreadOf(queueRatioDefaults).upper90,
+      encodeRatioUpper90: spreadOf(encodeRatio).upper90,
+      encodeRatioVariedUpper90: spreadOf(encodeRatioVaried).upper90,
     },
     spread,
   };
 }
 
-function load(processor) {
-  const provider = new BasicTracerProvider({ spanProcessors: processor ? [processor] : [] });
-  const tracer = provider.getTracer('bench');
+async function measure(processors, loadOf, options) {
+  const entries = Object.entries(processors);
+  const contenders = Object.fromEntries(entries.map(([name, processor]) => [name, loadOf(processor)]));
+  const nanos = await interleave(contenders, { millis: 100, measure: 'cpu', ...options });
+  for (const [name, processor] of entries) if (processor?.stats) checkNothingDropped(name, processor);
+  return nanos;
+}
+
+function load(processor, makeEnder = enderOfOneShape) {
+  const end = makeEnder(new BasicTracerProvider({ spanProcessors: processor ? [processor] : [] }));
+  let count = 0;
   return async (iterations) => {
     for (let done = 0; done < iterations; done += SPANS_PER_TURN) {
-      for (let i = Math.min(SPANS_PER_TURN, iterations - done); i > 0; i--) endOne(tracer);
+      for (let i = Math.min(SPANS_PER_TURN, iterations - done); i > 0; i--) end(count++);
       await new Promise(setImmediate);
     }
   };
+}
+
+function enderOfOneShape(provider) {
+  const tracer = provider.getTracer('bench');
+  return () => endOne(tracer);
 }
 
 function endOne(tracer) {
