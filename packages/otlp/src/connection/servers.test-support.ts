@@ -48,7 +48,12 @@ export async function listening(server: Server | HttpServer, path?: string): Pro
 
 /** A server that answers connections as told. */
 export function tcpServer(onSocket: (socket: Socket) => void, path?: string): Promise<Listening> {
-  return listening(createServer({ allowHalfOpen: true, noDelay: true }, onSocket), path);
+  const server = createServer({ noDelay: true }, (socket) => {
+    onSocket(socket);
+    // Who does not read never learns that the other end has gone.
+    if (socket.readableFlowing === null) socket.resume();
+  });
+  return listening(server, path);
 }
 
 /** A port where nobody listens. */
