@@ -69,6 +69,21 @@ describe('FieldReader', () => {
     );
   });
 
+  it('reads varints of 64 bits exactly, as a number wherever there is one, and cuts them to 32', () => {
+    const int64 = fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), fc.maxSafeInteger().map(BigInt));
+    fc.assert(
+      fc.property(int64, (value) => {
+        const bytes = [0x08];
+        let rest = BigInt.asUintN(64, value);
+        for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+        const reader = new FieldReader(Uint8Array.of(...bytes, Number(rest)));
+        reader.next();
+        expect(reader.int64()).toBe(BigInt(Number(value)) === value ? Number(value) : value);
+        expect(reader.uint32()).toBe(Number(BigInt.asUintN(32, value)));
+      }),
+    );
+  });
+
   it('stays within its own message', () => {
     // { 2: { 1: "ab" (but says 3 bytes) }, 3: "c" }
     const bytes = Uint8Array.of(0x12, 4, 0x0a, 3, 0x61, 0x62, 0x1a, 1, 0x63);
