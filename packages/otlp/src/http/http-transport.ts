@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import { ExportError, suppressTracing } from '@otel-resilience/core';
-import { openSocket } from '../connection/open-socket.js';
 import { CallScope, orAborted } from '../call-scope.js';
+import { openSocket } from '../connection/open-socket.js';
 import { gzip } from '../gzip.js';
 import type { OtlpAnswer, OtlpRequest, OtlpTransport } from '../otlp-transport.js';
 import type { ProxySettings, TransportOptions } from '../transport-options.js';
