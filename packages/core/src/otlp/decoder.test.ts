@@ -196,7 +196,7 @@ describe('decodeSpans', () => {
   });
 
   it('does not run out of stack, whatever the depth', () => {
-    let value = Buffer.from([0x0a, 0]);
+    let value: Buffer = Buffer.from([0x0a, 0]);
     for (let i = 0; i < 20_000; i++) value = delimited(0x2a, delimited(0x0a, value));
     const attribute = delimited(0x4a, Buffer.concat([delimited(0x0a, Buffer.from('deep')), delimited(0x12, value)]));
     const [span] = decodeSpans(inRequest(attribute));

@@ -167,6 +167,7 @@ function readLink(fields: FieldReader): Link {
 const TRACE_FLAGS = 0xff;
 const HAS_IS_REMOTE = 0x100;
 const IS_REMOTE = 0x200;
+const REMOTE = HAS_IS_REMOTE | IS_REMOTE;
 
 /** Collects what makes a span context, of a Span or of a Link. */
 class ContextDecoder {
@@ -187,7 +188,7 @@ class ContextDecoder {
 
   parent(spanId: string): SpanContext | undefined {
     // Without an id, but remote: what an encoder leaves of a parent whose id it could not write.
-    if (spanId === '' && (this.flags & IS_REMOTE) === 0) return undefined;
+    if (spanId === '' && (this.flags & REMOTE) !== REMOTE) return undefined;
     return { traceId: this.traceId, spanId, traceFlags: this.flags & TRACE_FLAGS, ...this.withIsRemote() };
   }
 
