@@ -71,6 +71,8 @@ export class RawConnection {
   readonly socket: Socket;
   readonly streams = new Map<number, RawStream>();
   pings = 0;
+  /** The code of the client's GOAWAY. */
+  goawayWith: number | undefined;
   private readonly options: RawServerOptions;
   private unread: Buffer = Buffer.alloc(0);
   private greeted = false;
@@ -138,6 +140,7 @@ export class RawConnection {
       this.pings++;
       if (pong) this.frame(FRAME.ping, FLAG.ack, 0, payload);
     }
+    if (type === FRAME.goaway) this.goawayWith = payload.readUInt32BE(4);
     if (type === FRAME.headers) {
       const stream = new RawStream(this, id);
       this.streams.set(id, stream);
@@ -174,13 +177,15 @@ export class RawStream {
     this.id = id;
   }
 
-  headers(list: HeaderList, { endStream = false } = {}): void {
+  headers(list: HeaderList, { endStream = false } = {}): this {
     const flags = FLAG.endHeaders | (endStream ? FLAG.endStream : 0);
     this.connection.frame(FRAME.headers, flags, this.id, Buffer.concat(list.map(literal)));
+    return this;
   }
 
-  data(bytes: Uint8Array, { endStream = false } = {}): void {
+  data(bytes: Uint8Array, { endStream = false } = {}): this {
     this.connection.frame(FRAME.data, endStream ? FLAG.endStream : 0, this.id, bytes);
+    return this;
   }
 
   reset(code: number): void {
@@ -191,9 +196,7 @@ export class RawStream {
 
   /** What a gRPC server says when all is well. */
   accept(message: Uint8Array = new Uint8Array()): void {
-    this.headers(RESPONSE);
-    this.data(framed(message));
-    this.headers(OK, { endStream: true });
+    this.headers(RESPONSE).data(framed(message)).headers(OK, { endStream: true });
   }
 }
 

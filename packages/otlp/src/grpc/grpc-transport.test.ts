@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { gunzipSync } from 'node:zlib';
-import { ExportError, SpanBatch } from '@otel-resilience/core';
-import { CountingReceiver, fakeSpans, VirtualClock } from '@otel-resilience/testing';
+import { SpanBatch } from '@otel-resilience/core';
+import { CountingReceiver, fakeSpans } from '@otel-resilience/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeAll, listening } from '../connection/servers.test-support.js';
 import { failureOf, request, shutdownAll, transportTo } from './transport.test-support.js';

@@ -33,7 +33,8 @@ export class SessionPool {
    */
   async acquire(scope: CallScope): Promise<GrpcSession> {
     const { connector } = this;
-    for (const failuresBefore = connector.failedAttempts; ; ) {
+    let failuresBefore: number | undefined; // of connecting, when this call began to wait for it
+    for (;;) {
       if (this.closed) throw shutDown();
       scope.signal.throwIfAborted();
       const session = this.leastLoaded();
@@ -44,7 +45,12 @@ export class SessionPool {
         if (session.calls > 0 && this.hasRoom) connector.start();
         session.beginCall();
         return session;
-      } else if (this.hasRoom && connector.failedAttempts === failuresBefore && connector.state.kind !== 'backOff') {
+      } else if (
+        this.hasRoom &&
+        connector.state.kind !== 'backOff' &&
+        connector.failedAttempts === (failuresBefore ?? connector.failedAttempts)
+      ) {
+        failuresBefore ??= connector.failedAttempts;
         connector.start();
         await this.change(scope);
       } else if (this.sessions.size > 0) {

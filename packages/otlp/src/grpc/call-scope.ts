@@ -1,1 +1,0 @@
-export { CallScope, orAborted } from '../call-scope.js';
