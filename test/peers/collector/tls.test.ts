@@ -1,6 +1,7 @@
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { OtlpEndpoint } from '@otel-resilience/node';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { describeWithPeer } from '../peer.js';
 import { type Application, PROTOCOLS, useApplications, WAYS } from './application.js';
@@ -32,10 +33,8 @@ describeWithPeer('collector', 'a Collector with TLS', (binary) => {
         vi.stubEnv('OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE', certificate('client.pem'));
         vi.stubEnv('OTEL_EXPORTER_OTLP_CLIENT_KEY', certificate('client-key.pem'));
       }
-      await expectDelivery(
-        openApplication({ transport, endpoints: [{ url: collector.urlOf(protocol), protocol }] }),
-        collector,
-      );
+      const endpoints = [{ url: collector.urlOf(protocol), protocol }];
+      await expectDelivery(openApplication({ transport, endpoints }), collector);
     },
   );
 
@@ -43,50 +42,54 @@ describeWithPeer('collector', 'a Collector with TLS', (binary) => {
     const collector = await openCollector({ tls: COLLECTOR_TLS.mTLS });
     const tls = { ca, cert: certificate('client.pem'), key: certificate('client-key.pem') };
     const endpoint = { url: collector.urlOf(protocol), protocol, tls, compression: 'gzip' } as const;
-    await expectDelivery(openApplication({ transport: 'otlp', endpoints: [endpoint] }), collector);
+    await expectDelivery(openOurs(endpoint), collector);
   });
 
-  it.each(PROTOCOLS)('a certificate that has expired is renewed in place: no span is lost: %s', async (protocol) => {
+  it.each(PROTOCOLS)('our certificate has expired: spans wait until it is renewed in place: %s', async (protocol) => {
     const collector = await openCollector({ tls: COLLECTOR_TLS.mTLS });
     const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
     copyFileSync(certificate('client-expired.pem'), cert);
     copyFileSync(certificate('client-expired-key.pem'), key);
-    const endpoint = { url: collector.urlOf(protocol), protocol, tls: { ca, cert, key } };
-    const application = openApplication({ transport: 'otlp', endpoints: [endpoint] });
-    application.end(500);
-    await untilFailed(application);
+    const application = openOurs({ url: collector.urlOf(protocol), protocol, tls: { ca, cert, key } });
+    await expectRefusal(application, collector);
     copyFileSync(certificate('client.pem'), cert);
     copyFileSync(certificate('client-key.pem'), key);
     await expectDelivery(application, collector);
   });
 
-  it.each(PROTOCOLS)('a Collector that comes back with an expired certificate: spans wait: %s', async (protocol) => {
+  it.each(PROTOCOLS)('nobody vouches for the Collector: spans wait until somebody does: %s', async (protocol) => {
     const collector = await openCollector({ tls: COLLECTOR_TLS.TLS });
-    const endpoint = { url: collector.urlOf(protocol), protocol, tls: { ca } };
-    const application = openApplication({ transport: 'otlp', endpoints: [endpoint] });
+    const trusted = join(folder, 'ca.pem');
+    copyFileSync(certificate('other-ca.pem'), trusted);
+    const application = openOurs({ url: collector.urlOf(protocol), protocol, tls: { ca: trusted } });
+    await expectRefusal(application, collector);
+    copyFileSync(ca, trusted);
+    await expectDelivery(application, collector);
+  });
+
+  it.each(PROTOCOLS)('the Collector comes back with an expired certificate: spans wait: %s', async (protocol) => {
+    const collector = await openCollector({ tls: COLLECTOR_TLS.TLS });
+    const application = openOurs({ url: collector.urlOf(protocol), protocol, tls: { ca } });
     await expectDelivery(application, collector);
     await collector.signal('SIGTERM');
     await collector.start({ tls: COLLECTOR_TLS.expired });
-    application.end(500);
-    await untilFailed(application);
+    await expectRefusal(application, collector);
     await collector.signal('SIGTERM');
     await collector.start({ tls: COLLECTOR_TLS.TLS });
     await expectDelivery(application, collector);
   });
 
-  it.each(PROTOCOLS)('a Collector that nobody vouches for gets nothing: %s', async (protocol) => {
-    const collector = await openCollector({ tls: COLLECTOR_TLS.TLS });
-    const endpoint = { url: collector.urlOf(protocol), protocol, tls: { ca: certificate('other-ca.pem') } };
-    const application = openApplication({ transport: 'otlp', endpoints: [endpoint] });
-    application.end(500);
-    await untilFailed(application);
-    expect(collector.spans().spans).toEqual([]);
-    expect(application.status()).toMatchObject({ balanced: true, totals: { waiting: 500, dropped: {} } });
-  });
+  function openOurs(endpoint: OtlpEndpoint): Application {
+    return openApplication({ transport: 'otlp', endpoints: [endpoint], processor: { scheduledDelayMillis: 100 } });
+  }
 });
 
-async function untilFailed(application: Application): Promise<void> {
-  await application.until(({ endpoints }) => endpoints.every(({ counts }) => counts.failed.retryable > 0));
+async function expectRefusal(application: Application, collector: CollectorProcess): Promise<void> {
+  const before = collector.spans().spans;
+  application.end(500);
+  await application.until(({ tiered }) => tiered.spilledSpans > 0);
+  expect(collector.spans().spans).toEqual(before);
+  expect(application.status()).toMatchObject({ balanced: true, totals: { waiting: 500, rejected: 0, dropped: {} } });
 }
 
 /** Of what has ended by now, and more. */
