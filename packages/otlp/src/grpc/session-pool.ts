@@ -28,12 +28,13 @@ export class SessionPool {
 
   /**
    * A session with a place for one call, which must be given back by `endCall`. Waits as long as `scope` allows while
-   * all are full, and for one that is being verified or connected; but for one failed attempt at most, and never for a
-   * back-off: then it rejects with the error of the last attempt, so that breakers and failover act.
+   * all are full, and for one that is being verified or connected; but for one failed attempt at most, beside one that
+   * had begun before it came, and never for a back-off: then it rejects with the error of the last attempt, so that
+   * breakers and failover act.
    */
   async acquire(scope: CallScope): Promise<GrpcSession> {
     const { connector } = this;
-    let failuresBefore: number | undefined; // of connecting, when this call began to wait for it
+    let mayFail: number | undefined; // how many failed attempts there may ever have been, for this call to go on
     for (;;) {
       if (this.closed) throw shutDown();
       scope.signal.throwIfAborted();
@@ -48,9 +49,10 @@ export class SessionPool {
       } else if (
         this.hasRoom &&
         connector.state.kind !== 'backOff' &&
-        connector.failedAttempts === (failuresBefore ?? connector.failedAttempts)
+        connector.failedAttempts <= (mayFail ?? connector.failedAttempts)
       ) {
-        failuresBefore ??= connector.failedAttempts;
+        // A probe every 500 ms would otherwise share the fate of the one before, whose attempt lasts as long as that.
+        mayFail ??= connector.failedAttempts + (connector.state.kind === 'connecting' ? 1 : 0);
         connector.start();
         await this.change(scope);
       } else if (this.sessions.size > 0) {
