@@ -3,7 +3,7 @@ import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { decodeSpans, encodeSpans, type ReadableSpan } from '@otel-resilience/core';
 import { fakeSpan } from '@otel-resilience/testing';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { RESOURCE_MEMBERS, SCOPE_MEMBERS, withMember } from '../support/hostile-members.js';
 import { HOSTILE_SPANS } from '../support/hostile-spans.js';
 import { normalise } from '../support/normalise.js';
@@ -12,6 +12,7 @@ import { arbitrarySpanMix, ODDITIES, oddSpan } from '../support/span-mixes.js';
 
 // How many spans the properties see together; ENCODING_FUZZ_SPANS=10000000 is a campaign. fast-check prints the seed.
 const SPANS = Number(process.env.ENCODING_FUZZ_SPANS ?? 100_000);
+vi.setConfig({ testTimeout: 30_000 + SPANS });
 /** A mix has up to 150 spans, and at least 60 on average. */
 const runsFor = (share: number) => ({ numRuns: Math.ceil((SPANS * share) / 60) });
 
