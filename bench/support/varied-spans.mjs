@@ -23,12 +23,18 @@ export function makeSpanTemplates({ seed = 1, count = 2_048 } = {}) {
     early: draw.chance(0.5),
     requestId: draw.chance(0.5),
   }));
+  // Code paths are few, and each adds what it adds: a kind of spans is decorated in one of three ways.
+  const byKind = new Map();
+  const habitsOf = (kind) => {
+    if (!byKind.has(kind)) byKind.set(kind, [draw.of(habits), draw.of(habits), draw.of(habits)]);
+    return byKind.get(kind);
+  };
   const templates = [];
   while (templates.length < count) {
     const { root, children } = draw.weighted(LOCAL_TRACES);
     const most = Math.min(children[1], count - templates.length - 1);
     const kinds = Array.from({ length: draw.whole(Math.min(children[0], most), most) }, () => draw.weighted(CHILDREN));
-    const made = [...kinds, root].map((kind) => failing(decorated(kind(draw), draw.of(habits), draw), draw));
+    const made = [...kinds, root].map((kind) => failing(decorated(kind(draw), draw.of(habitsOf(kind)), draw), draw));
     const remote = root !== job && draw.chance(0.6) ? remoteParent(draw) : undefined;
     templates.push(...made.map((span, i) => ({ ...span, first: i === 0, last: i === made.length - 1, remote })));
   }
@@ -367,14 +373,14 @@ function decorated(template, habit, draw) {
   const offered = [
     ['app.tenant', draw.of(['acme-corporation', 'globex', 'initech-europe', 'umbrella'])],
     ['app.region', draw.of(['eu-central-1', 'us-east-2', 'ap-northeast-1'])],
-    ['app.release', `2026.11.${draw.whole(1, 30)}-${draw.hex(7)}`],
+    ['app.release', '2026.11.7-4be1f0c'],
     ['app.canary', draw.chance(0.1)],
     ['app.experiments', [`${draw.word()}:a`, `${draw.word()}:b`]],
     ['thread.id', draw.whole(1, 64)],
-    ['code.function.name', `${draw.word()}.${draw.word()}`],
-    ['code.file.path', `/srv/shop/dist/${draw.word()}/${draw.word()}.js`],
+    ['code.function.name', draw.of(SOURCES).function],
+    ['code.file.path', draw.of(SOURCES).path],
     ['code.line.number', draw.whole(1, 2_000)],
-    ['peer.service', draw.word()],
+    ['peer.service', draw.of(PEERS)],
     ['session.previous_id', draw.hex(32)],
     ['app.sampling.score', draw.fraction()],
   ];
@@ -431,6 +437,8 @@ const CHILDREN = [
   [3, model],
 ];
 
+const PEERS = ['inventory', 'payments', 'recommendations', 'geo', 'mail', 'search-api', 'ledger', 'identity'];
+
 const SYLLABLES = ['or', 'ca', 'ti', 'mer', 'pay', 'lo', 'sto', 'ck', 'in', 'ven', 'to', 'ry', 'pri', 'ce', 'us', 'er'];
 
 function drawing(seed) {
@@ -457,3 +465,10 @@ function drawing(seed) {
     },
   };
 }
+
+// The functions of the shop that put themselves on their spans.
+const draw = drawing(7);
+const SOURCES = Array.from({ length: 60 }, () => ({
+  function: `${draw.word()}.${draw.word()}`,
+  path: `/srv/shop/dist/${draw.word()}/${draw.word()}.js`,
+}));

@@ -1,9 +1,8 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { HrTime } from '@opentelemetry/api';
-import type { Words } from './key-field.js';
+import { WorkingBuffer } from './working-buffer.js';
 
-const SMALLEST = 4_096;
-// Places in `whole`.
+// Places in `wholeSeconds`.
 const SECONDS = 0;
 const LOW = 1;
 const HIGH = 2;
@@ -18,32 +17,33 @@ const NATIVE_FROM = 32;
  * that length will take, and its content is moved if the guess was wrong.
  */
 export class ByteWriter {
-  bytes: Buffer;
-  position = 0;
-  private view: DataView;
+  /** Of the buffer that is written to, as long as it is. */
+  protected bytes: Buffer;
+  position: number;
+  protected view: DataView;
+  private buffer: WorkingBuffer;
   /** The last whole seconds, and what they are in nanoseconds. (Numbers in a field of an object would be garbage.) */
-  private readonly whole = Float64Array.of(Number.NaN, 0, 0);
+  private readonly wholeSeconds = Float64Array.of(Number.NaN, 0, 0);
 
-  constructor(capacity: number = SMALLEST) {
-    this.bytes = Buffer.allocUnsafeSlow(capacity);
-    this.view = viewOf(this.bytes);
+  constructor(buffer: WorkingBuffer = new WorkingBuffer()) {
+    this.buffer = buffer;
+    this.bytes = buffer.bytes;
+    this.view = buffer.view;
+    this.position = buffer.position;
+  }
+
+  /** Goes on in another buffer, where that has been left off; this one then knows how far it has been written. */
+  turnTo(buffer: WorkingBuffer): void {
+    this.buffer.position = this.position;
+    this.buffer = buffer;
+    this.bytes = buffer.bytes;
+    this.view = buffer.view;
+    this.position = buffer.position;
   }
 
   /** Makes room for `size` more bytes. */
   reserve(size: number): void {
     if (this.position + size > this.bytes.length) this.grow(this.position + size);
-  }
-
-  /** A buffer that one large batch has made large is not kept for the small ones after it. */
-  reset(): void {
-    const used = this.position;
-    this.position = 0;
-    if (this.bytes.length > 16 * SMALLEST && used < this.bytes.length / 4) this.replace(this.bytes.length / 2);
-  }
-
-  /** What has been written, in memory of its own. */
-  copy(): Uint8Array {
-    return Uint8Array.from(this.bytes.subarray(0, this.position));
   }
 
   /** A tag or a length below 128, or any other single byte. */
@@ -97,13 +97,13 @@ export class ByteWriter {
   time(time: HrTime, millis: Float64Array, index: number): void {
     const seconds = time[0];
     const nanos = time[1];
-    const { whole } = this;
-    if ((seconds !== whole[SECONDS] && !this.readSeconds(seconds)) || !isBelowSecond(nanos)) {
+    const { wholeSeconds } = this;
+    if ((seconds !== wholeSeconds[SECONDS] && !this.readSeconds(seconds)) || !isBelowSecond(nanos)) {
       this.oddTime(time, millis, index);
       return;
     }
-    let low = whole[LOW]! + Math.floor(nanos);
-    let high = whole[HIGH]!;
+    let low = wholeSeconds[LOW]! + Math.floor(nanos);
+    let high = wholeSeconds[HIGH]!;
     if (low >= 2 ** 32) {
       low -= 2 ** 32;
       high++;
@@ -121,9 +121,9 @@ export class ByteWriter {
     const upper = Math.floor(seconds / 2 ** 16) * 1e9; // below 2^53, and to be multiplied by 2^16
     const lower = (seconds % 2 ** 16) * 1e9;
     const low = (upper % 2 ** 16) * 2 ** 16 + (lower % 2 ** 32);
-    this.whole[LOW] = low % 2 ** 32;
-    this.whole[HIGH] = Math.floor(upper / 2 ** 16) + Math.floor(lower / 2 ** 32) + Math.floor(low / 2 ** 32);
-    this.whole[SECONDS] = seconds;
+    this.wholeSeconds[LOW] = low % 2 ** 32;
+    this.wholeSeconds[HIGH] = Math.floor(upper / 2 ** 16) + Math.floor(lower / 2 ** 32) + Math.floor(low / 2 ** 32);
+    this.wholeSeconds[SECONDS] = seconds;
     return true;
   }
 
@@ -132,12 +132,6 @@ export class ByteWriter {
     this.view.setBigUint64(this.position, nanos, true);
     this.position += 8;
     millis[index] = Number(nanos) / 1e6;
-  }
-
-  /** Words at `at`, where there is room for all of them; moves nothing. */
-  words({ words }: Words, at: number): void {
-    const { view } = this;
-    for (let i = 0; i < words.length; i++) view.setUint32(at + i * 4, words[i]!, true);
   }
 
   /** Bytes as they are, without a length. */
@@ -202,16 +196,11 @@ export class ByteWriter {
   }
 
   private grow(needed: number): void {
-    let capacity = this.bytes.length * 2;
-    while (capacity < needed) capacity *= 2;
-    const { bytes, position } = this;
-    this.replace(capacity);
-    bytes.copy(this.bytes, 0, 0, position);
-  }
-
-  private replace(capacity: number): void {
-    this.bytes = Buffer.allocUnsafeSlow(capacity);
-    this.view = viewOf(this.bytes);
+    const { buffer } = this;
+    buffer.position = this.position;
+    buffer.growTo(needed);
+    this.bytes = buffer.bytes;
+    this.view = buffer.view;
   }
 }
 
@@ -225,9 +214,6 @@ export function varintSize(value: number): number {
   return value < 0x1000_0000 ? 4 : 5;
 }
 
-const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array): DataView =>
-  new DataView(buffer, byteOffset, byteLength);
-
 /** So many seconds, and less than another one, are below 2^64 nanoseconds. */
 const MAX_SECONDS = 18_446_744_073;
 const MAX_NANOS = 2n ** 64n - 1n;
@@ -240,7 +226,7 @@ function nanosOf(time: unknown): bigint {
   if (Number.isNaN(seconds + nanos)) return 0n;
   if (seconds === Number.POSITIVE_INFINITY || nanos === Number.POSITIVE_INFINITY) return MAX_NANOS;
   if (seconds === Number.NEGATIVE_INFINITY || nanos === Number.NEGATIVE_INFINITY) return 0n;
-  const whole = Math.floor(seconds);
-  const total = BigInt(whole) * 1_000_000_000n + BigInt(Math.floor((seconds - whole) * 1e9 + nanos));
+  const wholeSeconds = Math.floor(seconds);
+  const total = BigInt(wholeSeconds) * 1_000_000_000n + BigInt(Math.floor((seconds - wholeSeconds) * 1e9 + nanos));
   return total < 0n ? 0n : total > MAX_NANOS ? MAX_NANOS : total;
 }

@@ -2,6 +2,7 @@ import type { InstrumentationScope, Resource } from '../sdk-types.js';
 import { textOf } from './readable-span.js';
 import { unlessThrown } from './unless-thrown.js';
 import { ValueWriter } from './value-writer.js';
+import { WorkingBuffer } from './working-buffer.js';
 
 /** What stands before and after the parts of a ResourceSpans or ScopeSpans. */
 export interface Envelope {
@@ -84,17 +85,16 @@ export function scopeEnvelope(scope: InstrumentationScope): Envelope {
 }
 
 function write(schemaUrl: () => unknown, writeHead: (writer: ValueWriter) => void): Envelope {
-  const writer = new ValueWriter();
+  const head = new WorkingBuffer();
+  const tail = new WorkingBuffer();
+  const writer = new ValueWriter(head);
   writer.careful = true;
   writer.reserve(8);
   writeHead(writer);
-  const headLength = writer.position;
+  writer.turnTo(tail);
   textField(writer, SCHEMA_URL, unlessThrown(schemaUrl));
-  const { bytes, position } = writer;
-  return {
-    head: Uint8Array.from(bytes.subarray(0, headLength)),
-    tail: Uint8Array.from(bytes.subarray(headLength, position)),
-  };
+  writer.turnTo(head);
+  return { head: head.copy(), tail: tail.copy() };
 }
 
 function textField(writer: ValueWriter, tag: number, value: unknown): void {

@@ -1,9 +1,11 @@
 import type { InstrumentationScope, ReadableSpan, Resource } from '../sdk-types.js';
 import { type EncodedGroup, EncodedSpans } from './encoded-spans.js';
 import { type Envelope, isPending, resourceEnvelope, scopeEnvelope } from './envelope.js';
+import { GrowingArray } from './growing-array.js';
 import { writeRequest } from './request-writer.js';
 import { END, SpanWriter, START } from './span-writer.js';
 import { unlessThrown } from './unless-thrown.js';
+import { WorkingBuffer } from './working-buffer.js';
 
 /**
  * A batch in the making: spans are encoded as they come, into one working buffer for each resource and scope. The
@@ -17,6 +19,9 @@ export class SpanBatchBuilder {
   /** What resources and scopes take at most, as far as that is known: see {@link PENDING_RESOURCE_BYTES}. */
   envelopeBytes = 0;
   private groups: Group[] = [];
+  private readonly writer = new SpanWriter();
+  /** What the writer turns to when nobody's spans are being written. */
+  private readonly nowhere = new WorkingBuffer(0);
   private readonly order = new GrowingArray();
   private last: Group | undefined;
   private errors = 0;
@@ -46,14 +51,15 @@ export class SpanBatchBuilder {
    */
   add(span: ReadableSpan): number {
     const group = this.groupOf(span);
-    const { writer } = group;
+    const { writer } = this;
+    if (group !== this.last) writer.turnTo(group.buffer);
+    this.last = group;
     const start = writer.position;
     writer.span(span);
     if (isEmpty(group)) this.envelopeBytes += group.envelopeBytes;
     group.ends.push(writer.position);
     this.order.push(group.index);
-    this.last = group;
-    this.observe(writer);
+    this.observe();
     const bytes = writer.position - start;
     this.byteLength += bytes;
     return bytes;
@@ -62,7 +68,8 @@ export class SpanBatchBuilder {
   /** Takes back the span that was added last. Once, and only before anything else. */
   undo(): void {
     const group = this.groups[this.order.pop()]!;
-    const { writer, ends } = group;
+    const { writer } = this;
+    const { ends } = group;
     ends.pop();
     const end = ends.length > 0 ? ends.last : 0;
     this.byteLength -= writer.position - end;
@@ -75,6 +82,8 @@ export class SpanBatchBuilder {
 
   /** What has been added, as bytes that nobody writes to any more; the builder is empty again. */
   seal(): EncodedSpans {
+    this.writer.turnTo(this.nowhere);
+    this.last = undefined;
     const order = this.order.take();
     const filled = filledGroups(this.groups, order);
     const { errors, localRoots, byteLength } = this;
@@ -118,7 +127,7 @@ export class SpanBatchBuilder {
     const index = this.freePlace();
     const ends = new GrowingArray();
     const envelopeBytes = envelopeBytesOf({ resource, scope });
-    const group: Group = { resource, scope, index, writer: new SpanWriter(), ends, envelopeBytes };
+    const group: Group = { resource, scope, index, buffer: new WorkingBuffer(), ends, envelopeBytes };
     this.groups[index] = group;
     this.last = undefined; // it may be the one whose place that was
     return group;
@@ -141,7 +150,8 @@ export class SpanBatchBuilder {
     return -1;
   }
 
-  private observe({ lane, millis: ofSpan }: SpanWriter): void {
+  private observe(): void {
+    const { lane, millis: ofSpan } = this.writer;
     if (lane === 'errors') this.errors++;
     else if (lane === 'localRoots') this.localRoots++;
     const { millis, priorMillis } = this;
@@ -158,9 +168,8 @@ export class SpanBatchBuilder {
     this.groups = filled;
     for (const [index, group] of filled.entries()) {
       group.index = index;
-      group.writer.reset();
+      group.buffer.reset();
     }
-    this.last = undefined;
     this.byteLength = 0;
     this.envelopeBytes = 0;
     this.errors = 0;
@@ -175,8 +184,8 @@ interface Group {
   readonly scope: InstrumentationScope;
   /** Its place among the groups. */
   index: number;
-  readonly writer: SpanWriter;
-  /** Where each span ends in the writer's bytes. */
+  readonly buffer: WorkingBuffer;
+  /** Where each span ends in it. */
   readonly ends: GrowingArray;
   /** What resource and scope add to the present batch. */
   envelopeBytes: number;
@@ -216,15 +225,15 @@ const lengthOf = ({ head, tail }: Envelope): number => head.length + tail.length
 /** Copies the spans to memory of their own: in a request that can be sent as it is, unless a resource is pending. */
 function sealGroups(groups: readonly Group[]): { groups: EncodedGroup[]; request: Uint8Array | undefined } {
   if (groups.some(({ resource }) => isPending(resource))) {
-    return { groups: groups.map((group) => sealGroup(group, group.writer.copy(), 0)), request: undefined };
+    return { groups: groups.map((group) => sealGroup(group, group.buffer.copy(), 0)), request: undefined };
   }
   const { bytes, starts } = writeRequest(
-    groups.map(({ resource, scope, writer }) => ({
+    groups.map(({ resource, scope, buffer }) => ({
       resource,
       scope,
-      bytes: writer.bytes,
+      bytes: buffer.bytes,
       start: 0,
-      end: writer.position,
+      end: buffer.position,
     })),
   );
   return { groups: groups.map((group, index) => sealGroup(group, bytes, starts[index]!)), request: bytes };
@@ -233,36 +242,4 @@ function sealGroups(groups: readonly Group[]): { groups: EncodedGroup[]; request
 function sealGroup({ resource, scope, ends }: Group, bytes: Uint8Array, start: number): EncodedGroup {
   const sealedEnds = ends.take();
   return { resource, scope, bytes, ends: sealedEnds, offset: start, start, from: 0, to: sealedEnds.length };
-}
-
-/** Integers below 2^32, without a number object for each of them, in memory that is reused. */
-class GrowingArray {
-  length = 0;
-  private values = new Uint32Array(256);
-
-  get last(): number {
-    return this.values[this.length - 1]!;
-  }
-
-  push(value: number): void {
-    if (this.length === this.values.length) this.grow();
-    this.values[this.length++] = value;
-  }
-
-  pop(): number {
-    return this.values[--this.length]!;
-  }
-
-  /** A copy of all of them; none is left. */
-  take(): Uint32Array {
-    const copy = this.values.slice(0, this.length);
-    this.length = 0;
-    return copy;
-  }
-
-  private grow(): void {
-    const { values } = this;
-    this.values = new Uint32Array(values.length * 2);
-    this.values.set(values);
-  }
 }

@@ -1,9 +1,12 @@
 import type { TraceState } from '@opentelemetry/api';
 import type { Lane } from '../lane.js';
 import type { Link, ReadableSpan, TimedEvent } from '../sdk-types.js';
+import { delimited } from './key-field.js';
 import { readableSpan } from './readable-span.js';
+import { TextMemory } from './text-memory.js';
 import { unlessThrown } from './unless-thrown.js';
 import { MAX_ELEMENTS, ValueWriter } from './value-writer.js';
+import { copyWords } from './words.js';
 
 // Tags: field number × 8 + wire type.
 const SPANS = 0x12; // ScopeSpans.spans
@@ -47,9 +50,14 @@ const OF_EVENT = 2;
 const TRACE_ID_DIGITS = 32;
 const SPAN_ID_DIGITS = 16;
 /** Everything of a span whose size does not depend on it, at its longest. */
-const FIXED_PARTS = 160;
+const FIXED_PARTS = 256;
 /** Nearly every span takes from 128 to 16,383 bytes, and its length two. */
 const SPAN_LENGTH_SIZE = 2;
+
+const names = new TextMemory(128, (name) => {
+  const field = delimited(NAME, name);
+  return field.length < 0x80 ? field : undefined;
+});
 
 /** Thrown for a span that has no ids, or whose ids cannot be read. */
 export class UnreadableSpanError extends Error {
@@ -66,6 +74,8 @@ export class UnreadableSpanError extends Error {
 export class SpanWriter extends ValueWriter {
   private readonly lastTraceId = new Uint8Array(TRACE_ID_DIGITS / 2);
   private lastTraceIdText = '';
+  private readonly lastParent = new Uint32Array(2);
+  private lastParentText = '';
   private lastTraceState: TraceState | undefined;
   private lastTraceStateText = '';
   /** Of the last span, as it was written. */
@@ -112,10 +122,7 @@ export class SpanWriter extends ValueWriter {
     if (context.traceState) this.traceState(context.traceState);
     const parentSpanId = parentSpanContext?.spanId;
     const hasParent = parentSpanId ? this.parentSpanId(parentSpanId) : false;
-    if (span.name !== '') {
-      this.byte(NAME);
-      this.text(span.name);
-    }
+    this.name(span.name);
     this.reserve(FIXED_PARTS);
     const { kind } = span;
     if (kind === 0 || kind === 1 || kind === 2 || kind === 3 || kind === 4) {
@@ -140,6 +147,18 @@ export class SpanWriter extends ValueWriter {
     this.end(start, SPAN_LENGTH_SIZE);
     const isLocalRoot = !hasParent || parentSpanContext?.isRemote === true;
     this.lane = status?.code === STATUS_ERROR ? 'errors' : isLocalRoot ? 'localRoots' : 'rest';
+  }
+
+  /** Names are few: that is what they are for. */
+  private name(name: string): void {
+    const remembered = names.get(name);
+    if (remembered !== undefined) {
+      copyWords(this.view, remembered.words, this.position);
+      this.position += remembered.length;
+    } else if (name !== '') {
+      this.byte(NAME);
+      this.text(name);
+    }
   }
 
   private traceId(id: string): void {
@@ -175,11 +194,21 @@ export class SpanWriter extends ValueWriter {
 
   /** Whether it could be read: a span without its parent is worth more than none. */
   private parentSpanId(id: string): boolean {
-    const { position } = this;
+    const { view, position } = this;
     try {
       this.byte(PARENT_SPAN_ID);
       this.byte(SPAN_ID_DIGITS / 2);
-      this.hex(id, SPAN_ID_DIGITS);
+      // Siblings mostly end one after the other.
+      if (id === this.lastParentText) {
+        view.setUint32(position + 2, this.lastParent[0]!);
+        view.setUint32(position + 6, this.lastParent[1]!);
+        this.position = position + 10;
+      } else {
+        this.hex(id, SPAN_ID_DIGITS);
+        this.lastParentText = id;
+        this.lastParent[0] = view.getUint32(position + 2);
+        this.lastParent[1] = view.getUint32(position + 6);
+      }
       return true;
     } catch {
       this.position = position;

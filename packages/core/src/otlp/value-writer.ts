@@ -1,5 +1,6 @@
 import { ByteWriter, varintSize } from './byte-writer.js';
-import { type KeyField, keyFieldOf, PLACES } from './key-field.js';
+import { KeyField, keyFieldAfter, keyFieldOf, PLACES } from './key-field.js';
+import { copyWords } from './words.js';
 
 // AnyValue { 1: string, 2: bool, 3: int64, 4: double, 5: ArrayValue, 6: KeyValueList, 7: bytes }, as tags.
 const STRING = 0x0a;
@@ -12,6 +13,8 @@ const BYTES = 0x3a;
 /** ArrayValue.values and KeyValueList.values. */
 const ELEMENT = 0x0a;
 
+/** Tag, lengths and tags of the value, and a number or a short string; also a remembered attribute, beside its key. */
+const MAX_SIMPLE_VALUE = 160;
 const TWO_TO_63 = 2 ** 63;
 
 /**
@@ -43,31 +46,81 @@ export class ValueWriter extends ByteWriter {
       this.readableAttributes(tag, attributes);
       return;
     }
-    for (const key in attributes) if (isOwn.call(attributes, key)) this.attribute(tag, key, attributes[key]);
+    // Two thirds of all encoding is this loop. It keeps its state in local variables, and deals itself with the values
+    // that nearly all attributes have: that halves what an attribute costs.
+    let { bytes, view, position: at } = this;
+    let field = FIRST;
+    const isPlain = isPlainObject(attributes);
+    for (const key in attributes) {
+      if (!isPlain && !isOwn.call(attributes, key)) continue;
+      const value = attributes[key];
+      field = keyFieldAfter(field, key);
+      const { length } = field;
+      if (at + length + MAX_SIMPLE_VALUE > bytes.length) {
+        this.position = at;
+        this.reserve(length + MAX_SIMPLE_VALUE);
+        ({ bytes, view } = this);
+      }
+      if (typeof value === 'string') {
+        const remembered = field.attributeOf(value);
+        if (remembered !== undefined) {
+          copyWords(view, remembered.words, at);
+          bytes[at] = tag;
+          at += remembered.length;
+          continue;
+        }
+        const units = value.length;
+        if (units <= field.maxShortText) {
+          copyWords(view, field.words, at);
+          const textStart = at + length + 3;
+          let seen = 0;
+          for (let i = 0; i < units; i++) {
+            const unit = value.charCodeAt(i);
+            seen |= unit;
+            bytes[textStart + i] = unit;
+          }
+          if (seen <= 0x7f) {
+            bytes[at] = tag;
+            bytes[at + 1] = length - PLACES + 3 + units;
+            bytes[at + length] = 2 + units;
+            bytes[at + length + 1] = STRING;
+            bytes[at + length + 2] = units;
+            at = textStart + units;
+            continue;
+          }
+        }
+      } else if (field.maxShortText > 0) {
+        const isSmall = typeof value === 'number' && value >= 0 && value < 0x4000 && Number.isInteger(value);
+        if (isSmall || typeof value === 'boolean') {
+          const number = value as number;
+          const size = isSmall && number > 0x7f ? 3 : 2;
+          copyWords(view, field.words, at);
+          bytes[at] = tag;
+          bytes[at + 1] = length - PLACES + 1 + size;
+          bytes[at + length] = size;
+          bytes[at + length + 1] = isSmall ? INT : BOOL;
+          if (size === 2) bytes[at + length + 2] = isSmall ? number : value ? 1 : 0;
+          else {
+            bytes[at + length + 2] = (number & 0x7f) | 0x80;
+            bytes[at + length + 3] = number >>> 7;
+          }
+          at += length + 1 + size;
+          continue;
+        }
+      }
+      this.position = at;
+      this.attribute(tag, field, value);
+      ({ bytes, view, position: at } = this);
+    }
+    this.position = at;
   }
 
-  private attribute(tag: number, key: string, value: unknown): void {
-    const field = keyFieldOf(key);
-    // Tag, lengths and the tags of the value, and a number in full; or a remembered attribute, which is shorter.
-    this.reserve(field.length + 128);
-    if (typeof value === 'string') {
-      const start = this.position;
-      const remembered = field.attributeOf(value);
-      if (remembered === undefined) this.textAttribute(tag, field, value);
-      else {
-        this.words(remembered, start);
-        this.bytes[start] = tag;
-        this.position = start + remembered.length;
-      }
-    } else if (typeof value === 'number') {
-      if (value >= 0 && value <= 0x7f && Number.isInteger(value)) {
-        this.header(tag, field, 2);
-        this.byte(INT);
-        this.byte(value);
-      } else {
-        this.header(tag, field, numberLength(value));
-        this.number(value);
-      }
+  private attribute(tag: number, field: KeyField, value: unknown): void {
+    this.reserve(field.length + MAX_SIMPLE_VALUE);
+    if (typeof value === 'string') this.textAttribute(tag, field, value);
+    else if (typeof value === 'number') {
+      this.header(tag, field, numberLength(value));
+      this.number(value);
     } else if (typeof value === 'boolean') {
       this.header(tag, field, 2);
       this.byte(BOOL);
@@ -85,7 +138,7 @@ export class ValueWriter extends ByteWriter {
   private keyValue(tag: number, field: KeyField, length: number): void {
     const start = this.position;
     const lengthSize = varintSize(length);
-    this.words(field, start + lengthSize - 1);
+    copyWords(this.view, field.words, start + lengthSize - 1);
     this.bytes[start] = tag;
     this.position = start + 1;
     this.varint(length);
@@ -94,24 +147,30 @@ export class ValueWriter extends ByteWriter {
 
   private textAttribute(tag: number, field: KeyField, value: string): void {
     const units = value.length;
-    this.reserve(field.length + 3 * units + 24);
+    this.reserve(field.length + 3 * units + 64);
     const start = this.position;
-    const keyLength = field.length - PLACES;
-    // First where it belongs if it is ASCII, which nearly all of it is.
-    const headerLength = textHeaderLength(keyLength, units);
-    const size = this.utf8(value, start + headerLength);
+    // As if it were ASCII, which nearly all of it is.
+    this.textHeader(tag, field, units);
+    const textStart = this.position;
+    const size = this.utf8(value, textStart);
     if (size !== units) {
-      const actual = textHeaderLength(keyLength, size);
-      const from = start + headerLength;
-      if (actual !== headerLength) this.bytes.copyWithin(start + actual, from, from + size);
+      // Out of the way of the key's padding, and back.
+      const aside = textStart + 32;
+      this.bytes.copyWithin(aside, textStart, textStart + size);
+      this.position = start;
+      this.textHeader(tag, field, size);
+      this.bytes.copyWithin(this.position, aside, aside + size);
     }
-    // What the key's words have too much is three bytes at most, and so many are between it and the text.
+    this.position += size;
+  }
+
+  /** Everything before the string itself, of so many bytes. */
+  private textHeader(tag: number, field: KeyField, size: number): void {
     const stringLength = 1 + varintSize(size) + size;
-    this.keyValue(tag, field, keyLength + varintSize(stringLength) + stringLength);
+    this.keyValue(tag, field, field.length - PLACES + varintSize(stringLength) + stringLength);
     this.varint(stringLength);
     this.byte(STRING);
     this.varint(size);
-    this.position += size;
   }
 
   private otherAttribute(tag: number, field: KeyField, value: unknown): void {
@@ -124,7 +183,7 @@ export class ValueWriter extends ByteWriter {
   private nested(tag: number, field: KeyField, value: unknown): void {
     this.reserve(field.length + 16);
     const start = this.position;
-    this.words(field, start);
+    copyWords(this.view, field.words, start);
     this.bytes[start] = tag;
     this.position = start + field.length;
     this.anyValue(value);
@@ -135,7 +194,7 @@ export class ValueWriter extends ByteWriter {
     for (const key of ownKeys(attributes)) {
       const { position } = this;
       try {
-        this.attribute(tag, key, attributes[key]);
+        this.attribute(tag, keyFieldOf(key), attributes[key]);
       } catch {
         this.position = position;
         this.within.length = 0;
@@ -238,6 +297,16 @@ export class ValueWriter extends ByteWriter {
   }
 }
 
+/** What comes before the first attribute. */
+const FIRST = new KeyField('');
+
+/** Whether `for in` gives own keys alone, as it does unless somebody has extended the prototype of all objects. */
+function isPlainObject(value: object | undefined): boolean {
+  if (value === undefined || Object.getPrototypeOf(value) !== Object.prototype) return false;
+  for (const _ in Object.prototype) return false;
+  return true;
+}
+
 // `for in` with this very check is what V8 turns into a walk over the hidden class, without a list of keys.
 const isOwn = Object.prototype.hasOwnProperty;
 
@@ -259,11 +328,4 @@ function numberLength(value: number): number {
   let size = 5;
   for (let limit = 2 ** 35; value >= limit && size < 9; limit *= 128) size++;
   return 1 + size;
-}
-
-/** Tag and length of the KeyValue, its key, and everything of the value before the string itself. */
-function textHeaderLength(keyLength: number, size: number): number {
-  const stringLength = 1 + varintSize(size) + size;
-  const valueLength = varintSize(stringLength) + stringLength;
-  return 1 + varintSize(keyLength + valueLength) + keyLength + valueLength - size;
 }

@@ -1,0 +1,75 @@
+import { type Words, wordsOf } from './words.js';
+
+/** Longer texts are not remembered: they repeat seldom, and copying them costs little beside what they cost anyway. */
+const MAX_LENGTH = 64;
+/** Lookups after which it is judged whether remembering pays. */
+const TRIAL = 256;
+
+/**
+ * Texts that came before, and what they were encoded to. A small table without chains: a text has one place, by its
+ * length and its last character, and shares it with others. It is remembered when it comes to its place twice in a row,
+ * so texts that never come again cost a comparison; where nearly all are like that, the table is given up.
+ */
+export class TextMemory {
+  private readonly slots: number;
+  private readonly encode: (text: string) => Uint8Array | undefined;
+  private known: (Known | undefined)[] | undefined;
+  private candidates: (string | undefined)[];
+  private lookups = 0;
+  private hits = 0;
+  /** What is remembered may give way to what comes more often now, but not for ever: encoding it anew costs. */
+  private left: number;
+
+  /** `slots` is a power of two; `encode` returns nothing for a text that cannot be remembered. */
+  constructor(slots: number, encode: (text: string) => Uint8Array | undefined) {
+    this.slots = slots;
+    this.encode = encode;
+    this.known = new Array(slots).fill(undefined);
+    this.candidates = new Array(slots).fill(undefined);
+    this.left = slots * 4;
+  }
+
+  /** Undefined when it is not remembered. */
+  get(text: string): Words | undefined {
+    const { known } = this;
+    const { length } = text;
+    if (known === undefined || length === 0 || length > MAX_LENGTH) return undefined;
+    const slot = (length * 7 + text.charCodeAt(length - 1)) & (this.slots - 1);
+    const found = known[slot];
+    this.lookups++;
+    if (found !== undefined && found.text === text) {
+      this.hits++;
+      return found;
+    }
+    return this.remember(text, slot);
+  }
+
+  private remember(text: string, slot: number): Words | undefined {
+    if (this.lookups >= TRIAL && !this.isWorthIt()) return undefined;
+    if (this.left <= 0) return undefined;
+    if (this.candidates[slot] !== text) {
+      this.candidates[slot] = text;
+      return undefined;
+    }
+    this.left--;
+    const encoded = this.encode(text);
+    if (encoded === undefined) return undefined;
+    const remembered = { text, ...wordsOf(encoded) };
+    this.known![slot] = remembered;
+    return remembered;
+  }
+
+  private isWorthIt(): boolean {
+    const { lookups, hits } = this;
+    this.lookups = 0;
+    this.hits = 0;
+    if (hits >= lookups / 4) return true;
+    this.known = undefined;
+    this.candidates = [];
+    return false;
+  }
+}
+
+interface Known extends Words {
+  readonly text: string;
+}
