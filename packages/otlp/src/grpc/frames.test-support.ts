@@ -75,7 +75,10 @@ export class RawConnection {
   goawayWith: number | undefined;
   private readonly options: RawServerOptions;
   private unread: Buffer = Buffer.alloc(0);
-  private greeted = false;
+  /** The client's preface has come. */
+  greeted = false;
+  /** The client has taken our SETTINGS in. */
+  settled = false;
 
   constructor(socket: Socket, options: RawServerOptions) {
     this.socket = socket;
@@ -135,7 +138,9 @@ export class RawConnection {
   private takeFrame(type: number, flags: number, id: number, payload: Buffer): void {
     const { pong = true, windows = true, onHeaders, onRequest } = this.options;
     const ends = (flags & FLAG.endStream) !== 0;
-    if (type === FRAME.settings && !(flags & FLAG.ack)) this.frame(FRAME.settings, FLAG.ack, 0);
+    if (type === FRAME.settings && flags & FLAG.ack) this.settled = true;
+    if (type === FRAME.settings && !(flags & FLAG.ack) && this.options.settings)
+      this.frame(FRAME.settings, FLAG.ack, 0);
     if (type === FRAME.ping && !(flags & FLAG.ack)) {
       this.pings++;
       if (pong) this.frame(FRAME.ping, FLAG.ack, 0, payload);

@@ -32,10 +32,10 @@ export class GrpcError extends Error {
   /** Of the trailers; `grpc-status-details-bin` may have a RetryInfo. */
   readonly metadata: ResponseMetadata;
   /** Set when there was no `grpc-status`, so that `code` is only what gRPC's table makes of the HTTP status. */
-  readonly httpStatus?: number;
+  readonly httpStatus: number | undefined;
   /** The `Retry-After` of such a response. */
-  readonly retryAfter?: string;
-  readonly retryAfterMillis?: number;
+  readonly retryAfter: string | undefined;
+  readonly retryAfterMillis: number | undefined;
 
   constructor({ code, details, metadata, httpStatus, retryAfter, retryAfterMillis, cause }: GrpcErrorInit) {
     super(`${code} ${NAMES[code] ?? 'UNKNOWN'}${details && `: ${details}`}`, cause === undefined ? {} : { cause });
@@ -43,9 +43,9 @@ export class GrpcError extends Error {
     this.code = code;
     this.details = details;
     this.metadata = metadata ?? new ResponseMetadata({});
-    if (httpStatus !== undefined) this.httpStatus = httpStatus;
-    if (retryAfter !== undefined) this.retryAfter = retryAfter;
-    if (retryAfterMillis !== undefined) this.retryAfterMillis = retryAfterMillis;
+    this.httpStatus = httpStatus;
+    this.retryAfter = retryAfter;
+    this.retryAfterMillis = retryAfterMillis;
   }
 }
 

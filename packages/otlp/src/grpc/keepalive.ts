@@ -70,8 +70,8 @@ export class Keepalive {
   }
 
   /**
-   * Pings whenever nothing has come for a whole interval, until `stop`. The timer outlasts a stop, so that calls in
-   * quick succession need not set it anew.
+   * Pings, until `stop`, when nothing has come between two looks that are an interval apart: after a silence of one
+   * interval to two. The timer outlasts a stop, so that calls in quick succession need not set it anew.
    */
   start(): void {
     this.running = true;
