@@ -20,7 +20,11 @@ function endSpans(provider: BasicTracerProvider, count: number) {
   for (let i = 0; i < count; i++) tracer.startSpan(`span ${i}`).end();
 }
 
-describe.each(['grpc', 'http/protobuf'] as const)('over %s', (protocol) => {
+const WAYS = (['otlp', 'stock'] as const).flatMap((transport) =>
+  (['grpc', 'http/protobuf'] as const).map((protocol) => ({ transport, protocol })),
+);
+
+describe.each(WAYS)('over $protocol by $transport', ({ transport, protocol }) => {
   it('delivers to an endpoint given in code, with its headers', async () => {
     const receiver = new CountingReceiver({ protocol });
     const url = await receiver.start();
@@ -29,7 +33,7 @@ describe.each(['grpc', 'http/protobuf'] as const)('over %s', (protocol) => {
       header = headers['x-tenant'];
       return { kind: 'success' };
     });
-    const r = resilience({ endpoints: [{ url, protocol, headers: { 'x-tenant': 'acme' } }] });
+    const r = resilience({ transport, endpoints: [{ url, protocol, headers: { 'x-tenant': 'acme' } }] });
     const provider = new BasicTracerProvider({ spanProcessors: r.sdk.spanProcessors });
     endSpans(provider, 2_500);
     await provider.shutdown();
@@ -39,6 +43,7 @@ describe.each(['grpc', 'http/protobuf'] as const)('over %s', (protocol) => {
     expect(r.status()).toMatchObject({
       balanced: true,
       totals: { ended: 2_500, delivered: 2_500, waiting: 0, dropped: {} },
+      endpoints: [{ transport, protocol, url: receiver.tracesUrl }],
     });
   });
 
@@ -46,11 +51,13 @@ describe.each(['grpc', 'http/protobuf'] as const)('over %s', (protocol) => {
     const receiver = new CountingReceiver({ protocol });
     vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', await receiver.start());
     vi.stubEnv('OTEL_EXPORTER_OTLP_PROTOCOL', protocol);
-    const r = resilience();
+    const r = resilience({ transport });
     const provider = new BasicTracerProvider({ spanProcessors: r.sdk.spanProcessors });
     endSpans(provider, 10);
     await provider.forceFlush();
     expect(receiver.spanIds.size).toBe(10);
+    const { host, port, tracesUrl } = receiver;
+    expect(r.status().endpoints).toMatchObject([{ name: `${host}:${port}`, transport, protocol, url: tracesUrl }]);
     await r.shutdown();
     await receiver.stop();
   });
@@ -98,15 +105,54 @@ describe('resilience', () => {
     expect(inCode).toMatchObject({ queue: { maxSpans: 500 }, batchSize: 128 });
   });
 
-  it('speaks HTTP to an address that is plainly of an HTTP receiver', async () => {
+  it.each(['otlp', 'stock'] as const)(
+    'speaks HTTP to an address that is plainly of an HTTP receiver, by %s',
+    async (transport) => {
+      const receiver = new CountingReceiver({ protocol: 'http/protobuf' });
+      const r = resilience({ transport, endpoints: [`${await receiver.start()}/v1/traces`] });
+      const provider = new BasicTracerProvider({ spanProcessors: r.sdk.spanProcessors });
+      endSpans(provider, 3);
+      await r.forceFlush({ timeoutMillis: 5_000 });
+      expect(receiver.spanIds.size).toBe(3);
+      await r.shutdown();
+      await receiver.stop();
+    },
+  );
+
+  it('hands all options of an endpoint to its OtlpSpanExporter, functions included', async () => {
     const receiver = new CountingReceiver({ protocol: 'http/protobuf' });
-    const r = resilience({ endpoints: [`${await receiver.start()}/v1/traces`] });
+    const url = await receiver.start();
+    const seen: Array<Readonly<Record<string, string>>> = [];
+    receiver.respond(({ headers }) => {
+      seen.push(headers);
+      return headers.authorization === 'Bearer 2' ? { kind: 'success' } : { kind: 'error', status: 401 };
+    });
+    let calls = 0;
+    const headers = async () => ({ authorization: `Bearer ${++calls}` });
+    const endpoint = {
+      url,
+      protocol: 'http/protobuf',
+      headers,
+      compression: 'gzip',
+      userAgent: 'shop/1',
+    } as const;
+    const r = resilience({ transport: 'otlp', endpoints: [endpoint] });
     const provider = new BasicTracerProvider({ spanProcessors: r.sdk.spanProcessors });
     endSpans(provider, 3);
-    await r.forceFlush({ timeoutMillis: 5_000 });
-    expect(receiver.spanIds.size).toBe(3);
-    await r.shutdown();
+    await provider.shutdown();
     await receiver.stop();
+    expect(receiver.spanIds.size).toBe(3);
+    expect(seen.at(-1)).toMatchObject({
+      'content-encoding': 'gzip',
+      'user-agent': expect.stringMatching(/^shop\/1 otel-r/),
+    });
+    expect(JSON.stringify(r.status())).not.toContain('Bearer');
+    expect(r.status().endpoints).toMatchObject([{ transport: 'otlp', url: `${url}/v1/traces` }]);
+  });
+
+  it('says of an exporter that was given no more than it knows', () => {
+    const [endpoint] = resilience({ exporters: [new ScriptedExporter()] }).status().endpoints;
+    expect(endpoint).toMatchObject({ transport: undefined, protocol: undefined, url: undefined });
   });
 
   it('flushes within the time it is given', async () => {
@@ -181,6 +227,24 @@ describe('resilience', () => {
       "headers: expected an object of strings, got 'a string'",
     ],
     [{ endpoints: 'http://user:s3cret@a' }, "resilience.endpoints: expected a list of at least 1, got 'a string'"],
+    [{ transport: 'pigeon' }, 'resilience.transport: expected one of otlp, stock'],
+    [{ endpoints: [{ url: 'http://a', compression: 'zstd' }] }, 'resilience.endpoints[0].compression: expected one of'],
+    [
+      { transport: 'otlp', endpoints: ['https://a', { url: 'https://a', tls: { cert: 's3cret' } }] },
+      'resilience.endpoints[1].tls.key: expected key beside cert',
+    ],
+    [
+      { transport: 'stock', endpoints: [{ url: 'http://a', proxy: 'http://me:s3cret@a' }] },
+      "resilience.endpoints[0].proxy: expected nothing, with the transport 'stock'",
+    ],
+    [
+      { transport: 'stock', endpoints: [{ url: 'http://a', headers: () => ({}) }] },
+      '.headers: expected an object, with',
+    ],
+    [
+      { transport: 'stock', endpoints: ['unix:/run/otel.sock'] },
+      'resilience.endpoints[0].url: expected no unix socket',
+    ],
     [{ processor: { exporter: new ScriptedExporter() } }, 'resilience.processor.exporter: expected nothing'],
     [{ tiered: { spool: {} } }, 'resilience.tiered.spool: expected nothing'],
     [{ clock: {} }, 'resilience.clock: expected a Clock'],
@@ -200,7 +264,12 @@ describe('resilience', () => {
   });
 
   it('never shows a secret in its status or errors', () => {
-    const r = resilience({ endpoints: [{ url: 'http://localhost:1', headers: { authorization: 'Bearer s3cret' } }] });
-    expect(JSON.stringify(r.status())).not.toContain('s3cret');
+    const endpoint = { url: 'http://localhost:1/otlp?key=s3cret', headers: { authorization: 'Bearer s3cret' } };
+    for (const transport of ['otlp', 'stock'] as const) {
+      for (const protocol of ['grpc', 'http/protobuf'] as const) {
+        const r = resilience({ transport, endpoints: [{ ...endpoint, protocol }] });
+        expect(JSON.stringify(r.status())).not.toContain('s3cret');
+      }
+    }
   });
 });

@@ -1,0 +1,63 @@
+import { type ExportContext, SpanBatch, systemClock } from '@otel-resilience/core';
+import { CountingReceiver, fakeSpan, fakeSpans } from '@otel-resilience/testing';
+import { describe, expect, it, vi } from 'vitest';
+import { stockExporter } from './stock-exporter.js';
+
+const context = (): ExportContext => ({ signal: new AbortController().signal, deadline: systemClock.now() + 5_000 });
+
+describe.each(['grpc', 'http/protobuf'] as const)('the stock exporter over %s', (protocol) => {
+  it('takes several exports before it is loaded, and closes what it has loaded', async () => {
+    const receiver = new CountingReceiver({ protocol });
+    await receiver.start();
+    const exporter = stockExporter({ url: receiver.tracesUrl, headers: {}, protocol, clock: undefined });
+    const batches = fakeSpans(3).map((span) => SpanBatch.fromSpans([span]));
+    const outcomes = await Promise.all(batches.map((batch) => exporter.exportBatch(batch, context())));
+    expect(outcomes.map(({ delivered }) => delivered)).toEqual([1, 1, 1]);
+    await exporter.shutdown();
+    expect(await exporter.exportBatch(SpanBatch.fromSpans(fakeSpans(1)), context())).toMatchObject({
+      failure: 'shutdown',
+    });
+    expect(receiver.spanIds.size).toBe(3);
+    await receiver.stop();
+  });
+
+  it('finds a span that it cannot encode, though that is its very first', async () => {
+    const receiver = new CountingReceiver({ protocol });
+    await receiver.start();
+    const exporter = stockExporter({ url: receiver.tracesUrl, headers: {}, protocol, clock: undefined });
+    const bad = { ...fakeSpan(), links: [{ context: undefined as never }] };
+    const batch = () => SpanBatch.fromSpans([...fakeSpans(3), bad]);
+    const first = await exporter.exportBatch(batch(), context());
+    const second = first.remaining ? await exporter.exportBatch(first.remaining, context()) : first;
+    expect(second).toMatchObject({ delivered: 3, rejected: 1 });
+    await exporter.shutdown();
+    await receiver.stop();
+  });
+
+  it('has nothing to close when it was never used', async () => {
+    await stockExporter({ url: 'http://127.0.0.1:1', headers: {}, protocol, clock: undefined }).shutdown();
+  });
+});
+
+describe('the stock exporter', () => {
+  it('fails, and tries again, when its package is not there', async () => {
+    vi.doMock('@opentelemetry/exporter-trace-otlp-proto', () => {
+      throw Object.assign(new Error("Cannot find package '@opentelemetry/exporter-trace-otlp-proto'"), {
+        code: 'ERR_MODULE_NOT_FOUND',
+      });
+    });
+    const exporter = stockExporter({
+      url: 'http://127.0.0.1:1',
+      headers: {},
+      protocol: 'http/protobuf',
+      clock: undefined,
+    });
+    for (let i = 0; i < 2; i++) {
+      const outcome = await exporter.exportBatch(SpanBatch.fromSpans(fakeSpans(2)), context());
+      expect(outcome).toMatchObject({ failure: 'retryable', remaining: { spanCount: 2 } });
+      expect(outcome.error?.message).toMatch(/./);
+    }
+    await exporter.shutdown();
+    vi.doUnmock('@opentelemetry/exporter-trace-otlp-proto');
+  });
+});
