@@ -1,4 +1,4 @@
-import { type Clock, ExportError } from '@otel-resilience/core';
+import { type Clock, ExportError, suppressTracing } from '@otel-resilience/core';
 import type { TransportOptions } from '../transport-options.js';
 import { type OpenSession, openSession } from './open-session.js';
 import { reconnectDelay } from './reconnect-backoff.js';
@@ -53,7 +53,8 @@ export class Connector {
     if (this.state.kind !== 'idle') return;
     this.startedAt = this.clock.now();
     this.attemptsInVain++;
-    this.current = { kind: 'connecting', attempt: this.connect() };
+    // A session outlives the call that happens to need it first, and must not keep that call's context alive.
+    this.current = { kind: 'connecting', attempt: suppressTracing(() => this.connect()) };
   }
 
   /** A new session has answered its first call: there is a server. */

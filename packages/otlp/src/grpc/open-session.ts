@@ -1,7 +1,6 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { suppressTracing } from '@otel-resilience/core';
 import { ConnectionError } from '../connection/connection-error.js';
 import { openSocket } from '../connection/open-socket.js';
 import type { TransportOptions } from '../transport-options.js';
@@ -29,7 +28,7 @@ export async function openSession(options: TransportOptions, signal: AbortSignal
     if (secure && (socket as TLSSocket).alpnProtocol !== 'h2') {
       throw failure('ERR_NO_HTTP2', 'the server does not negotiate HTTP/2 (ALPN h2), which gRPC needs');
     }
-    const http2 = suppressTracing(() => startHttp2(socket, secure));
+    const http2 = startHttp2(socket, secure);
     await settingsReceived(http2, options, signal);
     return { http2, socket };
   } catch (error) {
