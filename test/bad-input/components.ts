@@ -8,6 +8,7 @@ import {
   RetryingSpanExporter,
 } from '@otel-resilience/exporter';
 import { resilience } from '@otel-resilience/node';
+import { OtlpSpanExporter } from '@otel-resilience/otlp';
 import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
 import { CountingReceiver, FaultProxy, ScriptedExporter } from '@otel-resilience/testing';
 import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
@@ -219,6 +220,26 @@ export const COMPONENTS: readonly Component[] = [
     numbers: { maxBytes: COUNT },
     words: [],
     contradictions: [],
+  },
+  {
+    owner: 'OtlpSpanExporter',
+    make: (options) => new OtlpSpanExporter(options as never),
+    valid: () => ({}),
+    numbers: {
+      headersTimeoutMillis: SOME_MILLIS,
+      compressionLevel: { min: 1, max: 9 },
+      connections: { min: 1, max: 1_000 },
+      timeoutMillis: SOME_MILLIS,
+      connectTimeoutMillis: SOME_MILLIS,
+      maxRequestBytes: COUNT,
+      maxConcurrentExports: COUNT,
+    },
+    words: ['protocol', 'compression'],
+    contradictions: [
+      ['tls', { url: 'http://a', tls: {} }],
+      ['tls.key', { url: 'https://a', tls: { cert: 'client.pem' } }],
+      ['maxConcurrentExports', { protocol: 'http/protobuf', connections: 3, maxConcurrentExports: 4 }],
+    ],
   },
   {
     owner: 'adaptSpanExporter',

@@ -10,6 +10,7 @@ import {
   RetryingSpanExporter,
 } from '@otel-resilience/exporter';
 import { resilience } from '@otel-resilience/node';
+import { OtlpSpanExporter } from '@otel-resilience/otlp';
 import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
 import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/sampler';
 import { fakeSpans, ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
@@ -51,6 +52,22 @@ async function endTracesAtEveryLevel(
 
 const forced = (clock: VirtualClock) => new DegradationController({ triggers: [], clock, metrics: false });
 const batching = (clock: VirtualClock) => new AdaptiveBatchSpanProcessor({ exporter: flaky(clock), clock });
+
+const overOtlp = (protocol: string) => async (watched: Watched, clock: VirtualClock) => {
+  const options = {
+    protocol,
+    url: 'https://127.0.0.1:1',
+    headers: { authorization: 'Bearer first' },
+    tls: { ca: ['ca.pem'], cert: 'client.pem', key: 'client.key' },
+    compression: 'gzip',
+    connections: 2,
+    timeoutMillis: 500,
+    clock,
+  };
+  const exporter = new OtlpSpanExporter(watched.watch(options as Record<string, unknown>));
+  watched.seal();
+  await exportThrough(exporter, clock);
+};
 
 /** Constructs with watched options, then lets the component live. */
 const LIVES: Record<string, (watched: Watched, clock: VirtualClock) => Promise<void>> = {
@@ -219,6 +236,8 @@ const LIVES: Record<string, (watched: Watched, clock: VirtualClock) => Promise<v
     await spool.lease();
     await spool.shutdown();
   },
+  'OtlpSpanExporter, gRPC': overOtlp('grpc'),
+  'OtlpSpanExporter, HTTP': overOtlp('http/protobuf'),
   async resilience(watched, clock) {
     const { sdk, status, shutdown } = resilience(
       watched.watch({
