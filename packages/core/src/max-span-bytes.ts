@@ -43,7 +43,7 @@ function attributesBound(attributes: Attributes | undefined): number {
     const value = attributes[key];
     bound += ATTRIBUTE_FRAME + MAX_BYTES_PER_UNIT * key.length;
     if (typeof value === 'string') bound += MAX_BYTES_PER_UNIT * value.length;
-    else if (typeof value === 'object') return Number.NaN;
+    else if (typeof value === 'object' || typeof value === 'bigint') return Number.NaN;
   }
   return bound;
 }

@@ -1,4 +1,4 @@
-import { MAX_DEPTH } from './value-writer.js';
+import { MAX_DEPTH } from './any-value-writer.js';
 import { FIXED64, type FieldReader, LENGTH_DELIMITED, VARINT } from './wire.js';
 
 type Values = Record<string, unknown>;

@@ -1,7 +1,7 @@
 import type { InstrumentationScope, Resource } from '../sdk-types.js';
+import { AttributeWriter } from './attribute-writer.js';
 import { textOf } from './readable-span.js';
 import { unlessThrown } from './unless-thrown.js';
-import { ValueWriter } from './value-writer.js';
 import { WorkingBuffer } from './working-buffer.js';
 
 /** What stands before and after the parts of a ResourceSpans or ScopeSpans. */
@@ -84,10 +84,10 @@ export function scopeEnvelope(scope: InstrumentationScope): Envelope {
   return envelope;
 }
 
-function write(schemaUrl: () => unknown, writeHead: (writer: ValueWriter) => void): Envelope {
+function write(schemaUrl: () => unknown, writeHead: (writer: AttributeWriter) => void): Envelope {
   const head = new WorkingBuffer();
   const tail = new WorkingBuffer();
-  const writer = new ValueWriter(head);
+  const writer = new AttributeWriter(head);
   writer.careful = true;
   writer.reserve(8);
   writeHead(writer);
@@ -97,7 +97,7 @@ function write(schemaUrl: () => unknown, writeHead: (writer: ValueWriter) => voi
   return { head: head.copy(), tail: tail.copy() };
 }
 
-function textField(writer: ValueWriter, tag: number, value: unknown): void {
+function textField(writer: AttributeWriter, tag: number, value: unknown): void {
   const text = textOf(value);
   if (text === '') return;
   writer.reserve(1);

@@ -1,11 +1,14 @@
 import type { TraceState } from '@opentelemetry/api';
 import type { Lane } from '../lane.js';
 import type { Link, ReadableSpan, TimedEvent } from '../sdk-types.js';
+import { MAX_ELEMENTS } from './any-value-writer.js';
+import { AttributeWriter } from './attribute-writer.js';
+import { SPAN_ID_BYTES, TRACE_ID_BYTES, UnreadableSpanError, writeId } from './ids.js';
 import { delimited } from './key-field.js';
 import { readableSpan } from './readable-span.js';
 import { TextMemory } from './text-memory.js';
 import { unlessThrown } from './unless-thrown.js';
-import { MAX_ELEMENTS, ValueWriter } from './value-writer.js';
+
 import { copyWords } from './words.js';
 
 // Tags: field number × 8 + wire type.
@@ -47,8 +50,6 @@ export const START = 0;
 export const END = 1;
 const OF_EVENT = 2;
 
-const TRACE_ID_DIGITS = 32;
-const SPAN_ID_DIGITS = 16;
 /** Everything of a span whose size does not depend on it, at its longest. */
 const FIXED_PARTS = 256;
 /** Nearly every span takes from 128 to 16,383 bytes, and its length two. */
@@ -59,20 +60,12 @@ const names = new TextMemory(128, (name) => {
   return field.length < 0x80 ? field : undefined;
 });
 
-/** Thrown for a span that has no ids, or whose ids cannot be read. */
-export class UnreadableSpanError extends Error {
-  constructor(options?: ErrorOptions) {
-    super('a span cannot be read', options);
-    this.name = 'UnreadableSpanError';
-  }
-}
-
 /**
  * Writes spans one after the other, each as a field of ScopeSpans, in the order of the fields' numbers; so trace id and
  * span id come first. By the rules of NORMALISE.md every span can be written that has ids.
  */
-export class SpanWriter extends ValueWriter {
-  private readonly lastTraceId = new Uint8Array(TRACE_ID_DIGITS / 2);
+export class SpanWriter extends AttributeWriter {
+  private readonly lastTraceId = new Uint8Array(TRACE_ID_BYTES);
   private lastTraceIdText = '';
   private readonly lastParent = new Uint32Array(2);
   private lastParentText = '';
@@ -117,8 +110,8 @@ export class SpanWriter extends ValueWriter {
     const context = span.spanContext();
     this.traceId(context.traceId);
     this.byte(SPAN_ID);
-    this.byte(SPAN_ID_DIGITS / 2);
-    this.hex(context.spanId, SPAN_ID_DIGITS);
+    this.byte(SPAN_ID_BYTES);
+    this.id(context.spanId, SPAN_ID_BYTES);
     if (context.traceState) this.traceState(context.traceState);
     const parentSpanId = parentSpanContext?.spanId;
     const hasParent = parentSpanId ? this.parentSpanId(parentSpanId) : false;
@@ -145,7 +138,8 @@ export class SpanWriter extends ValueWriter {
     this.byte(0x01);
     this.fixed32(flagsOf(context.traceFlags, parentSpanContext?.isRemote));
     this.end(start, SPAN_LENGTH_SIZE);
-    const isLocalRoot = !hasParent || parentSpanContext?.isRemote === true;
+    // As it can be read from the flags that have just been written.
+    const isLocalRoot = !hasParent || Boolean(parentSpanContext?.isRemote);
     this.lane = status?.code === STATUS_ERROR ? 'errors' : isLocalRoot ? 'localRoots' : 'rest';
   }
 
@@ -163,33 +157,22 @@ export class SpanWriter extends ValueWriter {
 
   private traceId(id: string): void {
     this.byte(TRACE_ID);
-    this.byte(TRACE_ID_DIGITS / 2);
+    this.byte(TRACE_ID_BYTES);
     const { bytes, position, lastTraceId } = this;
     if (id === this.lastTraceIdText && id !== '') {
-      for (let i = 0; i < TRACE_ID_DIGITS / 2; i++) bytes[position + i] = lastTraceId[i]!;
-      this.position = position + TRACE_ID_DIGITS / 2;
+      for (let i = 0; i < TRACE_ID_BYTES; i++) bytes[position + i] = lastTraceId[i]!;
+      this.position = position + TRACE_ID_BYTES;
       return;
     }
-    this.hex(id, TRACE_ID_DIGITS);
-    for (let i = 0; i < TRACE_ID_DIGITS / 2; i++) lastTraceId[i] = bytes[position + i]!;
+    this.id(id, TRACE_ID_BYTES);
+    for (let i = 0; i < TRACE_ID_BYTES; i++) lastTraceId[i] = bytes[position + i]!;
     this.lastTraceIdText = id;
   }
 
   /** Throws when these are not hexadecimal digits, at most so many. */
-  private hex(id: string, digits: number): void {
-    const text = id.length === digits ? id : padded(id, digits);
-    const { bytes, position } = this;
-    let seen = 0;
-    for (let i = 0; i < digits; i += 2) {
-      const high = text.charCodeAt(i);
-      const low = text.charCodeAt(i + 1);
-      if ((high | low) > 0x7f) throw new UnreadableSpanError();
-      const byte = HEX[high]! | HEX[low + 128]!;
-      seen |= byte;
-      bytes[position + (i >> 1)] = byte;
-    }
-    if (seen > 0xff) throw new UnreadableSpanError();
-    this.position = position + (digits >> 1);
+  private id(id: string, size: number): void {
+    writeId(this.bytes, this.position, id, size);
+    this.position += size;
   }
 
   /** Whether it could be read: a span without its parent is worth more than none. */
@@ -197,14 +180,14 @@ export class SpanWriter extends ValueWriter {
     const { view, position } = this;
     try {
       this.byte(PARENT_SPAN_ID);
-      this.byte(SPAN_ID_DIGITS / 2);
+      this.byte(SPAN_ID_BYTES);
       // Siblings mostly end one after the other.
       if (id === this.lastParentText) {
         view.setUint32(position + 2, this.lastParent[0]!);
         view.setUint32(position + 6, this.lastParent[1]!);
         this.position = position + 10;
       } else {
-        this.hex(id, SPAN_ID_DIGITS);
+        this.id(id, SPAN_ID_BYTES);
         this.lastParentText = id;
         this.lastParent[0] = view.getUint32(position + 2);
         this.lastParent[1] = view.getUint32(position + 6);
@@ -268,11 +251,11 @@ export class SpanWriter extends ValueWriter {
     this.byte(LINKS);
     const start = this.begin(1);
     this.byte(TRACE_ID);
-    this.byte(TRACE_ID_DIGITS / 2);
-    this.hex(context.traceId, TRACE_ID_DIGITS);
+    this.byte(TRACE_ID_BYTES);
+    this.id(context.traceId, TRACE_ID_BYTES);
     this.byte(SPAN_ID);
-    this.byte(SPAN_ID_DIGITS / 2);
-    this.hex(context.spanId, SPAN_ID_DIGITS);
+    this.byte(SPAN_ID_BYTES);
+    this.id(context.spanId, SPAN_ID_BYTES);
     if (context.traceState) this.traceState(context.traceState);
     this.attributes(LINK_ATTRIBUTES, attributes);
     this.count(LINK_DROPPED, droppedAttributesCount, this.leftOut);
@@ -314,18 +297,6 @@ const isCount = (count: unknown): count is number => typeof count === 'number' &
 function flagsOf(traceFlags: number, isRemote: boolean | undefined): number {
   const flags = typeof traceFlags === 'number' ? traceFlags & 0xff : 0;
   return flags | (isRemote ? HAS_IS_REMOTE | IS_REMOTE : HAS_IS_REMOTE);
-}
-
-/** The first half: of the digit that counts 16. The second: of the other. What is no digit sets bit 8. */
-const HEX = new Uint16Array(256).fill(0x100);
-for (const digit of '0123456789abcdefABCDEF') {
-  HEX[digit.charCodeAt(0)] = Number.parseInt(digit, 16) << 4;
-  HEX[digit.charCodeAt(0) + 128] = Number.parseInt(digit, 16);
-}
-
-function padded(id: string, digits: number): string {
-  if (typeof id !== 'string' || id === '' || id.length > digits) throw new UnreadableSpanError();
-  return id.padStart(digits, '0');
 }
 
 function serialized(traceState: TraceState): string {
