@@ -59,7 +59,6 @@ export class GrpcSession {
     socket.on('error', (error) => this.close(error));
     socket.on('close', () => this.close(lost('the server closed the connection')));
     socket.unref();
-    if (socket.destroyed) this.close(lost('the server closed the connection'));
   }
 
   get state(): SessionState {
@@ -72,7 +71,8 @@ export class GrpcSession {
   }
 
   get canTakeCall(): boolean {
-    return this.current.kind === 'open' && this.inFlight < (this.http2.remoteSettings.maxConcurrentStreams ?? 1);
+    const { current, http2, inFlight } = this;
+    return current.kind === 'open' && !http2.closed && inFlight < (http2.remoteSettings.maxConcurrentStreams ?? 1);
   }
 
   /** Whether a call on it has ever been answered, with whatever status. */

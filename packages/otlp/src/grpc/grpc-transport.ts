@@ -52,6 +52,7 @@ export class GrpcTransport implements OtlpTransport {
   private async encode({ chunks, byteLength }: OtlpRequest, scope: CallScope): Promise<readonly Uint8Array[]> {
     scope.signal.throwIfAborted();
     if (this.options.compression === 'none') return [messagePrefix(byteLength, false), ...chunks];
+    this.pool.throwIfBackingOff();
     const compressed = await orAborted(gzip(chunks, this.options.gzipLevel), scope.signal);
     return [messagePrefix(compressed.byteLength, true), compressed];
   }

@@ -6,9 +6,11 @@ export const MAX_PING_INTERVAL_MILLIS = 600_000;
 /** How often a busy session pings; one for all sessions to a server, since it is the server that minds. */
 export class PingInterval {
   private current: number;
+  private readonly onChange: (millis: number) => void;
 
-  constructor(millis: number) {
+  constructor(millis: number, onChange: (millis: number) => void = () => {}) {
     this.current = millis;
+    this.onChange = onChange;
   }
 
   get millis(): number {
@@ -17,7 +19,9 @@ export class PingInterval {
 
   /** gRPC A8: on ENHANCE_YOUR_CALM "the client should double KEEPALIVE_TIME". Never more than 10 minutes. */
   calmDown(): void {
-    this.current = Math.max(this.current, Math.min(this.current * 2, MAX_PING_INTERVAL_MILLIS));
+    if (this.current >= MAX_PING_INTERVAL_MILLIS) return;
+    this.current = Math.min(this.current * 2, MAX_PING_INTERVAL_MILLIS);
+    this.onChange(this.current);
   }
 }
 

@@ -30,6 +30,7 @@ export async function openSession(options: TransportOptions, signal: AbortSignal
     }
     const http2 = startHttp2(socket, secure);
     await settingsReceived(http2, options, signal);
+    if (http2.closed || socket.destroyed) throw failure('ECONNRESET', 'closed as soon as HTTP/2 had begun');
     return { http2, socket };
   } catch (error) {
     socket.destroy();

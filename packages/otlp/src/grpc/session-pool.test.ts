@@ -1,8 +1,9 @@
 import { createServer } from 'node:net';
+import { classifyFailure } from '@otel-resilience/core';
 import { VirtualClock } from '@otel-resilience/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeAll, listening, tcpServer, until, unusedPort } from '../connection/servers.test-support.js';
-import { RawServer, type RawStream, SETTING } from './frames.test-support.js';
+import { RawConnection, RawServer, type RawStream, SETTING } from './frames.test-support.js';
 import { failureOf, request, shutdownAll, transportTo } from './transport.test-support.js';
 
 afterEach(async () => {
@@ -165,6 +166,15 @@ describe('connecting', () => {
     await until(() => server.sockets.size === 0);
   });
 
+  it('compresses nothing within the back-off', async () => {
+    const clock = new VirtualClock();
+    const transport = transportTo(await unusedPort(), { clock, compression: 'gzip' });
+    const error = await failureOf(transport.send(request({ clock })));
+    const body = Buffer.alloc(1);
+    Object.defineProperty(body, 'byteLength', { get: () => expect.fail('read') });
+    expect(await failureOf(transport.send({ ...request({ clock }), chunks: [body] }))).toBe(error);
+  });
+
   it('that leads to connections which never answer a call backs off as well', async () => {
     const clock = new VirtualClock();
     const server = await RawServer.start({ onHeaders: (stream) => stream.connection.socket.resetAndDestroy() });
@@ -175,6 +185,28 @@ describe('connecting', () => {
     await clock.advance(100);
     for (let call = 0; call < 20; call++) await send();
     expect(server.connections.length).toBe(2);
+  });
+
+  it.each([0, 2, 11])('to a server that says GOAWAY (%i) in the same breath fails', async (code) => {
+    const clock = new VirtualClock();
+    const server = await RawServer.start({
+      settings: undefined,
+      onConnection: ({ socket, settings, goaway }) => {
+        const breath: Buffer[] = [];
+        const frames = {
+          frame: RawConnection.prototype.frame,
+          socket: { writable: true, write: (b: Buffer) => breath.push(b) },
+        };
+        settings.call(frames as never, []);
+        goaway.call(frames as never, 0, code);
+        socket.write(Buffer.concat(breath));
+      },
+    });
+    const transport = transportTo(server.port, { clock });
+    expect(classifyFailure(await failureOf(transport.send(request({ clock })))).failure).toBe('retryable');
+    await failureOf(transport.send(request({ clock })));
+    expect(server.connections.length).toBe(1);
+    await until(() => server.openConnections === 0);
   });
 
   it('ends with the call that waits for it, but goes on for the next', async () => {

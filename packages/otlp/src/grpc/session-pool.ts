@@ -1,4 +1,4 @@
-import { ExportError } from '@otel-resilience/core';
+import { ExportError, LimitedLog } from '@otel-resilience/core';
 import { type CallScope, orAborted } from '../call-scope.js';
 import type { TransportOptions } from '../transport-options.js';
 import { Connector } from './connector.js';
@@ -19,7 +19,10 @@ export class SessionPool {
 
   constructor(options: TransportOptions) {
     this.options = options;
-    this.pingInterval = new PingInterval(options.keepalive.pingIntervalMillis);
+    const log = new LimitedLog('OtlpSpanExporter', { clock: options.clock });
+    this.pingInterval = new PingInterval(options.keepalive.pingIntervalMillis, (millis) => {
+      log.warn('pings', () => `${options.authority} asks for fewer keepalive pings: one every ${millis / 1000} s now`);
+    });
     this.connector = new Connector(options, {
       onOpened: (opened) => this.add(opened),
       onFailed: () => this.wakeAll(),
@@ -61,6 +64,11 @@ export class SessionPool {
         throw connector.lastError;
       }
     }
+  }
+
+  /** Rejects a call that could only fail, before it is compressed. */
+  throwIfBackingOff(): void {
+    if (this.sessions.size === 0 && this.connector.state.kind === 'backOff') throw this.connector.lastError;
   }
 
   /** Ends every call in flight or waiting; resolves when no socket is left. */

@@ -146,6 +146,10 @@ class UnaryCall {
   };
 
   private readonly onAbort = (): void => {
+    if (this.ok) {
+      this.accept(); // the server has said so, though not yet all it had to say
+      return;
+    }
     this.fail(this.scope.signal.reason);
     if (this.scope.expired) this.session.onTimeout(this.bytesBefore);
   };
