@@ -113,10 +113,8 @@ describeWithPeer('otlpDecoder', 'what we write, read by the protobuf library of 
     const [span] = await read(
       encodeSpans([fakeSpan({ attributes, events: [{ name: 'e', time: [1, 0], attributes }] })]),
     );
-    expect(span).toMatchObject({
-      attributes: [{ key: 'value', value: expected }],
-      events: [{ attributes: [{ key: 'value', value: expected }] }],
-    });
+    const { attributes: ofSpan, events } = span as { attributes: unknown; events: Array<{ attributes: unknown }> };
+    expect([ofSpan, events[0]!.attributes]).toEqual(Array(2).fill([{ key: 'value', value: expected }]));
   });
 
   it('is no deeper than any protobuf library reads', async () => {
