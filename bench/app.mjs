@@ -2,13 +2,14 @@
 //
 // An HTTP application (Fastify, Express) makes five spans per request, two waits and a little real work. Its clients and
 // its collector are processes of their own. Every round runs each contender once, in a fresh process: without exporter
-// (`none`), with stock (BatchSpanProcessor, OTLP/HTTP), with ours (`resilience()`, OTLP/HTTP); ratios are paired by round.
+// (`none`), with stock (BatchSpanProcessor, OTLP/HTTP), with ours (`resilience()`, OTLP/HTTP).
 //
 // - `addedP99Ratio`: p99 at a fixed rate of requests, an open loop at 45 % of what the application bears without
 //   exporter: (ours − none) ÷ (stock − none). `lostThroughputRatio`: likewise with requests per second at saturation, 64
-//   connections: (none − ours) ÷ (none − stock). The worse framework counts; each has its own figures too.
+//   connections: (none − ours) ÷ (none − stock). The worse framework counts; each has its own figures too. They are ratios of the medians
+//   over rounds of what each adds to `none` in the same round.
 // - The headline figures of FEATURES, at 200 requests and 1,000 spans a second, with Fastify: `headline…`.
-import { median, ratios, round } from './harness.mjs';
+import { median, round } from './harness.mjs';
 import { Figures, least, nameOf, percent } from './support/figures.mjs';
 import { startProcess } from './support/processes.mjs';
 import { rounds as inRounds, silence } from './support/turn.mjs';
@@ -35,7 +36,12 @@ export async function run({ log, rounds = ROUNDS, only = [...Object.keys(FRAMEWO
     const count = quick ? 1 : rounds;
     const frameworks = Object.keys(FRAMEWORKS).filter((framework) => only.includes(framework));
     for (const framework of frameworks) tables[framework] = await compare(framework, count, scene, figures);
-    addWorse(figures, frameworks);
+    for (const figure of ['addedP99Ratio', 'lostThroughputRatio']) {
+      figures.addWorst(
+        figure,
+        frameworks.map((framework) => `${figure}${FRAMEWORKS[framework]}`),
+      );
+    }
     if (only.includes('headline'))
       tables['headline figures'] = await headline(quick ? 1 : HEADLINE.rounds, scene, figures);
   } finally {
@@ -58,46 +64,16 @@ async function compare(framework, count, scene, figures) {
   for (const kind of ['none', 'stock', 'preset']) contenders[kind] = () => turn({ framework, kind, rate }, scene);
   const turns = await inRounds(contenders, count, { log: (index) => log(`  round ${index + 1} of ${count}`) });
   const beyondNone = (kind, read) => turns[kind].map((each, index) => read(each) - read(turns.none[index]));
-  const shares = (read) => ratios(beyondNone('preset', read), beyondNone('stock', read));
+  const add = (figure, read) => figures.addRatio(figure, beyondNone('preset', read), beyondNone('stock', read));
   const name = FRAMEWORKS[framework];
-  figures.addBounded(
-    `addedP99Ratio${name}`,
-    shares(({ p99 }) => p99),
-  );
-  figures.addBounded(
-    `addedP50Ratio${name}`,
-    shares(({ p50 }) => p50),
-  );
-  figures.addBounded(
-    `lostThroughputRatio${name}`,
-    shares(({ perSecond }) => perSecond),
-  );
-  figures.addBounded(
-    `addedCpuRatio${name}`,
-    shares(({ cpuMicros, requests }) => cpuMicros / requests),
-  );
-  figures.add(
-    `received${name}`,
-    turns.preset.map(({ share }) => share),
-    least,
-  );
-  figures.add(
-    `stockReceived${name}`,
-    turns.stock.map(({ share }) => share),
-    median,
-  );
+  add(`addedP99Ratio${name}`, ({ p99 }) => p99);
+  add(`addedP50Ratio${name}`, ({ p50 }) => p50);
+  add(`lostThroughputRatio${name}`, ({ perSecond }) => -perSecond);
+  add(`addedCpuRatio${name}`, ({ cpuMicros, requests }) => cpuMicros / requests);
+  const shares = (kind) => turns[kind].map(({ share }) => share);
+  figures.add(`received${name}`, shares('preset'), least);
+  figures.add(`stockReceived${name}`, shares('stock'), median);
   return Object.entries(turns).map(([kind, of]) => row(kind, rate, of));
-}
-
-/** The figures of the framework with which ours does worse are those of the bench. */
-function addWorse({ metrics, spread }, frameworks) {
-  for (const figure of ['addedP99Ratio', 'lostThroughputRatio']) {
-    const names = frameworks.map((framework) => `${figure}${FRAMEWORKS[framework]}`);
-    if (names.length === 0) continue;
-    const worse = names.reduce((a, b) => (metrics[b] > metrics[a] ? b : a));
-    metrics[figure] = metrics[worse];
-    spread[figure] = spread[worse];
-  }
 }
 
 async function turn({ framework, kind, rate }, { collector, clients, url, seconds }) {

@@ -111,14 +111,18 @@ function addStalls(figures, turns, transports) {
   const growth = (contender) => turns[contender].map(({ rssPeak, rssAtStart }) => rssPeak - rssAtStart);
   const none = growth('none');
   const added = (contender) => growth(contender).map((bytes, index) => bytes - none[index]);
-  const kinds = { loopDelayRatio20k: lateness, rssRatio20k: added, rssGrossRatio20k: growth };
-  for (const [figure, read] of Object.entries(kinds)) {
-    const all = transports.map((transport) => ratios(read(`ours ${transport}`), read(`stock ${transport}`)));
-    transports.forEach((transport, index) => {
-      figures.add(`${figure}${TRANSPORTS[transport].name}`, all[index]);
-    });
-    const worse = all.reduce((a, b) => (median(b) > median(a) ? b : a));
-    figures.addBounded(figure, worse);
+  for (const transport of transports) {
+    const { name } = TRANSPORTS[transport];
+    const [ours, stock] = [`ours ${transport}`, `stock ${transport}`];
+    figures.addBounded(`loopDelayRatio20k${name}`, ratios(lateness(ours), lateness(stock)));
+    figures.addRatio(`rssRatio20k${name}`, added(ours), added(stock));
+    figures.addBounded(`rssGrossRatio20k${name}`, ratios(growth(ours), growth(stock)));
+  }
+  for (const figure of ['loopDelayRatio20k', 'rssRatio20k', 'rssGrossRatio20k']) {
+    figures.addWorst(
+      figure,
+      transports.map((transport) => `${figure}${TRANSPORTS[transport].name}`),
+    );
   }
 }
 

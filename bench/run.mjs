@@ -3,6 +3,7 @@
 // A bench is a module with `export async function run({ log, … })` that returns `{ metrics, spread, tables? }`, and the
 // names of the options it takes beyond --json, if it takes any; it imports the built packages by name, as a user does.
 // `log` writes to stderr, so that stdout ends with the result.
+import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { machine } from './harness.mjs';
 
@@ -16,6 +17,7 @@ const BENCHES = {
   processor: () => import('./processor.mjs'),
   sampler: () => import('./sampler.mjs'),
 };
+const BUSY = 0.25;
 const USAGE = `usage: npm run bench -- NAME [--json]
 NAME: ${Object.keys(BENCHES).join(' ')}
 Some take more: --rounds N, --only a,b, --quick (to see that it works; its figures mean nothing)`;
@@ -25,6 +27,9 @@ const bench = await BENCHES[name]();
 for (const option of Object.keys(options)) {
   if (!bench.OPTIONS?.includes(option)) fail(`${name} has no --${option}`);
 }
+
+const load = loadavg()[0];
+if (load > BUSY * cpus().length) console.error(`the machine is busy (load ${load.toFixed(1)}): figures will be noisy`);
 
 const { metrics, spread, tables = {} } = await bench.run({ log: (line) => console.error(line), ...options });
 const print = json ? console.error : console.log;

@@ -1,3 +1,4 @@
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { median, round, spreadOf } from '../harness.mjs';
 
 /** The figures of a bench, as they come. `metrics` and `spread` are what it returns. */
@@ -17,6 +18,25 @@ export class Figures {
     const { upper90 } = this.spread[name];
     if (upper90 !== undefined) this.metrics[`${name}Upper90`] = upper90;
   }
+
+  /** Adds what ours adds ÷ what the reference adds, each one value per round; see {@link ratioOfMedians}. */
+  addRatio(name, ours, reference) {
+    const { value, lower90, upper90 } = ratioOfMedians(ours, reference);
+    const rounded = (number) => (number === undefined ? undefined : round(number));
+    this.metrics[name] = rounded(value);
+    this.metrics[`${name}Upper90`] = rounded(upper90);
+    this.spread[name] = { lower90: rounded(lower90), upper90: rounded(upper90), rounds: ours.length };
+  }
+
+  /** Of figures of which less is better, hands on the worst under one name. One of which nothing can be said is it. */
+  addWorst(name, candidates) {
+    if (candidates.length === 0) return;
+    const rank = (candidate) => this.metrics[candidate] ?? Number.POSITIVE_INFINITY;
+    const worst = candidates.reduce((a, b) => (rank(b) > rank(a) ? b : a));
+    this.metrics[name] = this.metrics[worst];
+    this.metrics[`${name}Upper90`] = this.metrics[`${worst}Upper90`];
+    this.spread[name] = this.spread[worst];
+  }
 }
 
 export const roundedMedian = (values) => round(median(values));
@@ -33,4 +53,24 @@ export const percent = (share) => Math.floor(share * 1e6) / 1e4;
 export function nameOf(...parts) {
   const joined = parts.filter(Boolean).join('');
   return joined.charAt(0).toLowerCase() + joined.slice(1);
+}
+
+const DRAWS = 2_000;
+
+/**
+ * The ratio of the medians of two paired samples, where each may be small beside its noise: a round in which the
+ * denominator comes out near zero, or below, would make any ratio of its own. Bounds by drawing rounds again and again,
+ * pairs together (bootstrap); undefined where the denominator is not clearly above zero: nothing can be said then.
+ */
+export function ratioOfMedians(numerators, denominators) {
+  const value = median(numerators) / median(denominators);
+  const random = xoroshiro128plus(numerators.length);
+  const drawn = Array.from({ length: DRAWS }, () => {
+    const rounds = numerators.map(() => Math.floor(((random.next() >>> 0) / 2 ** 32) * numerators.length));
+    const denominator = median(rounds.map((round) => denominators[round]));
+    return denominator > 0 ? median(rounds.map((round) => numerators[round])) / denominator : Number.POSITIVE_INFINITY;
+  }).sort((a, b) => a - b);
+  const [lower90, upper90] = [drawn[Math.floor(0.1 * DRAWS)], drawn[Math.floor(0.9 * DRAWS)]];
+  const isKnown = median(denominators) > 0;
+  return { value: isKnown ? value : undefined, lower90, upper90: Number.isFinite(upper90) ? upper90 : undefined };
 }
