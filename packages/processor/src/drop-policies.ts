@@ -37,9 +37,10 @@ export function admit(queue: SpanQueue, policy: DropPolicy, bounds: QueueBounds,
   return dropped;
 }
 
-/** There may be no room for the span that was added: now it matters how large the spans really are. */
+/** There may be no room for the span that was added. */
 function makeRoom(queue: SpanQueue, droppable: number, bounds: QueueBounds): number {
-  queue.measure();
+  // Only now it matters how large the spans really are.
+  if (queue.maxBytes > bounds.maxBytes) queue.measure();
   if (!queue.canShrinkTo(bounds, droppable)) return REFUSED;
   let dropped = 0;
   for (; !queue.isWithin(bounds); dropped++) queue.evictOldest(droppable);

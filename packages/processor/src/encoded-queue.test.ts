@@ -90,7 +90,7 @@ describe('a queue of encoded spans', () => {
   });
 
   it('keeps to them with resources that were pending when their spans ended', async () => {
-    const { clock, end, sizes } = setUp({ maxQueueBytes: 1e9, maxConcurrentExports: 1_000 });
+    const { clock, exporter, end, sizes } = setUp({ maxQueueBytes: 1e9, maxConcurrentExports: 1_000 });
     let settle = () => {};
     const resource = {
       attributes: {},
@@ -99,9 +99,11 @@ describe('a queue of encoded spans', () => {
     };
     end(Array.from({ length: 1_500 }, () => sized(6_000, { resource })));
     expect(sizes()).toEqual([]);
-    Object.assign(resource, { attributes: { 'service.name': 'x'.repeat(10_000) }, asyncAttributesPending: false });
+    const attributes = { 'service.name': 'x'.repeat(10_000) };
+    Object.assign(resource, { attributes, asyncAttributesPending: false });
     settle();
     await clock.advance(5_000);
+    for (const { batch } of exporter.exports) expect(batch.summary.services.keys().next().value).toHaveLength(10_000);
     expect(sizes().length).toBeGreaterThan(1);
     for (const bytes of sizes()) expect(bytes).toBeLessThanOrEqual(FOUR_MIB);
   });
