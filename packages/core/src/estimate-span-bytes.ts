@@ -94,7 +94,8 @@ function eventLength({ name, attributes, droppedAttributesCount }: TimedEvent): 
 }
 
 function linkLength({ context, attributes, droppedAttributesCount }: Link): number {
-  if (!isId(context.traceId) || !isId(context.spanId)) throw new TypeError('a link that will be left out');
+  if (!/^[\da-f]{1,32}$/i.test(context.traceId) || !/^[\da-f]{1,16}$/i.test(context.spanId))
+    throw new TypeError('a link that will be left out');
   return delimited(
     TRACE_ID +
       SPAN_ID +
@@ -104,8 +105,6 @@ function linkLength({ context, attributes, droppedAttributesCount }: Link): numb
       FIXED32,
   );
 }
-
-const isId = (id: string): boolean => /^[\da-f]+$/i.test(id);
 
 function resourceLength({ attributes, asyncAttributesPending, schemaUrl }: Resource): number {
   return delimited(asyncAttributesPending ? 0 : attributesLength(attributes)) + (schemaUrl ? textLength(schemaUrl) : 0);
