@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { npm } from './npm.mjs';
 
 /** In the order of their dependencies. */
-const FOR_APPLICATIONS = ['core', 'degradation', 'sampler', 'exporter', 'processor', 'tiered', 'node'];
+const FOR_APPLICATIONS = ['core', 'degradation', 'sampler', 'exporter', 'processor', 'tiered', 'otlp', 'node'];
 const FOR_TESTS = ['core', 'testing'];
 
 /**

@@ -13,5 +13,6 @@ exports.PACKAGES = {
   exporter: '@otel-resilience/exporter',
   processor: '@otel-resilience/processor',
   tiered: '@otel-resilience/tiered',
+  otlp: '@otel-resilience/otlp',
   node: '@otel-resilience/node',
 };

@@ -58,50 +58,55 @@ describe('the standard environment variables', { concurrency: 2 }, () => {
     expectCleanExit(report);
   });
 
-  it('OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS, and gRPC without a word about it', async (t) => {
-    const site = await openSite(t, { protocol: 'grpc' });
-    const seen = watchHeaders(site, 'x-tenant');
-    const report = await run({
-      SPANS: '100',
-      OTEL_EXPORTER_OTLP_ENDPOINT: site.url,
-      OTEL_EXPORTER_OTLP_HEADERS: 'x-tenant=blue',
-    });
-
-    expectNothingLost(report, site);
-    assert.deepEqual([...seen], ['blue']);
-  });
-
-  it('OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, with the path added to _ENDPOINT', async (t) => {
-    const site = await openSite(t, { protocol: 'http/protobuf' });
-    const seen = watchHeaders(site, 'x-tenant');
-    const report = await run({
-      SPANS: '100',
-      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
-      OTEL_EXPORTER_OTLP_ENDPOINT: site.url,
-      OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'x-tenant=green',
-    });
-
-    expectNothingLost(report, site);
-    assert.deepEqual([...seen], ['green']);
-  });
-
-  it('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and _TRACES_PROTOCOL come before the general ones', async (t) => {
-    const general = await openSite(t, { protocol: 'grpc' });
-    const traces = await openSite(t, { protocol: 'http/protobuf' });
-    const report = await run(
-      {
+  for (const TRANSPORT of ['otlp', 'stock']) {
+    it(`OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS, and gRPC without a word about it (${TRANSPORT})`, async (t) => {
+      const site = await openSite(t, { protocol: 'grpc' });
+      const seen = watchHeaders(site, 'x-tenant');
+      const report = await run({
+        TRANSPORT,
         SPANS: '100',
-        OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
-        OTEL_EXPORTER_OTLP_ENDPOINT: general.url,
-        OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/protobuf',
-        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces.receiver.tracesUrl,
-      },
-      FLAVOURS.TypeScript,
-    );
+        OTEL_EXPORTER_OTLP_ENDPOINT: site.url,
+        OTEL_EXPORTER_OTLP_HEADERS: 'x-tenant=blue',
+      });
 
-    expectNothingLost(report, traces);
-    assert.equal(general.receiver.requests, 0);
-  });
+      expectNothingLost(report, site);
+      assert.deepEqual([...seen], ['blue']);
+    });
+
+    it(`OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, with the path added to _ENDPOINT (${TRANSPORT})`, async (t) => {
+      const site = await openSite(t, { protocol: 'http/protobuf' });
+      const seen = watchHeaders(site, 'x-tenant');
+      const report = await run({
+        TRANSPORT,
+        SPANS: '100',
+        OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+        OTEL_EXPORTER_OTLP_ENDPOINT: site.url,
+        OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'x-tenant=green',
+      });
+
+      expectNothingLost(report, site);
+      assert.deepEqual([...seen], ['green']);
+    });
+
+    it(`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and _TRACES_PROTOCOL come before the general ones (${TRANSPORT})`, async (t) => {
+      const general = await openSite(t, { protocol: 'grpc' });
+      const traces = await openSite(t, { protocol: 'http/protobuf' });
+      const report = await run(
+        {
+          TRANSPORT,
+          SPANS: '100',
+          OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+          OTEL_EXPORTER_OTLP_ENDPOINT: general.url,
+          OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: 'http/protobuf',
+          OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces.receiver.tracesUrl,
+        },
+        FLAVOURS.TypeScript,
+      );
+
+      expectNothingLost(report, traces);
+      assert.equal(general.receiver.requests, 0);
+    });
+  }
 
   it('code comes before the environment', async (t) => {
     const coded = await openSite(t);

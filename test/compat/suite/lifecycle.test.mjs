@@ -28,22 +28,38 @@ describe('start and end', { concurrency: 2 }, () => {
     expectCleanExit(report);
   });
 
-  it('a program that never calls shutdown is not kept alive', async (t) => {
-    const site = await openSite(t);
-    const env = { ENDPOINTS: site.url, SPANS: '50', SHUTDOWN: 'never' };
-    expectCleanExit(await new AppProcess(FLAVOURS.CommonJS, { env }).end());
-  });
+  for (const { transport, protocol } of [
+    { transport: 'stock', protocol: 'grpc' },
+    { transport: 'otlp', protocol: 'grpc' },
+    { transport: 'otlp', protocol: 'http/protobuf' },
+  ]) {
+    it(`a program that never calls shutdown is not kept alive (${protocol}, ${transport})`, async (t) => {
+      const site = await openSite(t, { protocol });
+      const env = {
+        ENDPOINTS: site.url,
+        TRANSPORT: transport,
+        SPANS: '50',
+        SHUTDOWN: 'never',
+        OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+        OTEL_BSP_SCHEDULE_DELAY: '10', // so that there are connections
+      };
+      expectCleanExit(await new AppProcess(FLAVOURS.CommonJS, { env }).end());
+    });
+  }
 
   // The stock HTTP exporter goes on retrying after its own shutdown, on timers that keep the process alive.
-  for (const { protocol, timeoutMillis, exitMillis } of [
-    { protocol: 'grpc', timeoutMillis: 10_000, exitMillis: 3_000 },
-    { protocol: 'http/protobuf', timeoutMillis: 2_000, exitMillis: 5_000 },
+  for (const { transport, protocol, timeoutMillis, exitMillis } of [
+    { transport: 'stock', protocol: 'grpc', timeoutMillis: 10_000, exitMillis: 3_000 },
+    { transport: 'stock', protocol: 'http/protobuf', timeoutMillis: 2_000, exitMillis: 5_000 },
+    { transport: 'otlp', protocol: 'grpc', timeoutMillis: 10_000, exitMillis: 3_000 },
+    { transport: 'otlp', protocol: 'http/protobuf', timeoutMillis: 10_000, exitMillis: 3_000 },
   ]) {
-    it(`every collector dead (${protocol}): shutdown ends in time, the process too, the loss is counted`, async (t) => {
+    it(`every collector dead (${protocol}, ${transport}): shutdown ends in time, the process too, the loss is counted`, async (t) => {
       const site = await openSite(t, { protocol });
       await site.proxy.refuse();
       const env = {
         ENDPOINTS: site.url,
+        TRANSPORT: transport,
         SPANS: '50',
         OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
         OTEL_EXPORTER_OTLP_TIMEOUT: String(timeoutMillis),

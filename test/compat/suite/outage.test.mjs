@@ -4,8 +4,12 @@ import { AppProcess, FLAVOURS } from './app-process.mjs';
 import { expectCleanExit, expectNothingLost } from './expect.mjs';
 import { openSite } from './site.mjs';
 
-for (const protocol of ['grpc', 'http/protobuf']) {
-  describe(`over ${protocol}`, { concurrency: 3 }, () => {
+const WAYS = ['otlp', 'stock'].flatMap((transport) =>
+  ['grpc', 'http/protobuf'].map((protocol) => ({ transport, protocol })),
+);
+
+for (const { transport, protocol } of WAYS) {
+  describe(`over ${protocol}, by ${transport}`, { concurrency: 3 }, () => {
     for (const [flavour, entry] of Object.entries(FLAVOURS)) {
       it(`${flavour}: A dies, both die, both come back: every span arrives, and shutdown is enough`, async (t) => {
         const a = await openSite(t, { protocol });
@@ -13,6 +17,7 @@ for (const protocol of ['grpc', 'http/protobuf']) {
         const app = new AppProcess(entry, {
           env: {
             ENDPOINTS: [a.url, b.url].join(),
+            TRANSPORT: transport,
             OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
             OTEL_BSP_SCHEDULE_DELAY: '200', // the same, only faster
           },

@@ -27,6 +27,28 @@ describe('scenarios', { concurrency: 3 }, () => {
       });
     }
 
+    for (const protocol of ['grpc', 'http/protobuf']) {
+      it(`${flavour}: OtlpSpanExporter over ${protocol} in a stock BatchSpanProcessor, and in NodeSDK alone`, async (t) => {
+        const site = await openSite(t, { protocol });
+        const env = { PROTOCOL: protocol, ENDPOINTS: site.url };
+        const { sampledKeys } = await run(entry, 'stock-otlp', env);
+
+        assert.equal(sampledKeys.length, 3_000);
+        assert.equal(missing(sampledKeys, site), 0);
+      });
+
+      it(`${flavour}: our transport over ${protocol} is never traced`, async (t) => {
+        const site = await openSite(t, { protocol, keepSpans: true });
+        const { status } = await run(entry, 'untraced-transport', { PROTOCOL: protocol, ENDPOINTS: site.url });
+
+        assert.deepEqual(
+          site.receiver.spans.map(({ name }) => name),
+          ['request of the application'],
+        );
+        assert.equal(status.totals.ended, 1);
+      });
+    }
+
     it(`${flavour}: spans wait for resource attributes that come late`, async (t) => {
       const site = await openSite(t, { keepSpans: true });
       const { status, warnings } = await run(entry, 'async-resource', { ENDPOINTS: site.url });
@@ -53,15 +75,15 @@ describe('scenarios', { concurrency: 3 }, () => {
     const site = await openSite(t, { protocol: 'http/protobuf' });
     const report = await run(SCENARIO.ESM, 'both-formats', { ENDPOINTS: site.url });
 
-    const { twoCopies, recognised, notAdapted, ownBreaker, codecShared, refusal, sampledKeys, status } = report;
+    const { twoCopies, recognised, notAdapted, ownBreaker, deliveredByTheOther, refusal, sampledKeys, status } = report;
     assert.deepEqual(
-      { twoCopies, recognised, notAdapted, ownBreaker, codecShared, refusal },
+      { twoCopies, recognised, notAdapted, ownBreaker, deliveredByTheOther, refusal },
       {
         twoCopies: true,
-        recognised: [true, true],
+        recognised: [true, true, true],
         notAdapted: [true, true],
         ownBreaker: ['closed'],
-        codecShared: true,
+        deliveredByTheOther: 1,
         refusal: 'refused',
       },
     );

@@ -3,7 +3,7 @@ const { NodeSDK } = require('@opentelemetry/sdk-node');
 const { resilience } = require('@otel-resilience/node');
 const { work } = require('../work.cjs');
 
-const r = resilience({ endpoints: process.env.ENDPOINTS?.split(',') });
+const r = resilience({ transport: process.env.TRANSPORT, endpoints: process.env.ENDPOINTS?.split(',') });
 const sdk = new NodeSDK({ ...r.sdk });
 sdk.start();
 

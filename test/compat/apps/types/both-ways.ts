@@ -10,6 +10,7 @@ import {
   RetryingSpanExporter,
 } from '@otel-resilience/exporter';
 import { resilience } from '@otel-resilience/node';
+import { OtlpSpanExporter } from '@otel-resilience/otlp';
 import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
 import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
 import * as sdk from './sdk.js';
@@ -45,6 +46,7 @@ const failover = new FailoverSpanExporter({
 });
 const chain = breakerChain({ levels: [{ name: 'a', exporter: adaptSpanExporter(stock[0]) }] });
 const tiered = new TieredSpanExporter({ hot: retrying, spool: new MemorySpool() });
+const otlp = new OtlpSpanExporter({ url: 'https://collector:4317', headers: async () => ({ authorization: 'x' }) });
 const ours = new AdaptiveBatchSpanProcessor({ exporter: theirExporter });
 
 // Ours in NodeSDK and in the stock processor
@@ -53,8 +55,9 @@ export const sdks = [
   new NodeSDK({ spanProcessors: r.sdk.spanProcessors }),
   new NodeSDK({ spanProcessors: [ours, theirProcessor, sdk.batched(retrying)] }),
   new NodeSDK({ traceExporter: failover }),
+  new NodeSDK({ traceExporter: otlp }),
 ];
-export const inStock = [retrying, breaker, failover, chain, tiered].map((exporter) => sdk.batched(exporter));
+export const inStock = [retrying, breaker, failover, chain, tiered, otlp].map((exporter) => sdk.batched(exporter));
 
 // What must not pass, so that it is known that something is checked
 // @ts-expect-error: no exporter

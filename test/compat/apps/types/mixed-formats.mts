@@ -5,12 +5,14 @@ import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/
 
 type Cjs = typeof import('@otel-resilience/exporter', { with: { 'resolution-mode': 'require' }});
 type CjsDegradation = typeof import('@otel-resilience/degradation', { with: { 'resolution-mode': 'require' }});
+type CjsOtlp = typeof import('@otel-resilience/otlp', { with: { 'resolution-mode': 'require' }});
 type CjsProcessor = typeof import('@otel-resilience/processor', { with: { 'resolution-mode': 'require' }});
 
 declare const ofCommonJs: InstanceType<Cjs['RetryingSpanExporter']>;
+declare const otlpOfCommonJs: InstanceType<CjsOtlp['OtlpSpanExporter']>;
 declare const CommonJsBreaker: Cjs['CircuitBreakerSpanExporter'];
 
-export const r = resilience({ exporters: [ofCommonJs] });
+export const r = resilience({ exporters: [ofCommonJs, otlpOfCommonJs] });
 export const outer = new esm.RetryingSpanExporter({ exporter: ofCommonJs });
 export const inner = new CommonJsBreaker({ exporter: outer });
 

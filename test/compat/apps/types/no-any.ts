@@ -5,6 +5,7 @@ import type * as core from '@otel-resilience/core';
 import type * as degradation from '@otel-resilience/degradation';
 import type * as exporter from '@otel-resilience/exporter';
 import type * as node from '@otel-resilience/node';
+import type * as otlp from '@otel-resilience/otlp';
 import type * as processor from '@otel-resilience/processor';
 import type * as sampler from '@otel-resilience/sampler';
 import type * as tiered from '@otel-resilience/tiered';
@@ -69,6 +70,8 @@ export type Ours = None<
   | AnyPaths<typeof exporter.breakerChain, 'breakerChain'>
   | AnyPaths<typeof tiered.TieredSpanExporter, 'TieredSpanExporter'>
   | AnyPaths<typeof tiered.MemorySpool, 'MemorySpool'>
+  | AnyPaths<typeof otlp.OtlpSpanExporter, 'OtlpSpanExporter'>
+  | AnyPaths<otlp.OtlpSpanExporterOptions, 'OtlpSpanExporterOptions'>
   | AnyPaths<typeof core.SpanBatch, 'SpanBatch'>
   | AnyPaths<typeof core.SpanBatchExporterBase, 'SpanBatchExporterBase'>
   | AnyPaths<typeof core.adaptSpanExporter, 'adaptSpanExporter'>
