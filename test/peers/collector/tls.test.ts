@@ -51,7 +51,7 @@ describeWithPeer('collector', 'a Collector with TLS', (binary) => {
     copyFileSync(certificate('client-expired.pem'), cert);
     copyFileSync(certificate('client-expired-key.pem'), key);
     const application = openOurs({ url: collector.urlOf(protocol), protocol, tls: { ca, cert, key } });
-    await expectRefusal(application, collector);
+    await expectRefusal(application, collector, /certificate expired|no HTTP\/2 SETTINGS/);
     copyFileSync(certificate('client.pem'), cert);
     copyFileSync(certificate('client-key.pem'), key);
     await expectDelivery(application, collector);
@@ -62,7 +62,7 @@ describeWithPeer('collector', 'a Collector with TLS', (binary) => {
     const trusted = join(folder, 'ca.pem');
     copyFileSync(certificate('other-ca.pem'), trusted);
     const application = openOurs({ url: collector.urlOf(protocol), protocol, tls: { ca: trusted } });
-    await expectRefusal(application, collector);
+    await expectRefusal(application, collector, /unable to verify/);
     copyFileSync(ca, trusted);
     await expectDelivery(application, collector);
   });
@@ -73,7 +73,7 @@ describeWithPeer('collector', 'a Collector with TLS', (binary) => {
     await expectDelivery(application, collector);
     await collector.signal('SIGTERM');
     await collector.start({ tls: COLLECTOR_TLS.expired });
-    await expectRefusal(application, collector);
+    await expectRefusal(application, collector, /certificate has expired/);
     await collector.signal('SIGTERM');
     await collector.start({ tls: COLLECTOR_TLS.TLS });
     await expectDelivery(application, collector);
@@ -84,12 +84,15 @@ describeWithPeer('collector', 'a Collector with TLS', (binary) => {
   }
 });
 
-async function expectRefusal(application: Application, collector: CollectorProcess): Promise<void> {
+/** Spans wait, and the status says why. */
+async function expectRefusal(application: Application, collector: CollectorProcess, why: RegExp): Promise<void> {
   const before = collector.spans().spans;
   application.end(500);
   await application.until(({ tiered }) => tiered.spilledSpans > 0);
   expect(collector.spans().spans).toEqual(before);
-  expect(application.status()).toMatchObject({ balanced: true, totals: { waiting: 500, rejected: 0, dropped: {} } });
+  const status = application.status();
+  expect(status).toMatchObject({ balanced: true, totals: { waiting: 500, rejected: 0, dropped: {} } });
+  expect(status.endpoints[0]!.lastFailure!.message).toMatch(why);
 }
 
 /** Of what has ended by now, and more. */
