@@ -5,7 +5,10 @@ import { SpanBatch } from './span-batch.js';
 /** What became of one part. */
 export interface SentPart {
   readonly outcome: ExportOutcome;
-  /** Whether the exporter threw instead of taking the part on, or was not called at all. */
+  /**
+   * Whether the exporter threw instead of taking the part on, or was not called at all. A part that is too large to be
+   * sent is one that `threw`: what helps is the same.
+   */
   readonly call: 'begun' | 'threw' | 'none';
 }
 
@@ -28,9 +31,9 @@ interface Part {
 }
 
 /**
- * Exports a batch at which an exporter has thrown, but for the spans that it cannot encode. They are found by halving:
- * a part that makes it throw is halved, one that does not is under way, and a single span that makes it throw is
- * `rejected`, once some other part has gone through.
+ * Exports a batch at which an exporter has thrown, but for the spans that it cannot encode (or, for their size, send).
+ * They are found by halving: a part that makes it throw is halved, one that does not is under way, and a single span that
+ * makes it throw is `rejected`, once some other part has gone through.
  *
  * | what happens | and then |
  * |---|---|

@@ -27,6 +27,11 @@ describe('saysTooLarge', () => {
     expect(saysTooLarge(answered(code, details), 'grpc')).toBe(true);
   });
 
+  it('a 413 that a proxy answers to a gRPC call: yes', () => {
+    expect(saysTooLarge(answered(2, '', { httpStatus: 413 }), 'grpc')).toBe(true);
+    expect(saysTooLarge(answered(2, '', { httpStatus: 502 }), 'grpc')).toBe(false);
+  });
+
   it.each<[number, string]>([
     [400, ''],
     [400, 'no such tenant'],

@@ -42,8 +42,9 @@ const HEADERS = /\bheaders?\b/i;
  * a quota, which halves would only strain twice.
  */
 export function saysTooLarge(error: unknown, protocol: OtlpProtocol): boolean {
-  const { code, details } = error as { code?: unknown; details?: unknown };
-  if (protocol === 'http/protobuf' && code === CONTENT_TOO_LARGE) return true;
+  const { code, details, httpStatus } = error as { code?: unknown; details?: unknown; httpStatus?: unknown };
+  // Over gRPC it is a proxy that says so, and the code what gRPC makes of it.
+  if ((protocol === 'grpc' ? httpStatus : code) === CONTENT_TOO_LARGE) return true;
   const statuses = protocol === 'grpc' ? GRPC_STATUSES : HTTP_STATUSES;
   if (!statuses.has(code) || typeof details !== 'string') return false;
   const said = details.slice(0, MAX_DETAILS_LENGTH);
