@@ -86,26 +86,43 @@ describe('the status decides, as soon as there is a whole head', () => {
     socket.on('close', () => clearInterval(timer));
   };
 
-  it.each([200, 503])('the body of a %i has a second to come: a slow drip makes no timeout of it', async (status) => {
+  /** A connection that is open already, over which the next answer has nine bytes of which one comes. */
+  async function halfAnswering(status: number) {
     const clock = new VirtualClock();
-    const server = await answering(answer(status, 'a', { ...PROTOBUF, 'Content-Length': '9' }));
+    const server = await rawHttpServer((socket, request) => {
+      socket.write(String(request).endsWith('half') ? answer(status, 'a', { 'Content-Length': '9' }) : OK);
+    });
     const transport = transportTo(server.port, { clock });
-    const sending = transport.send(otlpRequest({ clock, timeoutMillis: 60_000 })).catch((error) => error);
-    // The deadline's timer, and that of the body.
-    await until(() => clock.pendingTimers === 2);
-    await clock.advance(1_000);
+    await transport.send(otlpRequest({ clock }));
+    const half = { clock, chunks: [Buffer.from('half')] };
+    // Of the idle connection; then of the deadline; then of the body.
+    const timers = clock.pendingTimers;
+    const send = async (timeoutMillis: number) => {
+      const sending = transport.send(otlpRequest({ ...half, timeoutMillis })).catch((error) => error);
+      await until(() => clock.pendingTimers === timers + 2);
+      return { sending };
+    };
+    return { clock, server, transport, send };
+  }
+
+  it.each([200, 503])('the body of a %i has a second to come: a slow drip makes no timeout of it', async (status) => {
+    const { clock, server, transport, send } = await halfAnswering(status);
+    const { sending } = await send(60_000);
+    await clock.advance(999);
+    expect(server.sockets.size).toBe(1);
+    await clock.advance(1);
     expect(await sending).toMatchObject(status === 200 ? { body: new Uint8Array() } : { code: 503 });
-    expect(clock.pendingTimers).toBe(0);
     await until(() => server.sockets.size === 0);
+    await transport.shutdown();
+    expect(clock.pendingTimers).toBe(0);
   });
 
-  it('an answer that is known counts even when the deadline passes before its body has come', async () => {
-    const clock = new VirtualClock();
-    const server = await answering(answer(200, 'a', { 'Content-Length': '9' }));
-    const sending = transportTo(server.port, { clock }).send(otlpRequest({ clock, timeoutMillis: 500 }));
-    await until(() => clock.pendingTimers === 2);
+  it.each([200, 503])('a %i that is known counts even when the deadline passes before its body', async (status) => {
+    const { clock, transport, send } = await halfAnswering(status);
+    const { sending } = await send(500);
     await clock.advance(500);
-    await sending;
+    expect(await sending).toMatchObject(status === 200 ? { body: new Uint8Array() } : { code: 503 });
+    await transport.shutdown();
     expect(clock.pendingTimers).toBe(0);
   });
 

@@ -14,26 +14,24 @@ export interface PooledConnection {
   readonly reused: boolean;
 }
 
-interface IdleConnection {
-  readonly socket: Socket;
-  /** Lets go of it, with nothing left behind. */
-  readonly wake: () => void;
-}
-
 /** Takes a connection to go on with, or none: then it is its turn to open one. */
 type Waiter = (socket: Socket | undefined) => void;
 
 /**
  * Connections to one server, each for one request at a time. The one used last comes first, so that what a lower load
  * does not need gets old and is closed; who finds none waits in line. An idle connection does not keep the process alive.
+ *
+ * A request costs it no timer and no listener: there is one timer for all, and listeners stay as long as the connection.
  */
 export class ConnectionPool {
   private readonly options: ConnectionPoolOptions;
-  private readonly idle: IdleConnection[] = [];
+  /** Until when each may be kept, the one used last at the end. */
+  private readonly idle = new Map<Socket, number>();
   private readonly waiting = new Set<Waiter>();
   /** Connections in use or being opened. */
   private busy = 0;
   private closed = false;
+  private timer: Timer | undefined;
 
   constructor(options: ConnectionPoolOptions) {
     this.options = options;
@@ -53,33 +51,32 @@ export class ConnectionPool {
     if (!keep) socket.destroy();
     if (this.serveNext(keep ? socket : undefined)) return;
     this.busy--;
-    if (keep) this.keep(socket, keepMillis);
+    if (!keep) return;
+    socket.unref();
+    this.idle.set(socket, this.options.clock.now() + keepMillis);
+    this.timer ??= this.dropLater(keepMillis);
   }
 
   dropIdle(): void {
-    for (const { socket, wake } of this.idle.splice(0)) {
-      wake();
-      socket.destroy();
-    }
+    this.dropIdleUntil(Number.POSITIVE_INFINITY);
   }
 
   /** Closes what is idle. What is in use is closed when it is given back. */
   shutdown(): void {
     this.closed = true;
     this.dropIdle();
+    this.stopTimer();
   }
 
   private takeIdle(): Socket | undefined {
-    for (let last = this.idle.pop(); last; last = this.idle.pop()) {
-      last.wake();
-      if (last.socket.writable) {
-        last.socket.ref();
-        this.busy++;
-        return last.socket;
-      }
-      last.socket.destroy(); // it is closing, and has not said so yet
-    }
-    return undefined;
+    // Those that have just been ended, or are too old while the timer is late, are none.
+    this.dropIdleUntil(this.options.clock.now());
+    const socket = [...this.idle.keys()].at(-1);
+    if (!socket) return undefined;
+    this.idle.delete(socket);
+    socket.ref();
+    this.busy++;
+    return socket;
   }
 
   /** Resolves with a connection to go on with, or with none when there is room for a new one. */
@@ -113,31 +110,41 @@ export class ConnectionPool {
 
   private async open(signal: AbortSignal): Promise<PooledConnection> {
     try {
-      return { socket: await this.options.open(signal), reused: false };
+      const socket = await this.options.open(signal);
+      const dropIfIdle = () => {
+        if (this.idle.has(socket)) this.drop(socket);
+      };
+      // A server that speaks without being asked has not understood, or says that it is about to close.
+      socket.on('data', dropIfIdle).on('end', dropIfIdle).on('close', dropIfIdle);
+      return { socket, reused: false };
     } catch (error) {
       if (!this.serveNext(undefined)) this.busy--;
       throw error;
     }
   }
 
-  private keep(socket: Socket, millis: number): void {
+  private drop(socket: Socket): void {
+    this.idle.delete(socket);
+    socket.destroy();
+    if (this.idle.size === 0) this.stopTimer();
+  }
+
+  private stopTimer(): void {
+    this.options.clock.clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+
+  private dropIdleUntil(now: number): void {
+    for (const [socket, until] of this.idle) if (until <= now || !socket.writable) this.drop(socket);
+  }
+
+  private dropLater(millis: number): Timer {
     const { clock } = this.options;
-    const drop = () => {
-      this.idle.splice(this.idle.indexOf(kept), 1);
-      kept.wake();
-      socket.destroy();
-    };
-    const timer: Timer = clock.setTimeout(drop, millis);
-    const kept: IdleConnection = {
-      socket,
-      wake: () => {
-        clock.clearTimeout(timer);
-        socket.off('data', drop).off('end', drop).off('close', drop);
-      },
-    };
-    // A server that speaks without being asked has not understood, or says that it is about to close.
-    socket.on('data', drop).on('end', drop).on('close', drop);
-    socket.unref();
-    this.idle.push(kept);
+    return clock.setTimeout(() => {
+      this.timer = undefined;
+      this.dropIdleUntil(clock.now());
+      const next = Math.min(...this.idle.values());
+      if (next < Number.POSITIVE_INFINITY) this.timer ??= this.dropLater(next - clock.now());
+    }, millis);
   }
 }

@@ -72,7 +72,10 @@ export function exchange(socket: Socket, sent: HttpRequest, options: ExchangeOpt
     signal.addEventListener('abort', onAbort, { once: true });
     posting.on('response', (received) => {
       response = received;
-      timer = clock.setTimeout(() => settle(undefined), BODY_MILLIS);
+      // The body nearly always comes with the head: then no timer is needed.
+      setImmediate(() => {
+        if (!settled) timer = clock.setTimeout(() => settle(undefined), BODY_MILLIS);
+      });
       received.on('data', (chunk: Buffer) => {
         bodyBytes += chunk.byteLength;
         if (bodyBytes <= maxResponseBytes) body.push(chunk);
@@ -85,7 +88,7 @@ export function exchange(socket: Socket, sent: HttpRequest, options: ExchangeOpt
       received.on('error', settle);
     });
     posting.on('error', settle);
-    posting.on('close', () => settle(closedEarly(), response?.complete));
+    posting.on('close', () => settle(response ? undefined : closedEarly(), response?.complete));
   });
 }
 

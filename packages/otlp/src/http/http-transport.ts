@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
-import { ExportError, suppressTracing } from '@otel-resilience/core';
+import { ExportError } from '@otel-resilience/core';
 import { CallScope, orAborted } from '../call-scope.js';
 import { openSocket } from '../connection/open-socket.js';
 import { gzip } from '../gzip.js';
@@ -41,7 +41,7 @@ export class HttpTransport implements OtlpTransport {
   }
 
   send(request: OtlpRequest): Promise<OtlpAnswer> {
-    return suppressTracing(() => this.sendWithin(new CallScope(request, this.options.clock), request));
+    return this.sendWithin(new CallScope(request, this.options.clock), request);
   }
 
   async shutdown(): Promise<void> {
@@ -70,11 +70,12 @@ export class HttpTransport implements OtlpTransport {
 
   private async post(request: HttpRequest, scope: CallScope): Promise<HttpResponse> {
     const { signal } = scope;
+    const { maxResponseBytes, clock } = this.options;
     for (let repeated = false; ; repeated = true) {
       const connection = await this.pool.acquire(signal);
       let keepMillis = 0;
       try {
-        const response = await exchange(connection.socket, request, { ...this.options, signal });
+        const response = await exchange(connection.socket, request, { maxResponseBytes, signal, clock });
         if (response.reusable) keepMillis = this.keepMillis(response);
         return response;
       } catch (error) {
