@@ -18,6 +18,7 @@ describe('readPartialSuccess', () => {
     ],
     ['more than was sent', response(0x08, 0xff, 0x01), { rejectedSpans: 10, message: '' }],
     ['a negative count', response(0x08, ...new Array(9).fill(0xff), 0x01), { rejectedSpans: 0, message: '' }],
+    ['a message of several lines', response(0x12, 5, ...text('a\n\0\tb')), { rejectedSpans: 0, message: 'a b' }],
     ['half a response', response(0x08, 4).slice(0, 3), { rejectedSpans: 0, message: '' }],
     ['an HTML page', Uint8Array.from(text('<html>ok</html>')), { rejectedSpans: 0, message: '' }],
   ])('%s', (_, body, expected) => {

@@ -35,8 +35,16 @@ export function readPartialSuccess(body: Uint8Array, sentSpans: number): Partial
       }
     }
     const rejectedSpans = rejected >= NEGATIVE ? 0 : Math.min(rejected, sentSpans);
-    return { rejectedSpans, message: message.slice(0, MAX_MESSAGE_LENGTH) };
+    return { rejectedSpans, message: printable(message) };
   } catch {
     return NOTHING_REJECTED;
   }
+}
+
+/** Control characters would be able to forge lines of a log. */
+function printable(message: string): string {
+  return message
+    .slice(0, MAX_MESSAGE_LENGTH)
+    .replace(/[\p{C}\s]+/gu, ' ')
+    .trim();
 }
