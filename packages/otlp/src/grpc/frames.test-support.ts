@@ -112,6 +112,12 @@ export class RawConnection {
     this.frame(FRAME.goaway, 0, 0, Buffer.concat([payload, Buffer.from(debug)]));
   }
 
+  reset(): void {
+    // A socket that has ended and is reset never emits 'close'.
+    if (this.socket.writableEnded) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
   windowUpdate(streamId: number, bytes: number): void {
     const payload = Buffer.alloc(4);
     payload.writeUInt32BE(bytes);
@@ -193,15 +199,16 @@ export class RawStream {
     return this;
   }
 
-  reset(code: number): void {
+  reset(code: number): this {
     const payload = Buffer.alloc(4);
     payload.writeUInt32BE(code);
     this.connection.frame(FRAME.rstStream, 0, this.id, payload);
+    return this;
   }
 
   /** What a gRPC server says when all is well. */
-  accept(message: Uint8Array = new Uint8Array()): void {
-    this.headers(RESPONSE).data(framed(message)).headers(OK, { endStream: true });
+  accept(message: Uint8Array = new Uint8Array()): this {
+    return this.headers(RESPONSE).data(framed(message)).headers(OK, { endStream: true });
   }
 }
 

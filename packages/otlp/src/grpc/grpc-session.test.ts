@@ -303,7 +303,7 @@ describe('a connection that has been idle for longer than the ping interval', ()
 
 describe('a server that closes the connection', () => {
   it.each<[string, (stream: RawStream) => unknown]>([
-    ['with a reset', (stream) => stream.connection.socket.resetAndDestroy()],
+    ['with a reset', (stream) => stream.connection.reset()],
     ['with an end', (stream) => stream.connection.socket.end()],
   ])('%s has a call repeated once, to which not a byte had come back', async (_, close) => {
     const { begin, open, connections } = await warmedUp();

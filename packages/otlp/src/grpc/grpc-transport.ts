@@ -12,8 +12,8 @@ const METHOD = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
  * OTLP/gRPC over `node:http2`, for requests that are encoded already.
  *
  * One `send` is one call. It is repeated at once, and once, when the server has certainly not processed it (REFUSED_STREAM,
- * or GOAWAY with a lower stream id), or when a connection that had been in use broke before a byte came back: OTLP
- * allows to repeat after a disconnect, and the other end may have been closing it just then.
+ * or GOAWAY with a lower stream id), or when the connection broke before a byte came back: OTLP allows to repeat after a
+ * disconnect, and the other end may have been closing it just then.
  */
 export class GrpcTransport implements OtlpTransport {
   private readonly options: TransportOptions;

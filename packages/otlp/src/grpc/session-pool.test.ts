@@ -177,7 +177,7 @@ describe('connecting', () => {
 
   it('that leads to connections which never answer a call backs off as well', async () => {
     const clock = new VirtualClock();
-    const server = await RawServer.start({ onHeaders: (stream) => stream.connection.socket.resetAndDestroy() });
+    const server = await RawServer.start({ onHeaders: (stream) => stream.connection.reset() });
     const transport = transportTo(server.port, { clock });
     const send = () => failureOf(transport.send(request({ clock })));
     for (let call = 0; call < 20; call++) await send();

@@ -40,7 +40,6 @@ class UnaryCall {
   private readonly scope: CallScope;
   private readonly resolve: (result: CallResult) => void;
   private readonly bytesBefore: number;
-  private readonly reused: boolean;
   private stream: ClientHttp2Stream | undefined;
   private streamError: Error | undefined;
   private encoding: string | undefined;
@@ -59,7 +58,6 @@ class UnaryCall {
     this.scope = scope;
     this.resolve = resolve;
     this.bytesBefore = session.bytesRead;
-    this.reused = session.hasAnswered;
   }
 
   start(): void {
@@ -168,8 +166,8 @@ class UnaryCall {
     const refused = code === constants.NGHTTP2_REFUSED_STREAM || session.neverProcessed(stream);
     const lost = session.causeOfEnd(stream, streamError);
     if (lost) {
-      // A connection that is kept is closed by the other side now and then, in the moment in which it is used.
-      const silent = this.reused && session.bytesRead === this.bytesBefore;
+      // The other side closes connections now and then, also in the moment in which one is used.
+      const silent = session.bytesRead === this.bytesBefore;
       return { kind: 'failed', error: lost, unprocessed: refused || silent };
     }
     const error =
