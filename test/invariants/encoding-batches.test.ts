@@ -8,7 +8,7 @@ import {
 } from '@otel-resilience/core';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { normalise } from '../support/normalise.js';
+import { normalise, resourceOf } from '../support/normalise.js';
 import { decodeWireContent, spansBytes, type WireSpan } from '../support/otlp-proto.js';
 import { arbitrarySpanMix } from '../support/span-mixes.js';
 
@@ -233,7 +233,7 @@ class PendingResource implements Resource {
 }
 
 function expectLeft({ encoded, left, together }: Sealed): void {
-  expect(encoded.resources()).toEqual(new Set(left.map(({ resource }) => resource)));
+  expect(encoded.resources()).toEqual(new Set(left.map(resourceOf)));
   const batch = encoded.toBatch();
   expectContent(batch, normalise(left, { groupedLike: together }));
   const bytes = Buffer.concat(batch.otlp());

@@ -4,8 +4,8 @@ import type { WireSpan } from './otlp-proto.js';
 /**
  * NORMALISE.md as a program: what an OTLP request must carry of spans, whatever they are. Written from the rules, and
  * for clarity; it shares nothing with the encoder. Spans of one resource stand together, and in it those of one scope:
- * where the first of them is, or was in `groupedLike`, of which they are a part. The result has the shape of {@link import('./otlp-proto.js')}'s
- * decoder with every default filled in, so that the two can be compared.
+ * groups are in the order of their first spans, be it in `groupedLike`, of which these are a part. The result has the
+ * shape of {@link import('./otlp-proto.js')}'s decoder with every default filled in, so that the two can be compared.
  */
 export function normalise(
   spans: readonly ReadableSpan[],
@@ -15,26 +15,18 @@ export function normalise(
     const content = normaliseSpan(span);
     return content ? [{ ...groupOf(span), content }] : [];
   });
-  const like = groupedLike === spans ? readable : groupedLike.map(groupOf);
-  return inGroups(readable, like, ({ resource }) => resource).flatMap((ofResource) => {
-    const likeIt = like.filter(({ resource }) => resource === ofResource[0]!.resource);
-    return inGroups(ofResource, likeIt, ({ scope }) => scope).flatMap((group) => {
-      const { resource, scope } = group[0]!;
-      const envelope = { ...normaliseResource(resource), ...normaliseScope(scope) };
-      return group.map(({ content }) => ({ ...envelope, span: content }));
-    });
-  });
-}
-
-/** By identity, in the order in which the groups first come in `like`; none is empty. */
-function inGroups<T extends Group>(
-  items: readonly T[],
-  like: readonly Group[],
-  keyOf: (item: Group) => unknown,
-): T[][] {
-  const groups = new Map<unknown, T[]>(like.map((item) => [keyOf(item), []]));
-  for (const item of items) groups.get(keyOf(item))!.push(item);
-  return [...groups.values()].filter((group) => group.length > 0);
+  const groups = distinctGroups(groupedLike === spans ? readable : groupedLike.map(groupOf))
+    .map((group) => ({ ...group, spans: readable.filter((span) => isOf(group, span)) }))
+    .filter(({ spans }) => spans.length > 0);
+  const resources = [...new Set(groups.map(({ resource }) => resource))];
+  return resources.flatMap((resource) =>
+    groups
+      .filter((group) => group.resource === resource)
+      .flatMap(({ scope, spans }) => {
+        const envelope = { ...normaliseResource(resource), ...normaliseScope(scope) };
+        return spans.map(({ content }) => ({ ...envelope, span: content }));
+      }),
+  );
 }
 
 interface Group {
@@ -42,10 +34,23 @@ interface Group {
   readonly scope: unknown;
 }
 
+/** What the rules call its resource: nothing, if asking for it throws. */
+export const resourceOf = (span: ReadableSpan): unknown => member(span, 'resource');
+
 const groupOf = (span: ReadableSpan): Group => ({
-  resource: member(span, 'resource'),
+  resource: resourceOf(span),
   scope: member(span, 'instrumentationScope'),
 });
+
+const isOf = (group: Group, other: Group): boolean => group.resource === other.resource && group.scope === other.scope;
+
+function distinctGroups(all: readonly Group[]): Group[] {
+  const distinct: Group[] = [];
+  for (const { resource, scope } of all) {
+    if (!distinct.some((group) => isOf(group, { resource, scope }))) distinct.push({ resource, scope });
+  }
+  return distinct;
+}
 
 function normaliseResource(resource: unknown): Pick<WireSpan, 'resource' | 'resourceSchemaUrl'> {
   const attributes = normaliseAttributes(() => member(resource, 'attributes'), { left: MAX_ELEMENTS });

@@ -102,7 +102,8 @@ export class ByteWriter {
       this.oddTime(time, millis, index);
       return;
     }
-    let low = wholeSeconds[LOW]! + Math.floor(nanos);
+    const wholeNanos = Math.floor(nanos);
+    let low = wholeSeconds[LOW]! + wholeNanos;
     let high = wholeSeconds[HIGH]!;
     if (low >= 2 ** 32) {
       low -= 2 ** 32;
@@ -112,7 +113,7 @@ export class ByteWriter {
     view.setUint32(position, low, true);
     view.setUint32(position + 4, high, true);
     this.position = position + 8;
-    millis[index] = seconds * 1000 + nanos / 1e6;
+    millis[index] = seconds * 1000 + wholeNanos / 1e6;
   }
 
   /** Whole seconds as nanoseconds, in two halves of 32 bits; most spans and their ends share them. */
@@ -131,7 +132,7 @@ export class ByteWriter {
     const nanos = nanosOf(time);
     this.view.setBigUint64(this.position, nanos, true);
     this.position += 8;
-    millis[index] = Number(nanos) / 1e6;
+    millis[index] = Number(nanos / 1_000_000_000n) * 1000 + Number(nanos % 1_000_000_000n) / 1e6;
   }
 
   /** Bytes as they are, without a length. */
