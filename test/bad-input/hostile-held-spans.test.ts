@@ -102,18 +102,18 @@ describe.each(MEMBERS)('a span whose %s throws', (member) => {
   });
 });
 
-describe('a remote parent with a tracestate that throws', () => {
+describe.each(['otlp', 'stock'] as const)('a remote parent with a tracestate that throws, by %s', (transport) => {
   const parent = (): Context => {
     const traceState = { ...createTraceState(), get: thrower, set: thrower, unset: thrower, serialize: thrower };
     const context = { traceId: `${'1'.repeat(18)}${'f'.repeat(14)}`, spanId: '2'.repeat(16), traceFlags: 1 };
     return trace.setSpanContext(ROOT_CONTEXT, { ...context, isRemote: true, traceState });
   };
 
-  // At normal it is handed on unread, as the SDK does, so such spans cannot be sent.
+  // At normal it is handed on unread, as the SDK does. Our encoder leaves it out, with the stock one such spans cannot be sent.
   it.each(['normal', 'heavy', 'emergency'] as const)('at %s: its spans spoil no request', async (level) => {
     const receiver = new CountingReceiver({ keepOutlines: true });
     await receiver.start();
-    const r = resilience({ endpoints: [receiver.url], degradation: { triggers: NO_HOST } });
+    const r = resilience({ transport, endpoints: [receiver.url], degradation: { triggers: NO_HOST } });
     r.degradation.force(level);
     const spanProcessors = r.sdk.spanProcessors as SpanProcessor[];
     const tracer = new BasicTracerProvider({ sampler: r.sdk.sampler, spanProcessors }).getTracer('test');
@@ -127,7 +127,7 @@ describe('a remote parent with a tracestate that throws', () => {
     expect(receiver.outlines.filter(({ statusCode }) => statusCode === 2)).toHaveLength(20);
     const { balanced, totals } = r.status();
     expect({ balanced, totals }).toMatchObject({ balanced: true, totals: { ended: 60, waiting: 0, dropped: {} } });
-    expect(totals.rejected).toBe(level === 'normal' ? 40 : 0);
+    expect(totals.rejected).toBe(transport === 'stock' && level === 'normal' ? 40 : 0);
     await receiver.stop();
   });
 });
