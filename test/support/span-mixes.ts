@@ -137,6 +137,8 @@ interface Parts {
 class Mixer {
   private readonly parts: Parts;
   private state: number;
+  /** Spans of one trace mostly come one after the other, and children of one parent too. */
+  private last: SpanContext | undefined;
 
   constructor(parts: Parts) {
     this.parts = parts;
@@ -191,13 +193,15 @@ class Mixer {
 
   private context(): SpanContext {
     const remote = this.below(3);
-    return {
-      traceId: this.hex(4),
-      spanId: this.hex(2),
+    const { last } = this;
+    this.last = {
+      traceId: last && this.below(2) ? last.traceId : this.hex(4),
+      spanId: last && this.below(2) ? last.spanId : this.hex(2),
       traceFlags: this.below(256),
       ...(remote < 2 ? { isRemote: remote === 0 } : {}),
       ...(this.below(2) ? { traceState: this.pick(this.parts.traceStates) } : {}),
     };
+    return this.last;
   }
 
   private attributes(): Attributes {
