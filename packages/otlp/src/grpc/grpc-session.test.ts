@@ -1,4 +1,4 @@
-import { constants } from 'node:http2';
+import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import { classifyFailure } from '@otel-resilience/core';
 import { VirtualClock } from '@otel-resilience/testing';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -337,4 +337,29 @@ describe('a server that closes the connection', () => {
     await sending;
     expect(connections()).toBe(2);
   });
+});
+
+it('a session that has run out of stream ids is left for another, and what is in flight on it goes on', async () => {
+  const { server, begin } = await warmedUp();
+  const another = connect(`http://127.0.0.1:${server.port}`).on('error', () => {});
+  const sessions: Pick<ClientHttp2Session, 'request'> = Object.getPrototypeOf(another);
+  another.destroy();
+  const { request } = sessions;
+  let last = true;
+  sessions.request = function (this: ClientHttp2Session & { setNextStreamID(id: number): void }, ...args) {
+    if (last) this.setNextStreamID(2 ** 31 - 1);
+    last = false;
+    return request.apply(this, args);
+  };
+  try {
+    const calls = [await begin(), await begin()];
+    expect(calls[0]!.stream.id).toBe(2 ** 31 - 1);
+    expect(calls[1]!.stream.connection).not.toBe(calls[0]!.stream.connection);
+    for (const { sending, stream } of calls) {
+      stream.accept();
+      await sending;
+    }
+  } finally {
+    sessions.request = request;
+  }
 });

@@ -105,11 +105,7 @@ export class GrpcSession {
 
   /** Opens the call's stream. Throws when the session is no longer open. */
   request(headers: OutgoingHttpHeaders): ClientHttp2Stream {
-    const stream = this.http2.request(headers, { endStream: false });
-    if (!this.http2.destroyed) return stream;
-    // Node ends the whole session over a header's name that it does not like.
-    stream.on('error', () => {}).destroy();
-    throw lost('node:http2 has refused the headers');
+    return this.http2.request(headers, { endStream: false });
   }
 
   endCall({ answered }: { readonly answered: boolean }): void {
@@ -157,10 +153,14 @@ export class GrpcSession {
     return stream.id === undefined || stream.id > this.lastStreamId;
   }
 
-  /** Why the session has ended, if it has. `streamError` is what a stream of it has heard. */
+  /** What has ended a stream of this session, if it was no fault of the stream's; `streamError` is what it has heard. */
   causeOfEnd(stream: ClientHttp2Stream, streamError: Error | undefined): Error | undefined {
-    // Streams hear of a protocol error before anybody else; one without an id means that the session has run out of ids.
-    if (this.http2.destroyed || stream.id === undefined) this.close(streamError ?? lost('the session has ended'));
+    const cause = streamError ?? lost('the session has ended');
+    if (stream.id === undefined) {
+      this.drain(cause); // there are no more ids
+      return cause;
+    }
+    if (this.http2.destroyed) this.close(cause); // streams hear of a protocol error before anybody else
     return this.current.kind === 'closed' ? this.current.cause : undefined;
   }
 
@@ -178,9 +178,14 @@ export class GrpcSession {
   private onGoaway(code: number, lastStreamId: number): void {
     if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM) this.options.pingInterval.calmDown();
     this.lastStreamId = Math.min(this.lastStreamId, lastStreamId);
-    if (this.current.kind === 'closed') return;
     const cause = lost(`the server has sent GOAWAY with code ${code}`);
-    if (code !== constants.NGHTTP2_NO_ERROR || this.inFlight === 0) {
+    if (code === constants.NGHTTP2_NO_ERROR) this.drain(cause);
+    else this.close(cause);
+  }
+
+  private drain(cause: Error): void {
+    if (this.current.kind === 'closed') return;
+    if (this.inFlight === 0) {
       this.close(cause);
       return;
     }
