@@ -70,7 +70,8 @@ export function keyFieldAfter(before: KeyField, key: string): KeyField {
   const { next } = before;
   if (next.key === key) return next;
   const field = keyFieldOf(key);
-  before.next = field;
+  // One that is not kept must not be held by one that is.
+  if (fields.get(key) === field) before.next = field;
   return field;
 }
 
