@@ -344,9 +344,9 @@ describe('through a proxy', () => {
   const TARGET = { host: 'collector.test', port: 443 };
 
   /** A proxy that connects every tunnel to `upstream`. */
-  async function proxyServer(upstream: { port: number }, { secure = false, early = '' } = {}) {
+  async function proxyServer(upstream: { port: number }, { secure = false, early = '', name = 'server' } = {}) {
     const requests: IncomingMessage[] = [];
-    const options = { cert: fixture('server.pem'), key: fixture('server-key.pem') };
+    const options = { cert: fixture(`${name}.pem`), key: fixture(`${name}-key.pem`) };
     const server: Server = secure ? createHttpsServer(options) : createHttpServer();
     server.on('connect', (request: IncomingMessage, socket: Socket) => {
       requests.push(request);
@@ -398,7 +398,10 @@ describe('through a proxy', () => {
     const { settings } = await proxyServer(await tlsServer(), { secure: true });
     await expectEcho(await open(TARGET, { proxy: settings, tls: CA }));
     await expectEcho(await open(TARGET, { proxy: settings, tls: CLIENT }));
-    expect((await failure(TARGET, { proxy: settings, tls: {} })).code).toBe('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+    const expired = await proxyServer(await tlsServer(), { secure: true, name: 'server-expired' });
+    expect(await failure(TARGET, { proxy: expired.settings, tls: CA })).toMatchObject({ code: 'CERT_HAS_EXPIRED' });
+    const insecure = { ...CA, rejectUnauthorized: false };
+    await expectEcho(await open(TARGET, { proxy: expired.settings, tls: insecure }));
   });
 
   it('loses nothing that the server says at once', async () => {

@@ -151,7 +151,6 @@ function openTunnel(socket: Socket, target: Target, { authorization }: ProxySett
       resolve(socket);
     });
     connecting.on('error', reject);
-    connecting.on('close', () => reject(reset('the proxy closed the connection')));
     connecting.end();
   });
 }

@@ -21,8 +21,6 @@ export interface HttpResponse {
   /** As far as it came: `complete` says whether that is all of it. */
   readonly body: Buffer;
   readonly complete: boolean;
-  /** Whether the connection can serve another request; otherwise it must be closed. */
-  readonly reusable: boolean;
 }
 
 // Heads of OTLP servers have some hundred bytes.
@@ -37,7 +35,8 @@ const BODY_MILLIS = 1_000;
 /**
  * One POST over a connection, and its answer: resolves as soon as there is a whole response, or its status at least.
  * Rejects when there is none: with the connection's or the parser's error, or the signal's reason. Never follows a
- * redirect, which might be to somebody who must not see the headers.
+ * redirect, which might be to somebody who must not see the headers. A connection that cannot serve another request is
+ * destroyed.
  */
 export function exchange(socket: Socket, sent: HttpRequest, options: ExchangeOptions): Promise<HttpResponse> {
   const { signal, clock, maxResponseBytes } = options;
@@ -57,15 +56,14 @@ export function exchange(socket: Socket, sent: HttpRequest, options: ExchangeOpt
       settled = true;
       clock.clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
-      const reusable = complete && posting.writableFinished && posting.shouldKeepAlive;
       // What has not been written yet is of no use any more.
-      if (!reusable) socket.destroy();
+      if (!complete || !posting.writableFinished || !posting.shouldKeepAlive) socket.destroy();
       if (!response) {
         reject(error);
         return;
       }
       const { statusCode: status = 0, headers } = response;
-      resolve({ status, headers, body: join(body), complete, reusable });
+      resolve({ status, headers, body: join(body), complete });
     };
     const onAbort = () => settle(signal.reason);
 

@@ -4,7 +4,7 @@ import { MAX_DETAILS_LENGTH } from '../otlp-transport.js';
 import { HttpError } from './http-error.js';
 
 function errorOf(body: Uint8Array | string, headers: Record<string, string> = {}, status = 400): HttpError {
-  return new HttpError({ status, headers, body: Buffer.from(body), complete: true, reusable: true });
+  return new HttpError({ status, headers, body: Buffer.from(body), complete: true });
 }
 
 const PROTOBUF = { 'content-type': 'application/x-protobuf' };

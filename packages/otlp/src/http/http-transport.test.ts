@@ -18,6 +18,7 @@ import {
   until,
   unusedPort,
 } from '../connection/servers.test-support.js';
+import { gzip } from '../gzip.js';
 import { answer, failureOf, OK, otlpRequest, rawHttpServer, shutdownAll, transportTo } from './http.test-support.js';
 
 const cleanups: (() => unknown)[] = [];
@@ -396,6 +397,21 @@ describe('deadline and abort', () => {
     const transport = transportTo(server.port, { compression: 'gzip' });
     expect((await failureOf(transport.send(otlpRequest({ signal })))).message).toBe('too late');
     expect(server.accepted()).toBe(0);
+  });
+
+  it('an abort does not wait for compression', async () => {
+    const { port } = await rawHttpServer(() => {});
+    const controller = new AbortController();
+    const chunks = [Buffer.from(Array.from({ length: 4_000_000 }, (_, i) => (i * i) % 251))];
+    let compressed = false;
+    gzip(chunks, 9).then(() => {
+      compressed = true;
+    });
+    const transport = transportTo(port, { compression: 'gzip', gzipLevel: 9 });
+    const sending = failureOf(transport.send(otlpRequest({ chunks, signal: controller.signal })));
+    controller.abort(new Error('nobody waits'));
+    expect((await sending).message).toBe('nobody waits');
+    expect(compressed).toBe(false);
   });
 
   it('a deadline bounds connecting too', async () => {

@@ -76,7 +76,7 @@ export class HttpTransport implements OtlpTransport {
       let keepMillis = 0;
       try {
         const response = await exchange(connection.socket, request, { maxResponseBytes, signal, clock });
-        if (response.reusable) keepMillis = this.keepMillis(response);
+        keepMillis = this.keepMillis(response);
         return response;
       } catch (error) {
         const repeat = !repeated && connection.reused && !signal.aborted && isDisconnect(error);
