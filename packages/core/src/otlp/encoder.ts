@@ -32,7 +32,9 @@ export function encode(spans: readonly ReadableSpan[]): { bytes: Uint8Array; unr
   idle = undefined; // encoding reads members of spans, which may be anybody's code, and end up here again
   const unreadable: number[] = [];
   const requests: Uint8Array[] = [];
-  for (const [index, span] of spans.entries()) {
+  // Not `for … of`: an iterator leaves 240 bytes of garbage for every span.
+  for (let index = 0; index < spans.length; index++) {
+    const span = spans[index]!;
     try {
       if (!builder.hasRoomFor(span)) requests.push(builder.seal().write());
       builder.add(span);
