@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { varintSize } from './byte-writer.js';
 import { TextMemory } from './text-memory.js';
 import { type Words, wordsOf } from './words.js';
 
@@ -58,7 +59,20 @@ function attributeOf(key: string, text: string): Buffer | undefined {
   return attribute;
 }
 
-const headOf = (key: string): Buffer => Buffer.concat([Buffer.alloc(PLACES), delimited(KEY, key), Buffer.of(VALUE)]);
+/** Not by `delimited`: a key that is not remembered costs this for every attribute. */
+function headOf(key: string): Buffer {
+  const size = Buffer.byteLength(key);
+  const lengthSize = varintSize(size);
+  const head = Buffer.allocUnsafe(PLACES + 1 + lengthSize + size + 1);
+  head.fill(0, 0, PLACES);
+  head[PLACES] = KEY;
+  let at = PLACES + 1;
+  let rest = size;
+  for (; rest > 0x7f; rest >>>= 7) head[at++] = (rest & 0x7f) | 0x80;
+  head[at++] = rest;
+  head[at + head.write(key, at)] = VALUE;
+  return head;
+}
 
 // Attribute keys are few in any one program. Nothing enforces that: the cache takes so many, each up to so long.
 const MAX_KEYS = 2_000;

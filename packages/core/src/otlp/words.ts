@@ -9,7 +9,8 @@ export function wordsOf(bytes: Uint8Array): Words {
   const padded = new Uint8Array(Math.ceil(bytes.length / 8) * 8);
   padded.set(bytes);
   const view = new DataView(padded.buffer);
-  const words = Float64Array.from({ length: padded.length / 8 }, (_, i) => view.getFloat64(i * 8, true));
+  const words = new Float64Array(padded.length / 8);
+  for (let i = 0; i < words.length; i++) words[i] = view.getFloat64(i * 8, true);
   return { words, length: bytes.length };
 }
 
