@@ -60,4 +60,27 @@ describe('the stock exporter', () => {
     await exporter.shutdown();
     vi.doUnmock('@opentelemetry/exporter-trace-otlp-proto');
   });
+
+  it('is not needed, nor is any package of it, where the transport is ours', async () => {
+    const packages = [
+      'exporter-trace-otlp-grpc',
+      'exporter-trace-otlp-proto',
+      'otlp-grpc-exporter-base',
+      'otlp-transformer',
+    ];
+    vi.resetModules();
+    for (const name of packages) {
+      vi.doMock(`@opentelemetry/${name}`, () => {
+        throw new Error(`@opentelemetry/${name} has been loaded`);
+      });
+    }
+    const { resilience } = await import('./index.js');
+    const receiver = new CountingReceiver();
+    const r = resilience({ transport: 'otlp', endpoints: [await receiver.start()] });
+    for (const span of fakeSpans(5)) r.sdk.spanProcessors[0]!.onEnd(span);
+    await r.shutdown();
+    expect(receiver.spanIds.size).toBe(5);
+    await receiver.stop();
+    for (const name of packages) vi.doUnmock(`@opentelemetry/${name}`);
+  });
 });
