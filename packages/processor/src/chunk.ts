@@ -18,10 +18,8 @@ export interface QueuedChunk {
  * by what the exporter prefers: `SpanChunk` holds spans, `EncodedChunk` their encoded bytes.
  */
 export interface Chunk extends QueuedChunk {
-  /** At least what its spans take, encoded. */
+  /** At least what its spans take, encoded; that, as well as it can be known, once they are measured. */
   readonly bytes: number;
-  /** Of how many spans that is an upper bound only; 0 says that `bytes` is as good as it gets. */
-  readonly unmeasured: number;
   /** What the span takes that was added last. */
   readonly lastBytes: number;
   /**

@@ -24,7 +24,6 @@ export const encodedChunks =
  */
 class EncodedChunk implements Chunk {
   readonly generation: number;
-  readonly unmeasured: number = 0;
   spanCount = 0;
   bytes = 0;
   lastBytes = 0;

@@ -15,7 +15,8 @@ export class LaneQueue {
   bytes = 0;
   /** Chunks sealed so far. */
   sealCount = 0;
-  private unmeasured = 0;
+  /** Since all of them were measured: the newest ones, as far as they are still here. */
+  private addedSince = 0;
   private readonly sealed: Chunk[] = [];
   private open: Chunk | undefined;
   private readonly newChunk: (generation: number) => Chunk;
@@ -38,16 +39,16 @@ export class LaneQueue {
   /** Adds a span at the end, in a new chunk if the open one has no room. Throws, and adds nothing, if it cannot be read. */
   add(span: ReadableSpan, generation: number): void {
     const chunk = this.open ?? this.newChunk(generation);
-    const { bytes, unmeasured } = chunk;
+    const { bytes } = chunk;
     const hadRoom = chunk.add(span);
     this.bytes += chunk.bytes - bytes;
-    this.unmeasured += chunk.unmeasured - unmeasured;
     if (!hadRoom) {
       this.seal(true);
       this.add(span, generation);
       return;
     }
     this.spanCount++;
+    this.addedSince++;
     if (this.open) return;
     this.open = chunk;
     this.tracker.opened(generation);
@@ -56,11 +57,10 @@ export class LaneQueue {
   /** Takes the last `add` back, if nothing but `measure` has been called since. */
   undo(): void {
     const chunk = this.open!;
-    const { bytes, unmeasured } = chunk;
+    const { bytes } = chunk;
     chunk.undo();
     this.spanCount--;
     this.bytes += chunk.bytes - bytes;
-    this.unmeasured += chunk.unmeasured - unmeasured;
     if (chunk.spanCount > 0) return;
     this.open = undefined;
     this.tracker.closed(chunk.generation);
@@ -81,10 +81,12 @@ export class LaneQueue {
     this.sealCount++;
   }
 
-  /** Replaces upper bounds by what spans take. They are the newest, so this costs as much as there are of them. */
+  /** Replaces upper bounds by what spans take. */
   measure(): void {
-    if (this.open) this.measureChunk(this.open);
-    for (let i = this.sealed.length - 1; i >= 0 && this.unmeasured > 0; i--) this.measureChunk(this.sealed[i]!);
+    let left = this.addedSince;
+    this.addedSince = 0;
+    if (this.open && left > 0) left -= this.measureChunk(this.open);
+    for (let i = this.sealed.length - 1; i >= 0 && left > 0; i--) left -= this.measureChunk(this.sealed[i]!);
   }
 
   /** The oldest sealed chunk, filled up to `chunkSize` if it was full once and has lost spans since. */
@@ -94,18 +96,16 @@ export class LaneQueue {
     if (chunk.full && chunk.spanCount < chunkSize) this.topUp(chunk, chunkSize);
     this.spanCount -= chunk.spanCount;
     this.bytes -= chunk.bytes;
-    this.unmeasured -= chunk.unmeasured;
     return chunk;
   }
 
   /** Drops the oldest span; there must be one. */
   dropFirst(): void {
     const chunk = this.sealed[0] ?? this.open!;
-    const { bytes, unmeasured } = chunk;
+    const { bytes } = chunk;
     chunk.dropFirst();
     this.spanCount--;
     this.bytes += chunk.bytes - bytes;
-    this.unmeasured += chunk.unmeasured - unmeasured;
     this.tracker.lost(chunk.generation, 1);
     if (chunk.spanCount > 0) return;
     if (chunk === this.open) this.open = undefined;
@@ -116,19 +116,17 @@ export class LaneQueue {
   /** Spans are dropped from the chunk that leaves next: without this, the fuller the queue, the emptier the batches. */
   private topUp(chunk: Chunk, chunkSize: number): void {
     for (let next = this.sealed[0]; next?.generation === chunk.generation; next = this.sealed[0]) {
-      const unmeasured = chunk.unmeasured + next.unmeasured;
       chunk.takeFrom(next, chunkSize - chunk.spanCount);
-      this.unmeasured += chunk.unmeasured + next.unmeasured - unmeasured;
       if (next.spanCount > 0) return;
       this.sealed.shift();
       this.tracker.closed(next.generation);
     }
   }
 
-  private measureChunk(chunk: Chunk): void {
-    const { bytes, unmeasured } = chunk;
+  private measureChunk(chunk: Chunk): number {
+    const { bytes } = chunk;
     chunk.measure();
     this.bytes += chunk.bytes - bytes;
-    this.unmeasured -= unmeasured;
+    return chunk.spanCount;
   }
 }

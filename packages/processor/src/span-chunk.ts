@@ -20,13 +20,13 @@ class SpanChunk implements Chunk {
   readonly generation: number;
   spanCount = 0;
   bytes = 0;
-  /** The last ones. */
-  unmeasured = 0;
   full = false;
   private readonly maxBytes: number;
   private readonly spans: ReadableSpan[] = [];
   private readonly sizes: number[] = [];
   private dropped = 0;
+  /** Of how many, the last ones, the size is an upper bound only. */
+  private unmeasured = 0;
 
   constructor(generation: number, maxBytes: number) {
     this.generation = generation;

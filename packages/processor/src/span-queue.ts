@@ -79,12 +79,15 @@ export class SpanQueue {
     // Getters among the attributes of a span may do anything, and end spans of their own.
     if (this.isReading) throw new Error('it ended while another one was being read');
     this.isReading = true;
+    const queue = this.lanes[lane]!;
+    const { bytes } = queue;
     try {
-      this.lanes[lane]!.add(span, this.generation);
+      queue.add(span, this.generation);
+      this.spanCount++;
     } finally {
+      this.maxBytes += queue.bytes - bytes; // also if the span had no room, and the others were measured for it
       this.isReading = false;
     }
-    this.sum();
   }
 
   undo(lane: number): void {
