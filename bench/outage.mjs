@@ -78,6 +78,8 @@ async function outage({ transport, how, kind }, seed, times) {
     const shutdown = await application.call('shutdown');
     await silence(collector, 0, 1_000);
     const snapshot = await collector.call('snapshot', 0);
+    const status = await application.call('stats');
+    if (status?.balanced === false) throw new Error(`the ledger is not balanced: ${JSON.stringify(status.totals)}`);
     const ended = RATE * total;
     return {
       ...snapshot,

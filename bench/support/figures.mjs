@@ -6,10 +6,10 @@ export class Figures {
   metrics = {};
   spread = {};
 
-  /** Adds a figure made of one value per round, by default their median. */
+  /** Adds a figure made of one value per round, by default their median. Its least and most are not rounded. */
   add(name, values, statistic = roundedMedian) {
     this.metrics[name] = statistic(values);
-    this.spread[name] = spreadOf(values);
+    this.spread[name] = { ...spreadOf(values), min: Math.min(...values), max: Math.max(...values) };
   }
 
   /** Likewise, with the upper bound of the median beside it, when there are rounds enough for one. */

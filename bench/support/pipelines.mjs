@@ -6,6 +6,7 @@
 // - `preset`: all layers, by `resilience()`; the level is watched and left alone, since a sampler that does its duty on a
 //   busy machine would make fewer spans than the others do.
 // Each process loads only what its own pipeline needs.
+import zlib from 'node:zlib';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 
@@ -67,12 +68,20 @@ async function timedExporter(options, exportMillis) {
   return exporter;
 }
 
-async function stockExporter({ protocol, url, compression = 'none' }) {
+async function stockExporter({ protocol, url, compression = 'none', compressionLevel }) {
+  if (compressionLevel !== undefined) forceGzipLevel(compressionLevel);
   const { OTLPTraceExporter } =
     protocol === 'grpc'
       ? await import('@opentelemetry/exporter-trace-otlp-grpc')
       : await import('@opentelemetry/exporter-trace-otlp-proto');
   return new OTLPTraceExporter({ url, compression });
+}
+
+/** The stock exporters have no option for the level: they ask zlib for its default, which is 6. */
+function forceGzipLevel(level) {
+  const { createGzip, gzip } = zlib;
+  Object.defineProperty(zlib, 'createGzip', { value: (options) => createGzip({ ...options, level }) });
+  Object.defineProperty(zlib, 'gzip', { value: (data, done) => gzip(data, { level }, done) });
 }
 
 class Pipeline {

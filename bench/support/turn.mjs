@@ -25,10 +25,19 @@ export async function measuredTurn({ collector, door, pipeline, seed, load }) {
     const snapshot = await collector.call('snapshot', door);
     const stats = await application.call('stats');
     const ended = Math.round(rate * seconds);
+    check(pipeline, snapshot, ended, stats);
     return { ended, ...paced, flush, ...usage, ...snapshot, stats, share: snapshot.uniqueSpans / ended };
   } finally {
     await application.stop();
   }
+}
+
+/** Figures of a run that went wrong are none. */
+function check({ kind }, { uniqueSpans, malformedRequests }, ended, stats) {
+  if (malformedRequests > 0) throw new Error(`${kind}: ${malformedRequests} malformed requests`);
+  if (uniqueSpans > ended) throw new Error(`${kind}: ${uniqueSpans} spans received, ${ended} ended: of the warm-up?`);
+  if (kind !== 'none' && uniqueSpans === 0) throw new Error(`${kind}: nothing received`);
+  if (stats?.ledger?.balanced === false) throw new Error(`${kind}: ${JSON.stringify(stats.ledger)}`);
 }
 
 /** Resolves when no request has come for `millis`: stock's flush does not wait for exports that are under way. */
