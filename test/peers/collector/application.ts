@@ -15,6 +15,8 @@ export const WAYS: ReadonlyArray<readonly [Transport, Protocol]> = [
 ];
 
 const TICK_MILLIS = 10;
+/** An application whose Collector is away takes 10 s. */
+const SHUTDOWN_TIMEOUT_MILLIS = 20_000;
 
 /** An SDK with `resilience()` in it, and the ids of every span that it has ended. */
 export class Application {
@@ -99,7 +101,7 @@ export function useApplications(): (options: ResilienceOptions) => Application {
   const open: Application[] = [];
   afterEach(async () => {
     await Promise.all(open.splice(0).map((application) => application.shutdown()));
-  });
+  }, SHUTDOWN_TIMEOUT_MILLIS);
   return (options) => {
     const application = new Application(options);
     open.push(application);
