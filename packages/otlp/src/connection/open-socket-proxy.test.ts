@@ -6,7 +6,7 @@ import { classifyFailure } from '@otel-resilience/core';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ProxySettings } from '../transport-options.js';
 import { CA, CLIENT, cleanUp, echo, echoes, failure, firstBytes, open, tlsServer } from './open-socket.test-support.js';
-import { fixture, listening, tcpServer, until } from './servers.test-support.js';
+import { fixture, listening, openSockets, tcpServer, until } from './servers.test-support.js';
 
 afterEach(cleanUp);
 
@@ -72,6 +72,18 @@ describe('through a proxy', () => {
     expect(await failure(TARGET, { proxy: expired.settings, tls: CA })).toMatchObject({ code: 'CERT_HAS_EXPIRED' });
     const insecure = { ...CA, rejectUnauthorized: false };
     expect(await echoes(await open(TARGET, { proxy: expired.settings, tls: insecure }))).toBe(true);
+  });
+
+  it('even TLS within TLS lets the process end when it is not referenced, and is closed as one', async () => {
+    const { settings } = await proxyServer(await tlsServer(), { secure: true });
+    const socket = await open(TARGET, { proxy: settings, tls: CA });
+    const referenced = openSockets();
+    socket.unref();
+    expect(openSockets()).toBe(referenced - 1);
+    socket.ref();
+    expect(openSockets()).toBe(referenced);
+    socket.destroy();
+    await until(() => openSockets() === 0);
   });
 
   it('loses nothing that the server says at once', async () => {
