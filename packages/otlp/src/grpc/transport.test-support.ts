@@ -1,6 +1,9 @@
-import { type Clock, systemClock } from '@otel-resilience/core';
+import { type Clock, classifyFailure, systemClock } from '@otel-resilience/core';
+import { VirtualClock } from '@otel-resilience/testing';
+import { until } from '../connection/servers.test-support.js';
 import type { OtlpAnswer, OtlpRequest } from '../otlp-transport.js';
 import type { TransportOptions } from '../transport-options.js';
+import { RawServer, type RawServerOptions, type RawStream } from './frames.test-support.js';
 import { GrpcTransport } from './grpc-transport.js';
 
 const started: GrpcTransport[] = [];
@@ -58,4 +61,41 @@ export async function failureOf(sending: Promise<OtlpAnswer>): Promise<Error & R
   const answer = await sending.catch((error) => error);
   if (answer instanceof Error) return answer as Error & Record<string, unknown>;
   throw new Error('the call was accepted');
+}
+
+/** A server that leaves calls unanswered, and a transport whose time stands still, after a first call that went well. */
+export async function warmedUp(options: RawServerOptions = {}) {
+  const clock = new VirtualClock();
+  const open: RawStream[] = [];
+  let first = true;
+  const server = await RawServer.start({
+    windows: false, // so that it sends nothing by itself
+    ...options,
+    onRequest: (stream) => {
+      if (first) stream.accept();
+      else open.push(stream);
+      first = false;
+    },
+  });
+  const transport = transportTo(server.port, { clock });
+  const send = (timeoutMillis?: number) => transport.send(request({ clock, timeoutMillis }));
+  await send();
+  /** A call that has reached the server. */
+  const begin = async (timeoutMillis?: number) => {
+    const before = open.length;
+    const sending = send(timeoutMillis);
+    sending.catch(() => {});
+    await until(() => open.length > before);
+    return { sending, stream: open.at(-1)! };
+  };
+  const connections = () => server.connections.length;
+  return { clock, server, transport, send, begin, open, connections };
+}
+
+/** What one call to a server that answers like this comes to. */
+export async function failing(onRequest: (stream: RawStream) => void) {
+  const server = await RawServer.start({ onRequest });
+  const error = await failureOf(transportTo(server.port).send(request()));
+  const { failure, retryAfterMillis } = classifyFailure(error);
+  return { error, failure, retryAfterMillis, requests: server.streams.length };
 }
