@@ -136,8 +136,18 @@ const TRACE_IDS = [
   '0'.repeat(32),
   '1'.repeat(33),
   'é'.repeat(32),
+  new String('1'.repeat(32)),
 ];
-const SPAN_IDS = [...ODD_IDS, 'ABCDEF0123456789', 'abc', '0', '0'.repeat(16), '1'.repeat(17), `${'1'.repeat(15)}G`];
+const SPAN_IDS = [
+  ...ODD_IDS,
+  'ABCDEF0123456789',
+  'abc',
+  '0',
+  '0'.repeat(16),
+  '1'.repeat(17),
+  `${'1'.repeat(15)}G`,
+  new String('1'.repeat(16)),
+];
 const OBJECTS = [THROWS, undefined, null, 5, 'text', [], revoked({})];
 
 export const CONTEXT_MEMBERS: Members = {

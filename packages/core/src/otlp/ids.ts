@@ -14,7 +14,7 @@ export class UnreadableSpanError extends Error {
  * Throws an `UnreadableSpanError` when that is not what it is.
  */
 export function writeId(bytes: Uint8Array, at: number, id: string, size: number): void {
-  const text = id.length === size * 2 ? id : padded(id, size * 2);
+  const text = typeof id === 'string' && id.length === size * 2 ? id : padded(id, size * 2);
   let seen = 0;
   for (let i = 0; i < size; i++) {
     const high = text.charCodeAt(i * 2);

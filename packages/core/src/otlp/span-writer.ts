@@ -145,7 +145,7 @@ export class SpanWriter extends AttributeWriter {
 
   /** Names are few: that is what they are for. */
   private name(name: string): void {
-    const remembered = names.get(name);
+    const remembered = typeof name === 'string' ? names.get(name) : undefined;
     if (remembered !== undefined) {
       copyWords(this.view, remembered.words, this.position);
       this.position += remembered.length;
