@@ -19,7 +19,7 @@ import { stockExporter } from './stock-exporter.js';
 /** Who speaks with collectors: ours, or the exporters of OpenTelemetry JS. */
 export type Transport = 'otlp' | 'stock';
 
-const DEFAULT_TRANSPORT: Transport = 'stock';
+const DEFAULT_TRANSPORT: Transport = 'otlp';
 
 export const readTransport = oneOf(['otlp', 'stock'], { default: DEFAULT_TRANSPORT });
 
