@@ -31,6 +31,7 @@ export interface RawServerOptions {
 
 /** An HTTP/2 server whose frames are written by hand, so that they may be wrong. */
 export class RawServer {
+  readonly host = '127.0.0.1';
   readonly connections: RawConnection[] = [];
   readonly options: RawServerOptions;
   private place!: Listening;

@@ -123,6 +123,7 @@ it('a session that has run out of stream ids is left for another, and what is in
       stream.accept();
       await sending;
     }
+    await until(() => server.openConnections === 1);
   } finally {
     sessions.request = request;
   }

@@ -177,7 +177,7 @@ export class GrpcSession {
 
   private onGoaway(code: number, lastStreamId: number): void {
     if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM) this.options.pingInterval.calmDown();
-    this.lastStreamId = Math.min(this.lastStreamId, lastStreamId);
+    this.lastStreamId = lastStreamId;
     const cause = lost(`the server has sent GOAWAY with code ${code}`);
     if (code === constants.NGHTTP2_NO_ERROR) this.drain(cause);
     else this.close(cause);

@@ -13,7 +13,7 @@ export function messagePrefix(byteLength: number, compressed: boolean): Uint8Arr
 
 /**
  * The first message of a response's body, decompressed: empty when there is none, when it is not whole, compressed in a
- * way that we did not offer, or larger than `maxBytes`. Nothing of this is an error: `grpc-status: 0` has said that the
+ * way that we did not offer, or larger than `maxBytes` then. Nothing of this is an error: `grpc-status: 0` has said that the
  * request is accepted, and sending it again could only make duplicates.
  */
 export async function readMessage(
@@ -24,7 +24,7 @@ export async function readMessage(
   const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
   if (body.byteLength < PREFIX_BYTES) return NOTHING;
   const length = body.readUInt32BE(1);
-  if (length > maxBytes || length > body.byteLength - PREFIX_BYTES) return NOTHING;
+  if (length > body.byteLength - PREFIX_BYTES) return NOTHING;
   const message = body.subarray(PREFIX_BYTES, PREFIX_BYTES + length);
   if (body[0] === 0) return message;
   return body[0] === 1 && encoding === 'gzip' ? decompress(message, maxBytes) : NOTHING;

@@ -1,8 +1,7 @@
-import { createServer } from 'node:net';
 import { classifyFailure } from '@otel-resilience/core';
-import { VirtualClock } from '@otel-resilience/testing';
+import { FaultProxy, VirtualClock } from '@otel-resilience/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { closeAll, listening, tcpServer, until, unusedPort } from '../connection/servers.test-support.js';
+import { closeAll, tcpServer, until, unusedPort } from '../connection/servers.test-support.js';
 import { RawConnection, RawServer, type RawStream, SETTING } from './frames.test-support.js';
 import { failureOf, request, shutdownAll, transportTo } from './transport.test-support.js';
 
@@ -129,6 +128,25 @@ describe('connecting', () => {
       await clock.advance(1);
       last = error;
     }
+  });
+
+  it('begins anew with 100 ms after a call that was answered', async () => {
+    const clock = new VirtualClock();
+    const proxy = new FaultProxy({ upstream: await RawServer.start({ onRequest: (stream) => stream.accept() }) });
+    await proxy.start();
+    const transport = transportTo(proxy.port, { clock });
+    const send = () => transport.send(request({ clock }));
+    for (let outage = 0; outage < 2; outage++) {
+      await proxy.refuse();
+      const error = await failureOf(send());
+      expect(await failureOf(send())).toBe(error);
+      await clock.advance(70);
+      expect(await failureOf(send())).not.toBe(error);
+      await clock.advance(140);
+      await proxy.heal();
+      await send();
+    }
+    await proxy.stop();
   });
 
   it('waits for SETTINGS no longer than for a connection: a port may accept and be nobody', async () => {
@@ -262,14 +280,15 @@ describe('shutdown', () => {
   });
 
   it('does not wait for a peer that reads nothing', async () => {
-    const server = createServer((socket) => socket.pause());
-    const place = await listening(server);
-    server.on('connection', (socket) => socket.write(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])));
-    const transport = transportTo(place.port);
-    const sending = failureOf(transport.send(request({ body: Buffer.alloc(30_000_000) })));
-    await until(() => place.sockets.size === 1);
-    await turn();
+    const server = await RawServer.start({
+      settings: [[SETTING.initialWindowSize, 0x7fff_ffff]],
+      onConnection: (connection) => connection.windowUpdate(0, 1_000_000_000),
+      onHeaders: ({ connection }) => connection.socket.pause(),
+    });
+    const transport = transportTo(server.port);
+    const sending = failureOf(transport.send(request({ body: Buffer.alloc(50_000_000) })));
+    await until(() => server.streams.length === 1);
     await transport.shutdown();
-    await sending;
+    expect(await sending).toMatchObject({ code: 'SHUTDOWN' });
   });
 });

@@ -162,6 +162,15 @@ describe('a call that takes too long', () => {
     await until(() => server.streams[0]!.resetWith === constants.NGHTTP2_CANCEL);
   });
 
+  it('although its status has come is accepted', async () => {
+    const clock = new VirtualClock();
+    const server = await RawServer.start({ onRequest: (stream) => stream.headers([...RESPONSE, ...OK]) });
+    const sending = transportTo(server.port, { clock }).send(request({ clock }));
+    await until(() => server.streams[0]?.ended === true);
+    for (let second = 0; second < 10; second++) await clock.advance(1_000);
+    expect(text((await sending).body)).toBe('');
+  });
+
   it('(a flow-control window that never opens) ends at its deadline', async () => {
     const { error } = await run(() => {}, { windows: false, settings: [[SETTING.initialWindowSize, 0]] });
     expect(error).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
