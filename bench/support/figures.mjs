@@ -22,7 +22,7 @@ export class Figures {
   /** Adds what ours adds ÷ what the reference adds, each one value per round; see {@link ratioOfMedians}. */
   addRatio(name, ours, reference) {
     const { value, lower90, upper90 } = ratioOfMedians(ours, reference);
-    const rounded = (number) => (number === undefined ? undefined : round(number));
+    const rounded = (number) => (Number.isFinite(number) ? round(number) : undefined);
     this.metrics[name] = rounded(value);
     this.metrics[`${name}Upper90`] = rounded(upper90);
     this.spread[name] = { lower90: rounded(lower90), upper90: rounded(upper90), rounds: ours.length };
@@ -60,7 +60,8 @@ const DRAWS = 2_000;
 /**
  * The ratio of the medians of two paired samples, where each may be small beside its noise: a round in which the
  * denominator comes out near zero, or below, would make any ratio of its own. Bounds by drawing rounds again and again,
- * pairs together (bootstrap); undefined where the denominator is not clearly above zero: nothing can be said then.
+ * pairs together (bootstrap); infinite where the denominator is not clearly above zero, and no value where
+ * its median is not: nothing can be said then.
  */
 export function ratioOfMedians(numerators, denominators) {
   const value = median(numerators) / median(denominators);
@@ -72,5 +73,5 @@ export function ratioOfMedians(numerators, denominators) {
   }).sort((a, b) => a - b);
   const [lower90, upper90] = [drawn[Math.floor(0.1 * DRAWS)], drawn[Math.floor(0.9 * DRAWS)]];
   const isKnown = median(denominators) > 0;
-  return { value: isKnown ? value : undefined, lower90, upper90: Number.isFinite(upper90) ? upper90 : undefined };
+  return { value: isKnown ? value : undefined, lower90, upper90 };
 }
