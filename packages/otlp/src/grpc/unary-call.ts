@@ -117,11 +117,8 @@ class UnaryCall {
   private readonly onData = (chunk: Buffer): void => {
     const { maxResponseBytes } = this.request;
     this.bodyBytes += chunk.byteLength;
-    if (this.bodyBytes <= maxResponseBytes) {
-      this.body.push(chunk);
-      return;
-    }
-    this.body = []; // nothing that could be read; the status still counts
+    if (this.bodyBytes <= maxResponseBytes) this.body.push(chunk);
+    // The rest is let go by, since the status still counts; but not for ever.
     if (this.bodyBytes > maxResponseBytes * DRAIN_FACTOR) {
       this.fail(new GrpcError({ code: GRPC.UNAVAILABLE, details: `an answer of more than ${this.bodyBytes} bytes` }));
     }
