@@ -27,10 +27,3 @@ export function drawing(seed) {
     },
   };
 }
-
-// The functions of the shop that put themselves on their spans.
-const draw = drawing(7);
-const SOURCES = Array.from({ length: 60 }, () => ({
-  function: `${draw.word()}.${draw.word()}`,
-  path: `/srv/shop/dist/${draw.word()}/${draw.word()}.js`,
-}));

@@ -23,8 +23,6 @@ export const CHILDREN = [
   [3, model],
 ];
 
-const PEERS = ['inventory', 'payments', 'recommendations', 'geo', 'mail', 'search-api', 'ledger', 'identity'];
-
 const scope = (name, version) => ({ name: `@opentelemetry/instrumentation-${name}`, version });
 const HTTP = scope('http', '0.223.0');
 const EXPRESS = scope('express', '0.71.0');

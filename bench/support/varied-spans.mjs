@@ -11,6 +11,17 @@ import { drawing } from './drawing.mjs';
 import { CHILDREN, job, LOCAL_TRACES, remoteParent } from './span-kinds.mjs';
 
 const HABITS = 24;
+const PEERS = ['inventory', 'payments', 'recommendations', 'geo', 'mail', 'search-api', 'ledger', 'identity'];
+
+/** The functions of the shop that put themselves on their spans. */
+const SOURCES = sources(drawing(7));
+
+function sources(draw) {
+  return Array.from({ length: 60 }, () => ({
+    function: `${draw.word()}.${draw.word()}`,
+    path: `/srv/shop/dist/${draw.word()}/${draw.word()}.js`,
+  }));
+}
 
 /**
  * A list of `count` span templates: local traces, one after the other, each one's root last. Plain data:
