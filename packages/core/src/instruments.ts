@@ -16,6 +16,8 @@ export const METRIC = {
   spanInflight: 'otel.sdk.exporter.span.inflight',
   spanExported: 'otel.sdk.exporter.span.exported',
   operationDuration: 'otel.sdk.exporter.operation.duration',
+  /** Ours: what lies between a processor and the wire, retries, failover and spool, has no name in the conventions. */
+  exportDuration: 'otel_resilience.processor.export.duration',
 } as const;
 
 interface ObservedInstrument {
@@ -25,6 +27,13 @@ interface ObservedInstrument {
   readonly description: string;
   /** Reports the current value, once per set of attributes. */
   readonly read: (report: (value: number, attributes?: Attributes) => void) => void;
+}
+
+export interface InstrumentsOptions {
+  /** Default true. */
+  readonly enabled?: boolean;
+  /** What `recordDuration` records. Default `otel.sdk.exporter.operation.duration`. */
+  readonly duration?: string;
 }
 
 /** None of the methods throws, whatever the meter provider does. */
@@ -50,7 +59,7 @@ export interface Instruments {
 export function createInstruments(
   componentType: string,
   observed: readonly ObservedInstrument[],
-  { enabled = true }: { readonly enabled?: boolean } = {},
+  { enabled = true, duration: durationName = METRIC.operationDuration }: InstrumentsOptions = {},
 ): Instruments {
   const componentName = nextName(componentType);
   const identity = { 'otel.component.type': componentType, 'otel.component.name': componentName };
@@ -73,7 +82,7 @@ export function createInstruments(
   };
   const register = (meterProvider: MeterProvider) => {
     const meter = meterProvider.getMeter('otel-resilience');
-    duration = meter.createHistogram(METRIC.operationDuration, {
+    duration = meter.createHistogram(durationName, {
       unit: 's',
       description: 'Duration of exporting a batch.',
       advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] },

@@ -1,7 +1,7 @@
 import { createInstruments, type Instruments, METRIC } from '@otel-resilience/core';
 import type { ProcessorStats } from './processor-stats.js';
 
-/** `otel.sdk.processor.span.*`, read from the processor's stats when metrics are collected. */
+/** `otel.sdk.processor.span.*`, read from the processor's stats when metrics are collected, and how long exports take. */
 export function processorInstruments(stats: () => ProcessorStats, enabled: boolean): Instruments {
   const observed: Parameters<typeof createInstruments>[1] = [
     {
@@ -30,5 +30,5 @@ export function processorInstruments(stats: () => ProcessorStats, enabled: boole
       read: (report) => report(stats().queue.maxSpans),
     },
   ];
-  return createInstruments('AdaptiveBatchSpanProcessor', observed, { enabled });
+  return createInstruments('AdaptiveBatchSpanProcessor', observed, { enabled, duration: METRIC.exportDuration });
 }

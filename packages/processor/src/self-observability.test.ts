@@ -35,8 +35,9 @@ describe('self-observability', () => {
         removeCallback: callbacks.delete.bind(callbacks),
       };
     };
+    const recorded: string[] = [];
     const meter = {
-      createHistogram: () => ({ record() {} }),
+      createHistogram: (name: string) => ({ record: () => recorded.push(name) }),
       createObservableCounter: observable,
       createObservableUpDownCounter: observable,
     };
@@ -62,6 +63,8 @@ describe('self-observability', () => {
     expect(collect('otel.sdk.processor.span.queue.size')).toEqual([[5, undefined]]);
     expect(collect('otel.sdk.processor.span.queue.capacity')).toEqual([[5, undefined]]);
     await clock.run(processor.shutdown());
+    // Not the exporter's own metric: whoever adds that up over all components must not count an export twice.
+    expect(new Set(recorded)).toEqual(new Set(['otel_resilience.processor.export.duration']));
     expect([...observed.values()].map((callbacks) => callbacks.size)).toEqual([0, 0, 0]);
     metrics.disable();
   });
