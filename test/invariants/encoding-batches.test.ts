@@ -147,6 +147,9 @@ class World {
   finish(): void {
     this.run({ kind: 'seal' });
     for (const sealed of this.sealed) this.expectBatch(sealed);
+    // And again, with the attributes that have been found since.
+    this.run({ kind: 'settle' });
+    for (const sealed of this.sealed) this.expectBatch(sealed);
   }
 
   private expectBatch(sealed: Sealed): void {
