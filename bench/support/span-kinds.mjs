@@ -77,14 +77,17 @@ function httpServer(draw) {
       'user_agent.original': draw.of(AGENTS),
       'network.protocol.version': draw.of(['1.1', '2']),
       'network.peer.address': draw.address(),
-      'network.peer.port': draw.whole(1_024, 65_535),
-      ...(draw.chance(0.3) && { 'client.address': draw.address() }),
     },
-    fresh: [['url.path', `${route.replace(':id', '')}/`]],
+    fresh: [
+      ['url.path', `${route.replace(':id', '')}/`],
+      ['network.peer.port', 64_000],
+      ...(draw.chance(0.3) ? [['client.address', '198.51.']] : []),
+      ...(draw.chance(0.4) ? [['enduser.id', 'u-']] : []),
+    ],
     later: {
       'http.response.status_code': draw.of([200, 200, 200, 201, 204, 304, 404]),
       'http.route': route,
-      ...(draw.chance(0.4) && { 'enduser.id': `u-${draw.whole(1, 1e6)}`, 'app.customer': draw.of(PEOPLE) }),
+      ...(draw.chance(0.4) && { 'app.customer': draw.of(PEOPLE) }),
       ...(draw.chance(0.2) && { 'app.features': draw.some(['new-cart', 'dark', 'one-click', 'ai-search', 'beta']) }),
     },
     events: draw.chance(0.2)

@@ -26,7 +26,8 @@ function sources(draw) {
 /**
  * A list of `count` span templates: local traces, one after the other, each one's root last. Plain data:
  * `{ scope, name, kind, attributes, fresh, later, events, links, status, first, last, remote }`, where `fresh` are
- * attributes whose value is `prefix` and the span's number, and `remote` is the root's parent.
+ * attributes whose value is made of a prefix and the span's number, or is that number modulo another, and `remote` is the
+ * root's parent.
  */
 export function makeSpanTemplates({ seed = 1, count = 2_048 } = {}) {
   const draw = drawing(seed);
@@ -87,7 +88,7 @@ export function spanEnder(provider, templates) {
 
 function start({ tracer, name, kind, attributes, fresh, links }, number, parent) {
   const span = tracer.startSpan(name, { kind, attributes, links }, parent);
-  for (const [key, prefix] of fresh) span.setAttribute(key, prefix + number);
+  for (const [key, of] of fresh) span.setAttribute(key, typeof of === 'string' ? of + number : number % of);
   return span;
 }
 
@@ -113,7 +114,6 @@ function decorated(template, habit, draw) {
     ['code.file.path', draw.of(SOURCES).path],
     ['code.line.number', draw.whole(1, 2_000)],
     ['peer.service', draw.of(PEERS)],
-    ['session.previous_id', draw.hex(32)],
     ['app.sampling.score', draw.fraction()],
   ];
   const taken = Object.fromEntries(offered.filter((_, i) => habit.takes[i]));
@@ -122,7 +122,11 @@ function decorated(template, habit, draw) {
     ...template,
     attributes: early ? { ...taken, ...attributes } : attributes,
     later: early ? later : { ...later, ...taken },
-    fresh: habit.requestId ? [...fresh, ['app.request.id', `${draw.hex(20)}-`]] : fresh,
+    fresh: [
+      ...fresh,
+      ...(habit.requestId ? [['app.request.id', `${draw.hex(20)}-`]] : []),
+      ...(habit.takes.at(-1) ? [['session.previous_id', draw.hex(26)]] : []),
+    ],
   };
 }
 
