@@ -94,8 +94,8 @@ function eventLength({ name, attributes, droppedAttributesCount }: TimedEvent): 
 }
 
 function linkLength({ context, attributes, droppedAttributesCount }: Link): number {
-  if (!/^[\da-f]{1,32}$/i.test(context.traceId) || !/^[\da-f]{1,16}$/i.test(context.spanId))
-    throw new TypeError('a link that will be left out');
+  // Links are few, and one without ids is left out.
+  if (!isId(context.traceId, 32) || !isId(context.spanId, 16)) throw new TypeError('not a link');
   return delimited(
     TRACE_ID +
       SPAN_ID +
@@ -104,6 +104,10 @@ function linkLength({ context, attributes, droppedAttributesCount }: Link): numb
       countLength(droppedAttributesCount) +
       FIXED32,
   );
+}
+
+function isId(id: unknown, digits: number): boolean {
+  return typeof id === 'string' && id.length <= digits && /^[\da-f]+$/i.test(id);
 }
 
 function resourceLength({ attributes, asyncAttributesPending, schemaUrl }: Resource): number {
