@@ -9,6 +9,8 @@ import { unlessThrown } from './unless-thrown.js';
 export function readableSpan(span: ReadableSpan): ReadableSpan {
   const context = readableContext(unlessThrown(() => span.spanContext()));
   const parent = unlessThrown(() => span.parentSpanContext);
+  const events = listOf(unlessThrown(() => span.events));
+  const links = listOf(unlessThrown(() => span.links));
   return {
     name: textOf(unlessThrown(() => span.name)),
     kind: unlessThrown(() => span.kind) as ReadableSpan['kind'],
@@ -21,11 +23,11 @@ export function readableSpan(span: ReadableSpan): ReadableSpan {
       message: textOf(unlessThrown(() => span.status.message)),
     },
     attributes: mapOf(unlessThrown(() => span.attributes)),
-    links: listOf(unlessThrown(() => span.links)).map(readableLink),
-    events: listOf(unlessThrown(() => span.events)).map(readableEvent),
+    links: links.items.map(readableLink),
+    events: events.items.map(readableEvent),
     droppedAttributesCount: unlessThrown(() => span.droppedAttributesCount) ?? 0,
-    droppedEventsCount: unlessThrown(() => span.droppedEventsCount) ?? 0,
-    droppedLinksCount: unlessThrown(() => span.droppedLinksCount) ?? 0,
+    droppedEventsCount: countOf(unlessThrown(() => span.droppedEventsCount)) + events.leftOut,
+    droppedLinksCount: countOf(unlessThrown(() => span.droppedLinksCount)) + links.leftOut,
   } as Partial<ReadableSpan> as ReadableSpan;
 }
 
@@ -66,14 +68,20 @@ export function textOf(value: unknown): string {
 const idOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 function timeOf(value: unknown): HrTime {
-  const [seconds, nanos] = listOf(value as readonly unknown[]);
+  const [seconds, nanos] = listOf(value as readonly unknown[]).items;
   return typeof seconds === 'number' && typeof nanos === 'number' ? [seconds, nanos] : [0, 0];
 }
 
-function listOf<T>(value: readonly T[] | undefined): readonly T[] {
+/** A list may say that it is as long as it likes. The SDK keeps 128 events and links unless it is told otherwise. */
+const MAX_ITEMS = 100_000;
+
+function listOf<T>(value: readonly T[] | undefined): { readonly items: readonly T[]; readonly leftOut: number } {
   const length = unlessThrown(() => (Array.isArray(value) ? value.length : 0)) ?? 0;
-  return Array.from({ length }, (_, index) => unlessThrown(() => value![index]) as T);
+  const items = Array.from({ length: Math.min(length, MAX_ITEMS) }, (_, i) => unlessThrown(() => value![i]) as T);
+  return { items, leftOut: length - items.length };
 }
+
+const countOf = (value: unknown): number => (typeof value === 'number' && value >= 1 ? value : 0);
 
 const mapOf = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};

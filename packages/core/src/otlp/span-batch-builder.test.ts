@@ -97,3 +97,33 @@ describe('EncodedSpans', () => {
     expect([encoded.byteLength, encoded.spanCount, encoded.toBatch().spanCount]).toEqual([0, 0, 0]);
   });
 });
+
+describe('a span whose getter uses the builder that is reading it', () => {
+  it.each([
+    ['adds', (builder: SpanBatchBuilder) => builder.add(fakeSpan())],
+    ['seals', (builder: SpanBatchBuilder) => builder.seal()],
+  ])('%s nothing, and is encoded without that attribute', (_, use) => {
+    const builder = new SpanBatchBuilder();
+    const attributes = {
+      before: 1,
+      get inner() {
+        return use(builder);
+      },
+      after: 2,
+    };
+    builder.add(fakeSpan({ attributes }));
+    const [span, ...others] = builder.seal().toBatch().spans();
+    expect(others).toEqual([]);
+    expect(span).toMatchObject({ attributes: { before: 1, after: 2 }, droppedAttributesCount: 1 });
+  });
+});
+
+it('events and links that are said to be thousands of millions are cut, and counted', () => {
+  const builder = new SpanBatchBuilder();
+  const endless: never[] = [];
+  endless.length = 2 ** 32 - 1;
+  builder.add(fakeSpan({ events: endless, links: endless }));
+  const [span] = builder.seal().toBatch().spans();
+  expect(span!.events.length).toBe(100_000);
+  expect(span).toMatchObject({ droppedEventsCount: 2 ** 32 - 1 - 100_000, droppedLinksCount: 2 ** 32 - 1, links: [] });
+});

@@ -24,6 +24,7 @@ export class SpanBatchBuilder {
   private readonly nowhere = new WorkingBuffer(0);
   private readonly order = new GrowingArray();
   private last: Group | undefined;
+  private isAdding = false;
   private errors = 0;
   private localRoots = 0;
   /** The earliest start and the latest end. */
@@ -46,23 +47,17 @@ export class SpanBatchBuilder {
   }
 
   /**
-   * Encodes a span at the end; returns the bytes that it adds. Throws, and adds nothing, when it cannot be read, and
-   * a RangeError when there is no room for its group.
+   * Encodes a span at the end; returns the bytes that it adds. Throws, and adds nothing, when it cannot be read, a
+   * RangeError when there is no room for its group, and when a getter of another span that is being added calls it.
    */
   add(span: ReadableSpan): number {
-    const group = this.groupOf(span);
-    const { writer } = this;
-    if (group !== this.last) writer.turnTo(group.buffer);
-    this.last = group;
-    const start = writer.position;
-    writer.span(span);
-    if (isEmpty(group)) this.envelopeBytes += group.envelopeBytes;
-    group.ends.push(writer.position);
-    this.order.push(group.index);
-    this.observe();
-    const bytes = writer.position - start;
-    this.byteLength += bytes;
-    return bytes;
+    if (this.isAdding) throw new Error('another span is being added');
+    this.isAdding = true;
+    try {
+      return this.encode(span);
+    } finally {
+      this.isAdding = false;
+    }
   }
 
   /** Takes back the span that was added last. Once, and only before anything else. */
@@ -82,6 +77,7 @@ export class SpanBatchBuilder {
 
   /** What has been added, as bytes that nobody writes to any more; the builder is empty again. */
   seal(): EncodedSpans {
+    if (this.isAdding) throw new Error('a span is being added');
     this.writer.turnTo(this.nowhere);
     this.last = undefined;
     const order = this.order.take();
@@ -100,6 +96,22 @@ export class SpanBatchBuilder {
     });
     this.clear(filled);
     return sealed;
+  }
+
+  private encode(span: ReadableSpan): number {
+    const group = this.groupOf(span);
+    const { writer } = this;
+    if (group !== this.last) writer.turnTo(group.buffer);
+    this.last = group;
+    const start = writer.position;
+    writer.span(span);
+    if (isEmpty(group)) this.envelopeBytes += group.envelopeBytes;
+    group.ends.push(writer.position);
+    this.order.push(group.index);
+    this.observe();
+    const bytes = writer.position - start;
+    this.byteLength += bytes;
+    return bytes;
   }
 
   private groupOf(span: ReadableSpan): Group {

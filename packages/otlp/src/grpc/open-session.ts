@@ -29,7 +29,7 @@ export async function openSession(options: TransportOptions, signal: AbortSignal
       throw failure('ERR_NO_HTTP2', 'the server does not negotiate HTTP/2 (ALPN h2), which gRPC needs');
     }
     const http2 = startHttp2(socket, secure);
-    await settingsReceived(http2, options, signal);
+    await settingsReceived(http2, socket, options, signal);
     if (http2.closed || socket.destroyed) throw failure('ECONNRESET', 'closed as soon as HTTP/2 had begun');
     return { http2, socket };
   } catch (error) {
@@ -55,6 +55,7 @@ const MAX_HEADER_BYTES = 65_535;
 
 function settingsReceived(
   http2: ClientHttp2Session,
+  socket: Socket,
   { connectTimeoutMillis, clock }: TransportOptions,
   signal: AbortSignal,
 ): Promise<void> {
@@ -62,6 +63,7 @@ function settingsReceived(
     const settle = (error?: unknown) => {
       clock.clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
+      socket.off('error', settle);
       http2.off('remoteSettings', onSettings).off('error', settle).off('close', onClose);
       if (error === undefined) resolve();
       else reject(error);
@@ -73,6 +75,8 @@ function settingsReceived(
       () => settle(failure('ETIMEDOUT', `no HTTP/2 SETTINGS within ${connectTimeoutMillis} ms`)),
       connectTimeoutMillis,
     );
+    // TLS 1.3: a server refuses our certificate when the handshake has ended for us, and Node tells the socket alone.
+    socket.on('error', settle);
     http2.on('remoteSettings', onSettings).on('error', settle).on('close', onClose);
     signal.addEventListener('abort', onAbort, { once: true });
   });
