@@ -22,7 +22,7 @@ const mix = fc.oneof(arbitrarySpanMix(), arbitrarySpanMix({ hostile: true }));
 const batchOfBytes = mix.map((spans) => {
   const bytes = encodeSpans(spans);
   const content = decodeWireContent([bytes]);
-  return { batch: SpanBatch.fromEncoded(bytes, content.length), content };
+  return { batch: SpanBatch.fromBytes([bytes]), content };
 });
 
 describe('a batch of bytes', () => {
@@ -237,12 +237,12 @@ class PendingResource implements Resource {
 
 function expectLeft({ encoded, left, together }: Sealed): void {
   expect(encoded.resources()).toEqual(new Set(left.map(resourceOf)));
-  const batch = encoded.toBatch();
+  const batch = SpanBatch.fromEncoded(encoded);
   expectContent(batch, normalise(left, { groupedLike: together }));
   const bytes = Buffer.concat(batch.otlp());
   expect(spansBytes(bytes)).toBe(encoded.byteLength);
   // What was noted of the spans is what their bytes say.
-  expect(batch.summary).toEqual(SpanBatch.fromEncoded(bytes, batch.spanCount).summary);
+  expect(batch.summary).toEqual(SpanBatch.fromBytes([bytes]).summary);
 }
 
 function expectContent(batch: SpanBatch, content: readonly WireSpan[]): void {

@@ -1,6 +1,7 @@
 import { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
 import { BytesForm } from './otlp/bytes-form.js';
 import { decodeSpans } from './otlp/decoder.js';
+import type { EncodedSpans } from './otlp/encoded-spans.js';
 import { encode, UnreadableSpansError } from './otlp/encoder.js';
 import type { ReadableSpan } from './sdk-types.js';
 import {
@@ -40,16 +41,20 @@ export class SpanBatch {
     return new SpanBatch({ kind: 'spans', spans: spans.slice() }, spans.length, known.byteLength);
   }
 
-  /** A batch of encoded spans. The chunks, joined, are one OTLP request; nobody may write to them afterwards. */
-  static fromBytes(chunks: readonly Uint8Array[], summary: SpanBatchSummary): SpanBatch {
+  /**
+   * A batch of encoded spans. The chunks, joined, are one OTLP request; nobody may write to them afterwards. Without a
+   * `summary` their heads are read.
+   */
+  static fromBytes(chunks: readonly Uint8Array[], summary?: SpanBatchSummary): SpanBatch {
     const bytes = new BytesForm(chunks);
-    return new SpanBatch({ kind: 'bytes', bytes }, summaryCount(summary), bytes.byteLength, summary);
+    const known = summary ?? summarize(bytes.heads());
+    return new SpanBatch({ kind: 'bytes', bytes }, summaryCount(known), bytes.byteLength, known);
   }
 
-  /** The same of one request, with what is known about its spans; it has been written by our encoder. */
-  static fromEncoded(request: Uint8Array, spanCount: number, summary?: SpanBatchSummary): SpanBatch {
-    const bytes = new BytesForm(spanCount > 0 ? [request] : []);
-    return new SpanBatch({ kind: 'bytes', bytes }, spanCount, bytes.byteLength, summary);
+  /** The same of spans as a `SpanBatchBuilder` has sealed them. */
+  static fromEncoded(spans: EncodedSpans): SpanBatch {
+    const bytes = new BytesForm(spans.spanCount > 0 ? [spans.write()] : []);
+    return new SpanBatch({ kind: 'bytes', bytes }, spans.spanCount, bytes.byteLength, spans.summary);
   }
 
   /** One batch of all spans of several, in order. */

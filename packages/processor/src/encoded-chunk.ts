@@ -94,7 +94,7 @@ class EncodedChunk implements Chunk {
   }
 
   toBatch(): SpanBatch {
-    return SpanBatch.join(this.parts.splice(0).map((part) => part.toBatch()));
+    return SpanBatch.join(this.parts.splice(0).map((part) => SpanBatch.fromEncoded(part)));
   }
 
   private get envelopeBytes(): number {

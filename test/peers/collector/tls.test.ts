@@ -51,7 +51,7 @@ describeWithPeer('collector', 'a Collector with TLS', (binary) => {
     copyFileSync(certificate('client-expired.pem'), cert);
     copyFileSync(certificate('client-expired-key.pem'), key);
     const application = openOurs({ url: collector.urlOf(protocol), protocol, tls: { ca, cert, key } });
-    await expectRefusal(application, collector, /certificate expired|no HTTP\/2 SETTINGS/);
+    await expectRefusal(application, collector, /certificate expired/);
     copyFileSync(certificate('client.pem'), cert);
     copyFileSync(certificate('client-key.pem'), key);
     await expectDelivery(application, collector);

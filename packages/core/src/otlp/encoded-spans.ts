@@ -1,5 +1,4 @@
 import type { InstrumentationScope, Resource } from '../sdk-types.js';
-import { SpanBatch } from '../span-batch.js';
 import { bestLane, type SpanBatchSummary } from '../span-batch-summary.js';
 import { writeRequest } from './request-writer.js';
 import { unlessThrown } from './unless-thrown.js';
@@ -39,7 +38,7 @@ export class EncodedSpans {
   byteLength: number;
   private readonly groups: readonly EncodedGroup[];
   private readonly order: Uint32Array;
-  private readonly summary: KnownSummary | undefined;
+  private readonly known: KnownSummary | undefined;
   private readonly request: Uint8Array | undefined;
   /** How many have gone. */
   private gone = 0;
@@ -49,7 +48,7 @@ export class EncodedSpans {
     this.order = order;
     this.byteLength = byteLength;
     this.request = request;
-    this.summary = summary;
+    this.known = summary;
   }
 
   get spanCount(): number {
@@ -86,23 +85,19 @@ export class EncodedSpans {
     return new EncodedSpans({ groups: taken, order, byteLength: byteLength - this.byteLength });
   }
 
-  /** Those whose attributes `toBatch` will read. */
+  /** Those whose attributes `write` will read. */
   resources(): Set<Resource> {
     return new Set(this.filled().map(({ resource }) => resource));
   }
 
-  /** What is left, as a batch. Resources are written now, unless they had settled before. */
-  toBatch(): SpanBatch {
-    const { summary } = this;
-    const isWhole = this.gone === 0 && summary;
-    return SpanBatch.fromEncoded(
-      this.write(),
-      this.spanCount,
-      isWhole ? { ...summary, lane: bestLane(summary.lanes), services: this.services() } : undefined,
-    );
+  /** What is known of them without reading their bytes: nothing when some have gone. */
+  get summary(): SpanBatchSummary | undefined {
+    const { known, gone } = this;
+    if (gone > 0 || !known) return undefined;
+    return { ...known, lane: bestLane(known.lanes), services: this.services() };
   }
 
-  /** The same as the bytes of a request. */
+  /** What is left, as the bytes of a request. Resources are written now, unless they had settled before. */
   write(): Uint8Array {
     if (this.gone === 0 && this.request) return this.request;
     return writeRequest(this.filled().map((group) => ({ ...group, end: endOf(group, group.to - 1) }))).bytes;

@@ -1,6 +1,7 @@
 import { fakeSpan } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import type { InstrumentationScope, ReadableSpan, Resource } from '../sdk-types.js';
+import { SpanBatch } from '../span-batch.js';
 import { SpanBatchBuilder } from './span-batch-builder.js';
 
 const { MAX_GROUPS } = SpanBatchBuilder;
@@ -37,7 +38,7 @@ describe('SpanBatchBuilder', () => {
         ]);
       }
       const { byteLength, envelopeBytes } = builder;
-      const actual = builder.seal().toBatch().byteLength - byteLength;
+      const actual = SpanBatch.fromEncoded(builder.seal()).byteLength - byteLength;
       expect(envelopeBytes).toBeGreaterThanOrEqual(actual);
       expect(envelopeBytes).toBeLessThan(2 * actual);
     }
@@ -67,7 +68,7 @@ describe('SpanBatchBuilder', () => {
     for (let i = MAX_GROUPS; i < 2 * MAX_GROUPS - 20; i++) builder.add(of(i));
     expect(builder.hasRoomFor(of(2 * MAX_GROUPS - 1))).toBe(false);
     const names = [...Array(20).keys(), ...Array.from({ length: MAX_GROUPS - 20 }, (_, i) => i + MAX_GROUPS)];
-    const spans = builder.seal().toBatch().spans();
+    const spans = SpanBatch.fromEncoded(builder.seal()).spans();
     expect(new Set(spans.map(({ name }) => name))).toEqual(new Set(names.map(String)));
     for (const span of spans) expect(span.instrumentationScope.name).toBe(span.name);
   });
@@ -83,8 +84,7 @@ describe('EncodedSpans', () => {
     for (const name of names) bytes = builder.add(of(name));
     const encoded = builder.seal();
     const namesOf = (taken: typeof encoded) =>
-      taken
-        .toBatch()
+      SpanBatch.fromEncoded(taken)
         .spans()
         .map(({ name }) => name)
         .sort();
@@ -94,7 +94,7 @@ describe('EncodedSpans', () => {
     expect([two.byteLength, namesOf(two)]).toEqual([2 * bytes, ['d', 'e']]);
     expect([encoded.byteLength, namesOf(encoded)]).toEqual([3 * bytes, ['f', 'g', 'h']]);
     expect(namesOf(encoded.takeFirst(10))).toEqual(['f', 'g', 'h']);
-    expect([encoded.byteLength, encoded.spanCount, encoded.toBatch().spanCount]).toEqual([0, 0, 0]);
+    expect([encoded.byteLength, encoded.spanCount, SpanBatch.fromEncoded(encoded).spanCount]).toEqual([0, 0, 0]);
   });
 });
 
@@ -112,7 +112,7 @@ describe('a span whose getter uses the builder that is reading it', () => {
       after: 2,
     };
     builder.add(fakeSpan({ attributes }));
-    const [span, ...others] = builder.seal().toBatch().spans();
+    const [span, ...others] = SpanBatch.fromEncoded(builder.seal()).spans();
     expect(others).toEqual([]);
     expect(span).toMatchObject({ attributes: { before: 1, after: 2 }, droppedAttributesCount: 1 });
   });
@@ -123,7 +123,7 @@ it('events and links that are said to be thousands of millions are cut, and coun
   const endless: never[] = [];
   endless.length = 2 ** 32 - 1;
   builder.add(fakeSpan({ events: endless, links: endless }));
-  const [span] = builder.seal().toBatch().spans();
+  const [span] = SpanBatch.fromEncoded(builder.seal()).spans();
   expect(span!.events.length).toBe(100_000);
   expect(span).toMatchObject({ droppedEventsCount: 2 ** 32 - 1 - 100_000, droppedLinksCount: 2 ** 32 - 1, links: [] });
 });
