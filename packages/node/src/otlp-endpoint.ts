@@ -19,7 +19,7 @@ import { stockExporter } from './stock-exporter.js';
 /** Who speaks with collectors: ours, or the exporters of OpenTelemetry JS. */
 export type Transport = 'otlp' | 'stock';
 
-const DEFAULT_TRANSPORT: Transport = 'otlp';
+const DEFAULT_TRANSPORT: Transport = 'stock';
 
 export const readTransport = oneOf(['otlp', 'stock'], { default: DEFAULT_TRANSPORT });
 

@@ -62,7 +62,7 @@ export interface ResilienceOptions {
   /**
    * Who speaks with them. `otlp`: our own transport, which takes encoded spans, and per endpoint all options of the
    * `OtlpSpanExporter`. `stock`: the exporters of OpenTelemetry JS (`@opentelemetry/exporter-trace-otlp-grpc` or
-   * `-proto`, of which NodeSDK brings both). Default `otlp`.
+   * `-proto`, of which NodeSDK brings both). Default `stock`.
    */
   readonly transport?: Transport;
   /** Exporters to use instead of `endpoints`; any `SpanExporter` or one of ours. */
