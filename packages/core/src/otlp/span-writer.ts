@@ -164,6 +164,7 @@ export class SpanWriter extends AttributeWriter {
       this.position = position + TRACE_ID_BYTES;
       return;
     }
+    this.lastTraceIdText = '';
     this.id(id, TRACE_ID_BYTES);
     for (let i = 0; i < TRACE_ID_BYTES; i++) lastTraceId[i] = bytes[position + i]!;
     this.lastTraceIdText = id;
@@ -187,10 +188,12 @@ export class SpanWriter extends AttributeWriter {
         view.setUint32(position + 6, this.lastParent[1]!);
         this.position = position + 10;
       } else {
+        // Cleared before, and set last: whatever throws in between, the text never stands for other bytes.
+        this.lastParentText = '';
         this.id(id, SPAN_ID_BYTES);
-        this.lastParentText = id;
         this.lastParent[0] = view.getUint32(position + 2);
         this.lastParent[1] = view.getUint32(position + 6);
+        this.lastParentText = id;
       }
       return true;
     } catch {

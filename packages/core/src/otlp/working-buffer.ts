@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer';
 
 const SMALLEST = 4_096;
+/** So much is kept however little of it is used. */
+const KEPT = 16 * SMALLEST;
 
 /** Memory to write into, reused: it grows when it must, and shrinks when little of it has been used. */
 export class WorkingBuffer {
@@ -21,21 +23,28 @@ export class WorkingBuffer {
 
   /** Makes it at least so large. */
   growTo(needed: number): void {
-    const { bytes, position } = this;
-    this.replace(Math.max(needed, bytes.length * 2));
-    bytes.copy(this.bytes, 0, 0, position);
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
+    this.bytes.copy(grown, 0, 0, this.position);
+    // Only now: had any of this thrown, what has been written must still be there.
+    this.take(grown, viewOf(grown));
   }
 
-  /** Empties it. What one large batch has made large is not kept for the small ones after it. */
+  /** Empties it. What one large batch, or one refused span, has made large is not kept for the small ones after it. */
   reset(): void {
     const used = this.position;
     this.position = 0;
-    if (this.bytes.length > 16 * SMALLEST && used < this.bytes.length / 4) this.replace(this.bytes.length >>> 1);
+    const { length } = this.bytes;
+    if (length <= KEPT || used >= length / 4) return;
+    // Half, since batches vary; but a far larger one comes from something that is not like them.
+    const capacity = used < length / 16 ? Math.max(KEPT, 2 ** Math.ceil(Math.log2(used + 1))) : length >>> 1;
+    const smaller = Buffer.allocUnsafeSlow(capacity);
+    this.take(smaller, viewOf(smaller));
   }
 
-  private replace(capacity: number): void {
-    this.bytes = Buffer.allocUnsafeSlow(capacity);
-    this.view = viewOf(this.bytes);
+  /** Nothing in here throws, so that the two always belong together. */
+  private take(bytes: Buffer, view: DataView): void {
+    this.bytes = bytes;
+    this.view = view;
   }
 }
 

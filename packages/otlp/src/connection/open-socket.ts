@@ -4,6 +4,7 @@ import { type ConnectionOptions, rootCertificates, connect as startTls } from 'n
 import { type Clock, suppressTracing, type Timer } from '@otel-resilience/core';
 import type { ProxySettings, Target, TlsSettings } from '../transport-options.js';
 import { ConnectionError } from './connection-error.js';
+import { sharedLookup } from './shared-lookup.js';
 import { readTlsFiles, type TlsMaterial } from './tls-material.js';
 
 export interface OpenSocketOptions {
@@ -86,7 +87,7 @@ class Opening {
     const keepAliveInitialDelay = this.options.tcpKeepaliveMillis ?? 30_000;
     return quiet(
       path === undefined
-        ? connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay })
+        ? connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay, lookup: sharedLookup })
         : connect({ path }),
     );
   }
