@@ -22,10 +22,22 @@ export class TlsMaterialError extends Error {
 }
 
 /**
- * Reads certificates and keys, files each time anew. What cannot be used is an error that names the option and the
+ * Reads certificates and keys, files each time anew, unless they are just being read. What cannot be used is an error that names the option and the
  * file, where OpenSSL would name neither, and never its contents: hence no `cause`.
  */
-export async function readTlsFiles({ ca, cert, key, passphrase }: TlsSettings): Promise<TlsMaterial> {
+export function readTlsFiles(settings: TlsSettings): Promise<TlsMaterial> {
+  let reading = inFlight.get(settings);
+  if (!reading) {
+    reading = read(settings).finally(() => inFlight.delete(settings));
+    inFlight.set(settings, reading);
+  }
+  return reading;
+}
+
+// A file system that hangs must not get another thread of the pool with every attempt.
+const inFlight = new WeakMap<TlsSettings, Promise<TlsMaterial>>();
+
+async function read({ ca, cert, key, passphrase }: TlsSettings): Promise<TlsMaterial> {
   const [cas, chain, secret] = await Promise.all([
     ca && Promise.all(ca.map((pem) => readPem(pem, 'tls.ca'))),
     cert && readPem(cert, 'tls.cert'),
