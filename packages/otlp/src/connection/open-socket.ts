@@ -1,7 +1,8 @@
 import { request } from 'node:http';
 import { connect, isIP, isIPv6, type Socket } from 'node:net';
 import { type ConnectionOptions, rootCertificates, connect as startTls } from 'node:tls';
-import { type Clock, suppressTracing, type Timer } from '@otel-resilience/core';
+import { type Clock, suppressTracing } from '@otel-resilience/core';
+import { afterPoll } from '../after-poll.js';
 import type { ProxySettings, Target, TlsSettings } from '../transport-options.js';
 import { ConnectionError } from './connection-error.js';
 import { sharedLookup } from './shared-lookup.js';
@@ -42,7 +43,7 @@ class Opening {
   private readonly abandoned: Promise<never>;
   private abandon!: (reason: unknown) => void;
   private socket: Socket | undefined;
-  private timer: Timer | undefined;
+  private callOff = () => {};
 
   constructor(target: Target, options: OpenSocketOptions) {
     this.target = target;
@@ -54,7 +55,7 @@ class Opening {
   }
 
   async run(): Promise<Socket> {
-    const { signal, clock } = this.options;
+    const { signal } = this.options;
     signal.throwIfAborted();
     const onAbort = () => this.abandon(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -65,7 +66,7 @@ class Opening {
       if (signal.aborted) throw signal.reason;
       throw error instanceof ConnectionError ? error : new ConnectionError(this.place(), error);
     } finally {
-      clock.clearTimeout(this.timer);
+      this.callOff();
       signal.removeEventListener('abort', onAbort);
     }
   }
@@ -100,13 +101,13 @@ class Opening {
   /** Each step has the whole timeout; an abort ends any. */
   private async step<T>(name: string, work: Promise<T>): Promise<T> {
     const { clock, connectTimeoutMillis } = this.options;
-    clock.clearTimeout(this.timer);
-    this.timer = clock.setTimeout(() => {
+    this.callOff();
+    this.callOff = afterPoll(clock, connectTimeoutMillis, () => {
       const cause = Object.assign(new Error(`${name} took longer than ${connectTimeoutMillis} ms`), {
         code: 'ETIMEDOUT',
       });
       this.abandon(new ConnectionError(this.place(), cause));
-    }, connectTimeoutMillis);
+    });
     return Promise.race([work, this.abandoned]);
   }
 

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '@otel-resilience/core';
+import { afterPoll } from '../after-poll.js';
 
 /** The longest interval that {@link PingInterval.calmDown} leads to: more than any server's least interval known. */
 export const MAX_PING_INTERVAL_MILLIS = 600_000;
@@ -95,12 +96,12 @@ export class Keepalive {
     return new Promise((resolve) => {
       const settle = (alive: boolean) => {
         if (!this.probes.delete(settle)) return;
-        clock.clearTimeout(timer);
+        callOff();
         if (alive) this.noteSign();
         resolve(alive);
       };
       this.probes.add(settle);
-      const timer = clock.setTimeout(() => settle(peer.bytesRead > before), timeoutMillis);
+      const callOff = afterPoll(clock, timeoutMillis, () => settle(peer.bytesRead > before));
       try {
         peer.ping(() => settle(true));
       } catch {

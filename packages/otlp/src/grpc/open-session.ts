@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { afterPoll } from '../after-poll.js';
 import { ConnectionError } from '../connection/connection-error.js';
 import { openSocket } from '../connection/open-socket.js';
 import type { TransportOptions } from '../transport-options.js';
@@ -61,7 +62,7 @@ function settingsReceived(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: unknown) => {
-      clock.clearTimeout(timer);
+      callOff();
       signal.removeEventListener('abort', onAbort);
       socket.off('error', settle);
       http2.off('remoteSettings', onSettings).off('error', settle).off('close', onClose);
@@ -71,9 +72,8 @@ function settingsReceived(
     const onSettings = () => settle();
     const onClose = () => settle(failure('ECONNRESET', 'closed before HTTP/2 had begun'));
     const onAbort = () => settle(signal.reason ?? new Error('aborted'));
-    const timer = clock.setTimeout(
-      () => settle(failure('ETIMEDOUT', `no HTTP/2 SETTINGS within ${connectTimeoutMillis} ms`)),
-      connectTimeoutMillis,
+    const callOff = afterPoll(clock, connectTimeoutMillis, () =>
+      settle(failure('ETIMEDOUT', `no HTTP/2 SETTINGS within ${connectTimeoutMillis} ms`)),
     );
     // TLS 1.3: a server refuses our certificate when the handshake has ended for us, and Node tells the socket alone.
     socket.on('error', settle);
