@@ -128,3 +128,36 @@ it('a session that has run out of stream ids is left for another, and what is in
     sessions.request = request;
   }
 });
+
+describe('GOAWAY on a new connection', () => {
+  it('is no failed attempt when it covers the first call, and that is answered', async () => {
+    const open: RawStream[] = [];
+    const server = await RawServer.start({ onRequest: (stream) => open.push(stream) });
+    const clock = new VirtualClock();
+    const transport = transportTo(server.port, { clock });
+    const sending = transport.send(request({ clock }));
+    await until(() => open.length === 1);
+    open[0]!.connection.goaway(open[0]!.id);
+    await new Promise((resolve) => setTimeout(resolve, 20)); // the client learns of it
+    const next = transport.send(request({ clock })); // fails at once within a back-off
+    next.catch(() => {});
+    await until(() => open.length === 2);
+    for (const stream of open) stream.accept();
+    await Promise.all([sending, next]);
+  });
+
+  it('is one when the call is not answered after all', async () => {
+    const open: RawStream[] = [];
+    const server = await RawServer.start({ onRequest: (stream) => open.push(stream) });
+    const clock = new VirtualClock();
+    const transport = transportTo(server.port, { clock });
+    const sending = failureOf(transport.send(request({ clock })));
+    await until(() => open.length === 1);
+    open[0]!.connection.goaway(open[0]!.id);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    open[0]!.connection.socket.destroy();
+    await sending;
+    await failureOf(transport.send(request({ clock })));
+    expect(server.connections.length).toBe(1);
+  });
+});

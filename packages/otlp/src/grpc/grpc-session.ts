@@ -27,7 +27,7 @@ export interface GrpcSessionOptions {
   readonly onChange: () => void;
 }
 
-/** An HTTP/2 connection and the calls on it. Keeps the process alive, and pings, only while there are calls. */
+/** An HTTP/2 connection and the calls on it. Keeps the process alive while there are calls or it is held; pings while there are calls. */
 export class GrpcSession {
   /** Resolves when the socket is gone. */
   readonly gone: Promise<void>;
@@ -37,6 +37,7 @@ export class GrpcSession {
   private readonly keepalive: Keepalive;
   private current: SessionState = { kind: 'open' };
   private inFlight = 0;
+  private holds = 0;
   private answered = false;
   private lastStreamId = Number.POSITIVE_INFINITY;
 
@@ -98,9 +99,17 @@ export class GrpcSession {
 
   /** Takes a place for a call, to be given back by `endCall`. */
   beginCall(): void {
-    if (this.inFlight++ > 0) return;
-    this.socket.ref();
-    this.keepalive.start();
+    this.hold();
+    if (this.inFlight++ === 0) this.keepalive.start();
+  }
+
+  /** Keeps the process alive, until as many `letGo`: somebody waits for this session. */
+  hold(): void {
+    if (this.holds++ === 0) this.socket.ref();
+  }
+
+  letGo(): void {
+    if (--this.holds === 0) this.socket.unref();
   }
 
   /** Opens the call's stream. Throws when the session is no longer open. */
@@ -110,6 +119,7 @@ export class GrpcSession {
 
   endCall({ answered }: { readonly answered: boolean }): void {
     this.inFlight--;
+    this.letGo();
     if (answered) {
       this.keepalive.noteSign();
       if (!this.answered) this.options.onFirstAnswer();
@@ -117,7 +127,6 @@ export class GrpcSession {
     }
     if (this.inFlight === 0) {
       this.keepalive.stop();
-      this.socket.unref();
       if (this.current.kind === 'draining') this.close(this.current.cause);
     }
     this.options.onChange();

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { classifyFailure } from '@otel-resilience/core';
+import { VirtualClock } from '@otel-resilience/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   closeAll,
@@ -131,6 +132,23 @@ describe('the process', () => {
     expect(openSockets()).toBe(2);
     open[1]!.accept();
     await another;
+  });
+
+  it('is kept alive by a call that waits until an idle connection has been verified', async () => {
+    const server = await RawServer.start({ pong: false, onRequest: (stream) => stream.accept() });
+    const clock = new VirtualClock();
+    const transport = transportTo(server.port, { clock });
+    const send = () => transport.send(request({ clock }));
+    await send();
+    await clock.advance(1_000_000);
+    expect(openSockets()).toBe(1); // the server's end
+    const sending = [send(), send()]; // one asks for the verdict, the other waits for it as well
+    await until(() => server.pings === 1);
+    expect(openSockets()).toBe(2);
+    await clock.advance(500);
+    await Promise.all(sending);
+    await until(() => openSockets() === 1);
+    expect(server.connections.length).toBe(2);
   });
 
   it('has no context of the call kept alive that happened to connect', async () => {

@@ -43,7 +43,7 @@ export class SessionPool {
       scope.signal.throwIfAborted();
       const session = this.leastLoaded();
       if (session?.doubtful) {
-        await orAborted(session.verify(), scope.signal);
+        await this.held([session], orAborted(session.verify(), scope.signal));
       } else if (session) {
         // Another connection is worth while once this one is busy, but nothing waits for it.
         if (session.calls > 0 && this.hasRoom) connector.start();
@@ -108,10 +108,12 @@ export class SessionPool {
 
   private onChange(session: GrpcSession): void {
     const { state } = session;
-    if (state.kind === 'draining' || state.kind === 'closed') {
-      const wasHere = this.sessions.delete(session);
-      if (state.kind === 'draining') this.draining.add(session);
-      else this.draining.delete(session);
+    if (state.kind === 'draining') {
+      this.sessions.delete(session);
+      this.draining.add(session);
+    } else if (state.kind === 'closed') {
+      // Not judged before: calls that GOAWAY covers may be answered yet.
+      const wasHere = this.sessions.delete(session) || this.draining.delete(session);
       if (wasHere && !session.hasAnswered) this.connector.failed(state.cause);
     }
     this.wakeAll();
@@ -128,9 +130,20 @@ export class SessionPool {
     });
     this.waiting.add(wake);
     try {
-      await orAborted(changed, scope.signal);
+      const verifying = [...this.sessions].filter(({ state }) => state.kind === 'verifying');
+      await this.held(verifying, orAborted(changed, scope.signal));
     } finally {
       this.waiting.delete(wake);
+    }
+  }
+
+  /** A verdict is in nobody's interest but the waiting call's: without this the process could end in between. */
+  private async held(sessions: readonly GrpcSession[], wait: Promise<void>): Promise<void> {
+    for (const session of sessions) session.hold();
+    try {
+      await wait;
+    } finally {
+      for (const session of sessions) session.letGo();
     }
   }
 }
