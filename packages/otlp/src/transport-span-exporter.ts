@@ -23,6 +23,7 @@ import type { OtlpTransport } from './otlp-transport.js';
 import { readPartialSuccess } from './partial-success.js';
 import { RequestTooLargeError, saysTooLarge } from './request-too-large.js';
 import type { OtlpSettings } from './settings.js';
+import { showAs } from './shown-as.js';
 
 /** Left of a shutdown's deadline for closing connections, or a tenth of it if that is less. */
 const CLOSING_MILLIS = 100;
@@ -68,6 +69,7 @@ export class TransportSpanExporter extends SpanBatchExporterBase {
     this.slots = new ExportSlots(maxConcurrentExports, clock);
     this.instruments = new OtlpInstruments(protocol, settings.endpoint.target, settings.metrics);
     this.log = new LimitedLog(this.instruments.componentName, { clock });
+    showAs(this, { protocol, url: this.url });
   }
 
   async exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
