@@ -25,8 +25,10 @@ export class WorkingBuffer {
   growTo(needed: number): void {
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
     this.bytes.copy(grown, 0, 0, this.position);
-    // Only now: had any of this thrown, what has been written must still be there.
-    this.take(grown, viewOf(grown));
+    const view = viewOf(grown);
+    // Only now: had any of this thrown, what has been written would still be there.
+    this.bytes = grown;
+    this.view = view;
   }
 
   /** Empties it. What one large batch, or one refused span, has made large is not kept for the small ones after it. */
@@ -38,12 +40,8 @@ export class WorkingBuffer {
     // Half, since batches vary; but a far larger one comes from something that is not like them.
     const capacity = used < length / 16 ? Math.max(KEPT, 2 ** Math.ceil(Math.log2(used + 1))) : length >>> 1;
     const smaller = Buffer.allocUnsafeSlow(capacity);
-    this.take(smaller, viewOf(smaller));
-  }
-
-  /** Nothing in here throws, so that the two always belong together. */
-  private take(bytes: Buffer, view: DataView): void {
-    this.bytes = bytes;
+    const view = viewOf(smaller);
+    this.bytes = smaller;
     this.view = view;
   }
 }
