@@ -121,6 +121,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   }
 
   private async flush(until: number): Promise<void> {
+    if (this.queue.turns.isTaken) await undefined;
     const result = await this.drain(until);
     const flushed = result && called(() => this.exporter.forceFlush({ deadline: until }));
     if (!flushed || !(await settledBy(this.clock, until, flushed))) {
@@ -139,18 +140,28 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   }
 
   private async stop(deadline: number): Promise<void> {
+    if (this.queue.turns.isTaken) await undefined;
     this.intake.close();
     // The exporter gets the second half: it may have retries to end, a spool to replay, connections to close.
-    await this.drain((this.clock.now() + deadline) / 2);
+    await this.attempt(() => this.drain((this.clock.now() + deadline) / 2));
     const shutDown = called(() => this.exporter.shutdown({ deadline }));
     await settledBy(this.clock, deadline, shutDown);
     this.isStopped = true;
-    this.dropQueue();
+    await this.attempt(() => this.dropQueue());
     this.dispatcher.stop();
     // Only what has just been aborted is still open, and settles in a few microtasks.
-    await this.tracker.wait(this.queue.endGeneration(), deadline);
+    await this.attempt(() => this.tracker.wait(this.queue.endGeneration(), deadline));
     for (const undo of this.unpublish) undo();
     this.instruments.shutdown();
+  }
+
+  /** Whatever goes wrong with the queue, a shutdown goes on. */
+  private async attempt(step: () => unknown): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.log.warn('shutdown', () => `a step of the shutdown failed: ${error}`);
+    }
   }
 
   private dropQueue(): void {

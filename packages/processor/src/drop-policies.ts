@@ -25,7 +25,7 @@ export const REFUSED = -1;
  */
 const LEAST_ROOM = 1 / 128;
 
-/** Adds a span within the bounds, making room by the policy: returns how many had to go for it, or {@link REFUSED}. */
+/** Adds a span within the bounds, making room by the policy: returns how many had to go for it, or {@link REFUSED}. In a turn. */
 export function admit(queue: SpanQueue, policy: DropPolicy, bounds: QueueBounds, span: ReadableSpan): number {
   const lane = policy === 'priority' ? laneIndex(laneOf(span)) : 0;
   const droppable = policy === 'newest' ? NONE : lane;
@@ -50,5 +50,7 @@ function makeRoom(queue: SpanQueue, droppable: number, bounds: QueueBounds): num
 function isFull(queue: SpanQueue, { maxSpans, maxBytes }: QueueBounds): boolean {
   if (queue.spanCount >= maxSpans) return true;
   const most = maxBytes * (1 - LEAST_ROOM);
-  return queue.maxBytes > most && queue.bytes > most;
+  if (queue.maxBytes <= most) return false;
+  queue.measure();
+  return queue.maxBytes > most;
 }

@@ -56,24 +56,37 @@ export class SpanIntake implements HeldSpans {
   }
 
   private take(span: ReadableSpan, origin: Origin): void {
-    const { log, onTaken } = this.options;
-    let overflowed: boolean;
+    const { turns } = this.options.queue;
+    if (!turns.begin()) {
+      if (!turns.defer(() => this.take(span, origin))) origin.dropped('queue_full');
+      return;
+    }
+    let overflowed: boolean | undefined;
+    try {
+      overflowed = this.read(span, origin);
+    } finally {
+      turns.end();
+    }
+    if (overflowed !== undefined) this.options.onTaken(overflowed);
+  }
+
+  /** Returns whether a span had to go, this one or others; `undefined` if this one did not come to the queue. */
+  private read(span: ReadableSpan, origin: Origin): boolean | undefined {
     try {
       if ((span.spanContext().traceFlags & SAMPLED) === 0) {
         origin.unsampled();
-        return;
+        return undefined;
       }
       if (!this.isOpen) {
         origin.dropped('shutdown');
-        return;
+        return undefined;
       }
-      overflowed = this.enqueue(span, origin);
+      return this.enqueue(span, origin);
     } catch (error) {
       origin.dropped('unreadable');
-      log.warn('unreadable', () => `a span could not be read: ${error}`);
-      return;
+      this.options.log.warn('unreadable', () => `a span could not be read: ${error}`);
+      return undefined;
     }
-    onTaken(overflowed);
   }
 
   /** Returns whether a span had to go, this one or others. */

@@ -1,6 +1,7 @@
 import { LANES, type Lane, type ReadableSpan } from '@otel-resilience/core';
 import type { ChunkKind, QueuedChunk } from './chunk.js';
 import { type ChunkTracker, LaneQueue } from './lane-queue.js';
+import { Turns } from './turns.js';
 
 export interface QueueBounds {
   readonly maxSpans: number;
@@ -18,15 +19,16 @@ export interface SpanQueueOptions {
 
 /**
  * The spans that wait for an export, as a queue of chunks that are batches already. It has no bounds of its own: its
- * owner keeps it within some, by policy.
+ * owner keeps it within some, by policy. Whoever adds a span, and makes room for it, does so in a turn; the rest waits
+ * for nobody, and does nothing when it is somebody else's turn.
  */
 export class SpanQueue {
   chunkSize: number;
   spanCount = 0;
   /** At least as much as the spans take, encoded. */
   maxBytes = 0;
+  readonly turns: Turns = new Turns();
   private generation = 0;
-  private isReading = false;
   private readonly lanes: readonly LaneQueue[];
 
   constructor({ chunkSize, chunks, lanes, tracker }: SpanQueueOptions) {
@@ -36,16 +38,13 @@ export class SpanQueue {
 
   /** What the spans take: exactly if they are encoded, otherwise estimated within 20 %. */
   get bytes(): number {
-    this.measure();
+    this.inTurn(() => this.measure());
     return this.maxBytes;
   }
 
-  /** Replaces upper bounds by what spans take. */
+  /** Replaces upper bounds by what spans take. In a turn. */
   measure(): void {
-    if (this.isReading) return;
-    this.isReading = true;
     for (const lane of this.lanes) lane.measure();
-    this.isReading = false;
     this.sum();
   }
 
@@ -73,12 +72,10 @@ export class SpanQueue {
 
   /**
    * Adds a span, or throws, and adds nothing, if it cannot be read. Then either `undo` takes it back, or `settle` is
-   * called, after `evictOldest` has made room if need be. `lane` is an index into {@link LANES}, 0 without lanes.
+   * called, after `evictOldest` has made room if need be. All in one turn. `lane` is an index into {@link LANES}, 0
+   * without lanes.
    */
   add(span: ReadableSpan, lane: number): void {
-    // Getters among the attributes of a span may do anything, and end spans of their own.
-    if (this.isReading) throw new Error('it ended while another one was being read');
-    this.isReading = true;
     const queue = this.lanes[lane]!;
     const { bytes } = queue;
     try {
@@ -86,7 +83,6 @@ export class SpanQueue {
       this.spanCount++;
     } finally {
       this.maxBytes += queue.bytes - bytes; // also if the span had no room, and the others were measured for it
-      this.isReading = false;
     }
   }
 
@@ -126,17 +122,22 @@ export class SpanQueue {
 
   /** Seals what is open, so that `take` returns it. */
   sealOpen(): void {
-    for (const lane of this.lanes) lane.seal(false);
+    this.inTurn(() => this.sealLanes());
   }
 
   /** Starts a new generation and returns the one that has ended: everything queued so far is of it or older. */
   endGeneration(): number {
-    this.sealOpen();
-    return this.generation++;
+    const { generation } = this;
+    this.inTurn(() => {
+      this.sealLanes();
+      this.generation++;
+    });
+    return generation;
   }
 
   /** The oldest sealed chunk of the most valuable lane that has one. */
   take(): QueuedChunk | undefined {
+    if (this.turns.isTaken) return undefined;
     for (let i = this.lanes.length - 1; i >= 0; i--) {
       const chunk = this.lanes[i]!.take(this.chunkSize);
       if (!chunk) continue;
@@ -144,6 +145,19 @@ export class SpanQueue {
       return chunk;
     }
     return undefined;
+  }
+
+  private sealLanes(): void {
+    for (const lane of this.lanes) lane.seal(false);
+  }
+
+  private inTurn(work: () => void): void {
+    if (!this.turns.begin()) return;
+    try {
+      work();
+    } finally {
+      this.turns.end();
+    }
   }
 
   private sum(): void {

@@ -1,26 +1,24 @@
 /** Integers below 2^32, without a number object for each of them, in memory that is reused. */
 export class GrowingArray {
   length = 0;
-  private values = new Uint32Array(256);
+  /** The first `length` are there. */
+  values: Uint32Array = new Uint32Array(256);
 
   get last(): number {
     return this.values[this.length - 1]!;
   }
 
-  push(value: number): void {
+  /** Makes room for one more at `values[length]`. */
+  reserve(): void {
     if (this.length === this.values.length) this.grow();
-    this.values[this.length++] = value;
   }
 
   pop(): number {
     return this.values[--this.length]!;
   }
 
-  /** A copy of all of them; none is left. */
-  take(): Uint32Array {
-    const copy = this.values.slice(0, this.length);
-    this.length = 0;
-    return copy;
+  copy(): Uint32Array {
+    return this.values.slice(0, this.length);
   }
 
   private grow(): void {

@@ -24,7 +24,7 @@ export class SpanBatchBuilder {
   private readonly nowhere = new WorkingBuffer(0);
   private readonly order = new GrowingArray();
   private last: Group | undefined;
-  private isAdding = false;
+  private isBusy = false;
   private errors = 0;
   private localRoots = 0;
   /** The earliest start and the latest end. */
@@ -51,12 +51,12 @@ export class SpanBatchBuilder {
    * RangeError when there is no room for its group, and when a getter of another span that is being added calls it.
    */
   add(span: ReadableSpan): number {
-    if (this.isAdding) throw new Error('another span is being added');
-    this.isAdding = true;
+    if (this.isBusy) throw new Error('another span is being added');
+    this.isBusy = true;
     try {
       return this.encode(span);
     } finally {
-      this.isAdding = false;
+      this.isBusy = false;
     }
   }
 
@@ -75,12 +75,24 @@ export class SpanBatchBuilder {
     this.millis.set(this.priorMillis);
   }
 
-  /** What has been added, as bytes that nobody writes to any more; the builder is empty again. */
+  /**
+   * What has been added, as bytes that nobody writes to any more; the builder is empty again. Throws, and changes
+   * nothing, when a getter of a span that is being added calls it, or of a resource that is being written.
+   */
   seal(): EncodedSpans {
-    if (this.isAdding) throw new Error('a span is being added');
+    if (this.isBusy) throw new Error('a span is being added');
+    this.isBusy = true;
+    try {
+      return this.sealFilled();
+    } finally {
+      this.isBusy = false;
+    }
+  }
+
+  private sealFilled(): EncodedSpans {
     this.writer.turnTo(this.nowhere);
     this.last = undefined;
-    const order = this.order.take();
+    const order = this.order.copy();
     const filled = filledGroups(this.groups, order);
     const { errors, localRoots, byteLength } = this;
     const summary = {
@@ -104,11 +116,24 @@ export class SpanBatchBuilder {
     if (group !== this.last) writer.turnTo(group.buffer);
     this.last = group;
     const start = writer.position;
+    const { ends } = group;
+    const { order } = this;
+    ends.reserve();
+    order.reserve();
     writer.span(span);
-    if (isEmpty(group)) this.envelopeBytes += group.envelopeBytes;
-    group.ends.push(writer.position);
-    this.order.push(group.index);
-    this.observe();
+    // From here on nothing is called, since there may be no stack left for that: all of it happens, or nothing.
+    if (ends.length === 0) this.envelopeBytes += group.envelopeBytes;
+    ends.values[ends.length++] = writer.position;
+    order.values[order.length++] = group.index;
+    if (writer.lane === 'errors') this.errors++;
+    else if (writer.lane === 'localRoots') this.localRoots++;
+    const { millis, priorMillis } = this;
+    const startMillis = writer.millis[START]!;
+    const endMillis = writer.millis[END]!;
+    priorMillis[START] = millis[START]!;
+    priorMillis[END] = millis[END]!;
+    if (startMillis < millis[START]!) millis[START] = startMillis;
+    if (endMillis > millis[END]!) millis[END] = endMillis;
     const bytes = writer.position - start;
     this.byteLength += bytes;
     return bytes;
@@ -162,26 +187,15 @@ export class SpanBatchBuilder {
     return -1;
   }
 
-  private observe(): void {
-    const { lane, millis: ofSpan } = this.writer;
-    if (lane === 'errors') this.errors++;
-    else if (lane === 'localRoots') this.localRoots++;
-    const { millis, priorMillis } = this;
-    const start = ofSpan[START]!;
-    const end = ofSpan[END]!;
-    priorMillis[START] = millis[START]!;
-    priorMillis[END] = millis[END]!;
-    if (start < millis[START]!) millis[START] = start;
-    if (end > millis[END]!) millis[END] = end;
-  }
-
   /** Groups that the last batch had no span of are forgotten, and their resources with them. */
   private clear(filled: Group[]): void {
     this.groups = filled;
     for (const [index, group] of filled.entries()) {
       group.index = index;
+      group.ends.length = 0;
       group.buffer.reset();
     }
+    this.order.length = 0;
     this.byteLength = 0;
     this.envelopeBytes = 0;
     this.errors = 0;
@@ -252,6 +266,6 @@ function sealGroups(groups: readonly Group[]): { groups: EncodedGroup[]; request
 }
 
 function sealGroup({ resource, scope, ends }: Group, bytes: Uint8Array, start: number): EncodedGroup {
-  const sealedEnds = ends.take();
+  const sealedEnds = ends.copy();
   return { resource, scope, bytes, ends: sealedEnds, offset: start, start, from: 0, to: sealedEnds.length };
 }
