@@ -76,8 +76,8 @@ export interface OtlpSpanExporterOptions {
   readonly tls?: OtlpTlsOptions;
   /**
    * An `http://` or `https://` URL, possibly with credentials, or `false` for none. Default `HTTPS_PROXY` or `HTTP_PROXY`,
-   * by the scheme of the URL, but for `NO_PROXY` and for this machine itself. Reached by CONNECT, over HTTP to an
-   * `http://` URL by requests in absolute form.
+   * by the scheme of the URL, but for `NO_PROXY` and for this machine itself. gRPC and `https://` go through a CONNECT
+   * tunnel; HTTP to an `http://` URL goes to the proxy itself, in requests of absolute form.
    */
   readonly proxy?: string | false;
   /** HTTP: connections at a time, at most. gRPC: connections over which calls are spread. Default 10 and 1. */

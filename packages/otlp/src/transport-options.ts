@@ -15,7 +15,7 @@ export interface TransportOptions {
   readonly proxy: ProxySettings | undefined;
   /** HTTP: connections open at a time, at most. gRPC: HTTP/2 sessions that calls are spread over. */
   readonly connections: number;
-  /** For one attempt to connect: name, TCP, proxy and TLS together. */
+  /** For each step of connecting: name and TCP, TLS with the proxy, the tunnel, TLS, the SETTINGS of HTTP/2. */
   readonly connectTimeoutMillis: number;
   readonly compression: Compression;
   /** 1 to 9. */
@@ -55,7 +55,7 @@ export interface TlsSettings {
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3';
 }
 
-/** Reached by CONNECT, whatever the scheme of the endpoint. */
+/** gRPC and `https://` go through a CONNECT tunnel; HTTP to an `http://` URL goes to the proxy itself, in absolute form. */
 export interface ProxySettings {
   readonly target: { readonly host: string; readonly port: number };
   /** Whether to speak TLS with the proxy itself (`https://` proxy). */
