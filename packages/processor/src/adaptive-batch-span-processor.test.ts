@@ -169,6 +169,19 @@ describe.each(['spans', 'bytes'] as const)('over an exporter that prefers %s', (
       await clock.settle();
       expect(leaf.names).toEqual(['a', 'b', 'c']);
     });
+
+    it('does not count that wait as part of an export', async () => {
+      const { clock, leaf, processor } = setUp({ maxExportBatchSize: 1, exportTimeoutMillis: 500 }, async (batch) => {
+        await new Promise<void>((resolve) => clock.setTimeout(resolve, 400));
+        return deliveredOutcome(batch.spanCount);
+      });
+      const detection = new Promise<void>((resolve) => clock.setTimeout(resolve, 1_000));
+      const pending = { attributes: {}, asyncAttributesPending: true, waitForAsyncAttributes: () => detection };
+      processor.onEnd(span('a', { resource: pending }));
+      await clock.advance(1_500);
+      expect(leaf.names).toEqual(['a']);
+      expect(processor.stats().ledger).toMatchObject({ delivered: 1, dropped: {} });
+    });
   });
 
   describe('bounds', () => {

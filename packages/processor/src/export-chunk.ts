@@ -35,9 +35,10 @@ export async function exportChunk(chunk: QueuedChunk, options: ExportChunkOption
   const { exporter, overflow, resources, clock, timeoutMillis, signal, onOutcome, onLateOutcome } = options;
   const slots = overflow ? NO_SLOTS : options.slots;
   slots.acquire();
-  const deadline = clock.now() + timeoutMillis;
-  const resourcesSettled = resources.settled(chunk.resources(), deadline, signal);
+  const resourcesSettled = resources.settled(chunk.resources(), signal);
   if (resourcesSettled) await resourcesSettled;
+  // Only now: that wait has a bound of its own, and nobody has been asked before it is over.
+  const deadline = clock.now() + timeoutMillis;
 
   let asked = false;
   let givenUp = false;

@@ -46,7 +46,10 @@ export interface AdaptiveBatchSpanProcessorOptions {
   readonly scheduledDelayMillis?: number;
   /** The shortest, when adaptive. Default 1,000, or `scheduledDelayMillis` if that is less. */
   readonly minScheduledDelayMillis?: number;
-  /** How long an export may take, in milliseconds, at least 1. Default 30,000, as `OTEL_BSP_EXPORT_TIMEOUT`. */
+  /**
+   * How long an export may take, in milliseconds, at least 1; the wait for resource attributes that are still being
+   * detected, 5 s at most, comes before. Default 30,000, as `OTEL_BSP_EXPORT_TIMEOUT`.
+   */
   readonly exportTimeoutMillis?: number;
   /** Exports open at a time, where the exporter bears it. Default 5 (`production` 10). */
   readonly maxConcurrentExports?: number;

@@ -19,7 +19,7 @@ export class ResourceWait {
    * Resolves when these resources have settled, their time is over, or the signal aborts; `undefined` (nearly always,
    * after the first seconds) when there is nothing to wait for. Never throws or rejects.
    */
-  settled(resources: Iterable<Resource>, untilMillis: number, signal: AbortSignal): Promise<void> | undefined {
+  settled(resources: Iterable<Resource>, signal: AbortSignal): Promise<void> | undefined {
     const pending = new Set<Resource>();
     for (const resource of resources) if (isPending(resource)) pending.add(resource);
     if (pending.size === 0) return undefined;
@@ -28,7 +28,7 @@ export class ResourceWait {
     for (const resource of pending) deadline = Math.max(deadline, this.deadlineOf(resource, now));
     if (deadline === now) return undefined;
     const settled = Promise.allSettled([...pending].map(async (resource) => resource.waitForAsyncAttributes?.()));
-    return this.until(Math.min(deadline, untilMillis) - now, settled, signal);
+    return this.until(deadline - now, settled, signal);
   }
 
   private deadlineOf(resource: Resource, now: number): number {
