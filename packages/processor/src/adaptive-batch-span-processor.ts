@@ -99,7 +99,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
   stats(): ProcessorStats {
     return {
       ledger: this.ledger.snapshot(),
-      queue: { spans: this.queue.spanCount, bytes: this.queue.bytes, ...this.settings.bounds },
+      queue: { spans: this.queue.spanCount, bytes: this.queue.totalBytes, ...this.settings.bounds },
       ...this.dispatcher.stats(),
     };
   }
@@ -192,7 +192,7 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
 
   private get utilization(): number {
     const { maxSpans, maxBytes } = this.settings.bounds;
-    return Math.max(this.queue.spanCount / maxSpans, this.queue.bytes / maxBytes);
+    return Math.max(this.queue.spanCount / maxSpans, this.queue.totalBytes / maxBytes);
   }
 }
 

@@ -167,11 +167,11 @@ export class BatchDispatcher {
   private get isOverflowing(): boolean {
     const { queue, exporter, settings } = this.options;
     if (!exporter.takesOverflow) return false;
-    const { spanCount, maxBytes } = queue;
+    const { spanCount, maxTotalBytes } = queue;
     const { bounds } = settings;
     if (spanCount >= bounds.maxSpans * HIGH_WATER) return true;
     const highWaterBytes = bounds.maxBytes * HIGH_WATER;
-    return maxBytes >= highWaterBytes && queue.bytes >= highWaterBytes;
+    return maxTotalBytes >= highWaterBytes && queue.totalBytes >= highWaterBytes;
   }
 
   private dispatch(chunk: QueuedChunk, overflow = false): void {

@@ -20,7 +20,9 @@ export interface QueuedChunk {
 export interface Chunk extends QueuedChunk {
   /** At least what its spans take, encoded; that, as well as it can be known, once they are measured. */
   readonly bytes: number;
-  /** What the span takes that was added last. */
+  /** What resources and scopes take on top at most, once for every request that its spans are in already. */
+  readonly envelopeBytes: number;
+  /** What would be left of all these bytes with the span only that was added last. */
   readonly lastBytes: number;
   /**
    * Adds a span at the end; `false`, and nothing is added, when there is no room for it. A chunk without spans has room

@@ -91,7 +91,7 @@ describe.each(KINDS)('admit, to a queue of %s', (_, makeChunks) => {
     for (let i = 0; i < 5; i++) end(fakeSpan({ ...CHILD, attributes: { blob: 'x'.repeat(1_000) } }));
     end(sized(2_000));
     expect(queue.hasUpTo(0)).toBe(true);
-    expect(end(fakeSpan({ isError: true, attributes: { blob: 'x'.repeat(7_500) } }))).toBe(5);
+    expect(end(fakeSpan({ isError: true, attributes: { blob: 'x'.repeat(7_000) } }))).toBe(5);
     expect(queue.hasUpTo(0)).toBe(false);
     expect(queue.hasUpTo(1)).toBe(true);
   });

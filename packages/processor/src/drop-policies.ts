@@ -40,7 +40,7 @@ export function admit(queue: SpanQueue, policy: DropPolicy, bounds: QueueBounds,
 /** There may be no room for the span that was added. */
 function makeRoom(queue: SpanQueue, droppable: number, bounds: QueueBounds): number {
   // Only now it matters how large the spans really are.
-  if (queue.maxBytes > bounds.maxBytes) queue.measure();
+  if (queue.maxTotalBytes > bounds.maxBytes) queue.measure();
   if (!queue.canShrinkTo(bounds, droppable)) return REFUSED;
   let dropped = 0;
   for (; !queue.isWithin(bounds); dropped++) queue.evictOldest(droppable);
@@ -50,7 +50,7 @@ function makeRoom(queue: SpanQueue, droppable: number, bounds: QueueBounds): num
 function isFull(queue: SpanQueue, { maxSpans, maxBytes }: QueueBounds): boolean {
   if (queue.spanCount >= maxSpans) return true;
   const most = maxBytes * (1 - LEAST_ROOM);
-  if (queue.maxBytes <= most) return false;
+  if (queue.maxTotalBytes <= most) return false;
   queue.measure();
-  return queue.maxBytes > most;
+  return queue.maxTotalBytes > most;
 }

@@ -26,13 +26,13 @@ class EncodedChunk implements Chunk {
   readonly generation: number;
   spanCount = 0;
   bytes = 0;
-  lastBytes = 0;
   full = false;
   private readonly maxBytes: number;
   /** Oldest first; each has resources and scopes of its own. */
-  private readonly parts: EncodedSpans[] = [];
+  private readonly parts: Part[] = [];
   /** What those of all parts take at most. */
   private partsEnvelopeBytes = 0;
+  private lastSpanBytes = 0;
   /** Until the chunk is sealed: the newest spans. */
   private builder: SpanBatchBuilder | undefined;
 
@@ -45,9 +45,9 @@ class EncodedChunk implements Chunk {
   add(span: ReadableSpan): boolean {
     const builder = this.builder!;
     if (!builder.hasRoomFor(span)) return false;
-    this.lastBytes = builder.add(span);
+    this.lastSpanBytes = builder.add(span);
     this.spanCount++;
-    this.bytes += this.lastBytes;
+    this.bytes += this.lastSpanBytes;
     if (this.spanCount === 1 || this.bytes + this.envelopeBytes <= this.maxBytes) return true;
     this.undo();
     return false;
@@ -56,7 +56,7 @@ class EncodedChunk implements Chunk {
   undo(): void {
     this.builder!.undo();
     this.spanCount--;
-    this.bytes -= this.lastBytes;
+    this.bytes -= this.lastSpanBytes;
   }
 
   /** The size is exact. */
@@ -64,22 +64,26 @@ class EncodedChunk implements Chunk {
 
   dropFirst(): void {
     const part = this.parts[0] ?? this.sealPart(this.builder!);
-    this.bytes -= part.firstBytes;
-    part.dropFirst();
+    const { spans } = part;
+    this.bytes -= spans.firstBytes;
+    spans.dropFirst();
     this.spanCount--;
-    if (part.spanCount === 0) this.parts.shift();
+    if (spans.spanCount > 0) return;
+    this.parts.shift();
+    this.partsEnvelopeBytes -= part.envelopeBytes;
   }
 
   takeFrom(next: EncodedChunk, maxSpans: number): void {
     const lastCount = this.spanCount + maxSpans;
     while (this.spanCount < lastCount && next.parts.length > 0) {
-      const maxBytes = this.maxBytes - this.bytes - this.envelopeBytes - next.envelopeBytes;
-      const part = next.takePart(lastCount - this.spanCount, maxBytes);
-      if (part.spanCount === 0) return;
-      this.parts.push(part);
-      this.partsEnvelopeBytes += next.envelopeBytes;
-      this.spanCount += part.spanCount;
-      this.bytes += part.byteLength;
+      const { envelopeBytes } = next.parts[0]!;
+      const maxBytes = this.maxBytes - this.bytes - this.envelopeBytes - envelopeBytes;
+      const spans = next.takePart(lastCount - this.spanCount, maxBytes);
+      if (spans.spanCount === 0) return;
+      this.parts.push({ spans, envelopeBytes });
+      this.partsEnvelopeBytes += envelopeBytes;
+      this.spanCount += spans.spanCount;
+      this.bytes += spans.byteLength;
     }
   }
 
@@ -90,31 +94,46 @@ class EncodedChunk implements Chunk {
   }
 
   resources(): Resource[] {
-    return this.parts.flatMap((part) => [...part.resources()]);
+    return this.parts.flatMap(({ spans }) => [...spans.resources()]);
   }
 
   toBatch(): SpanBatch {
-    return SpanBatch.join(this.parts.splice(0).map((part) => SpanBatch.fromEncoded(part)));
+    return SpanBatch.join(this.parts.splice(0).map(({ spans }) => SpanBatch.fromEncoded(spans)));
   }
 
-  private get envelopeBytes(): number {
+  get envelopeBytes(): number {
     return this.partsEnvelopeBytes + (this.builder?.envelopeBytes ?? 0);
   }
 
-  private sealPart(builder: SpanBatchBuilder): EncodedSpans {
-    this.partsEnvelopeBytes += builder.envelopeBytes;
-    const part = builder.seal();
+  get lastBytes(): number {
+    return this.lastSpanBytes + (this.builder?.envelopeBytes ?? 0);
+  }
+
+  private sealPart(builder: SpanBatchBuilder): Part {
+    const { envelopeBytes } = builder;
+    const part = { spans: builder.seal(), envelopeBytes };
     this.parts.push(part);
+    this.partsEnvelopeBytes += envelopeBytes;
     return part;
   }
 
   /** The oldest spans of the first part, or all of it: as much as that is within the bounds. */
   private takePart(maxSpans: number, maxBytes: number): EncodedSpans {
-    const first = this.parts[0]!;
-    const isWithin = first.spanCount <= maxSpans && first.byteLength <= maxBytes;
-    const taken = isWithin ? this.parts.shift()! : first.takeFirst(maxSpans, maxBytes);
+    const { spans, envelopeBytes } = this.parts[0]!;
+    const isWithin = spans.spanCount <= maxSpans && spans.byteLength <= maxBytes;
+    const taken = isWithin ? spans : spans.takeFirst(maxSpans, maxBytes);
+    if (isWithin) {
+      this.parts.shift();
+      this.partsEnvelopeBytes -= envelopeBytes;
+    }
     this.spanCount -= taken.spanCount;
     this.bytes -= taken.byteLength;
     return taken;
   }
+}
+
+interface Part {
+  readonly spans: EncodedSpans;
+  /** What its resources and scopes take at most. */
+  readonly envelopeBytes: number;
 }

@@ -13,6 +13,8 @@ export class LaneQueue {
   spanCount = 0;
   /** At least what its spans take, encoded. */
   bytes = 0;
+  /** What resources and scopes of sealed chunks take on top. */
+  private sealedEnvelopeBytes = 0;
   /** Chunks sealed so far. */
   sealCount = 0;
   /** Since all of them were measured: the newest ones, as far as they are still here. */
@@ -31,7 +33,12 @@ export class LaneQueue {
     return this.sealed.length > 0;
   }
 
-  /** What the span takes that was added last. */
+  /** What resources and scopes take on top of the spans. */
+  get envelopeBytes(): number {
+    return this.sealedEnvelopeBytes + (this.open?.envelopeBytes ?? 0);
+  }
+
+  /** What would be left with the span only that was added last. */
   get lastBytes(): number {
     return this.open?.lastBytes ?? 0;
   }
@@ -77,6 +84,7 @@ export class LaneQueue {
     if (!open) return;
     open.seal(full);
     this.sealed.push(open);
+    this.sealedEnvelopeBytes += open.envelopeBytes;
     this.open = undefined;
     this.sealCount++;
   }
@@ -96,16 +104,18 @@ export class LaneQueue {
     if (chunk.full && chunk.spanCount < chunkSize) this.topUp(chunk, chunkSize);
     this.spanCount -= chunk.spanCount;
     this.bytes -= chunk.bytes;
+    this.sealedEnvelopeBytes -= chunk.envelopeBytes;
     return chunk;
   }
 
   /** Drops the oldest span; there must be one. */
   dropFirst(): void {
     const chunk = this.sealed[0] ?? this.open!;
-    const { bytes } = chunk;
+    const { bytes, envelopeBytes } = chunk;
     chunk.dropFirst();
     this.spanCount--;
     this.bytes += chunk.bytes - bytes;
+    if (chunk !== this.open) this.sealedEnvelopeBytes += chunk.envelopeBytes - envelopeBytes;
     this.tracker.lost(chunk.generation, 1);
     if (chunk.spanCount > 0) return;
     if (chunk === this.open) this.open = undefined;
@@ -116,7 +126,9 @@ export class LaneQueue {
   /** Spans are dropped from the chunk that leaves next: without this, the fuller the queue, the emptier the batches. */
   private topUp(chunk: Chunk, chunkSize: number): void {
     for (let next = this.sealed[0]; next?.generation === chunk.generation; next = this.sealed[0]) {
+      const before = chunk.envelopeBytes + next.envelopeBytes;
       chunk.takeFrom(next, chunkSize - chunk.spanCount);
+      this.sealedEnvelopeBytes += chunk.envelopeBytes + next.envelopeBytes - before;
       if (next.spanCount > 0) return;
       this.sealed.shift();
       this.tracker.closed(next.generation);

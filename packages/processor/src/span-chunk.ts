@@ -20,6 +20,7 @@ class SpanChunk implements Chunk {
   readonly generation: number;
   spanCount = 0;
   bytes = 0;
+  readonly envelopeBytes = 0;
   full = false;
   private readonly maxBytes: number;
   private readonly spans: ReadableSpan[] = [];

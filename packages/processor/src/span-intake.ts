@@ -97,7 +97,10 @@ export class SpanIntake implements HeldSpans {
     else origin.queued();
     if (evicted > 0) ledger.dropQueued(evicted, 'queue_full');
     if (evicted === 0) return false;
-    log.warn('queue_full', () => `the queue is full (${queue.spanCount} spans, ${queue.bytes} bytes): dropping spans`);
+    log.warn(
+      'queue_full',
+      () => `the queue is full (${queue.spanCount} spans, ${queue.totalBytes} bytes): dropping spans`,
+    );
     return true;
   }
 }

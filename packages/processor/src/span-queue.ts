@@ -48,8 +48,25 @@ export class SpanQueue {
     this.sum();
   }
 
+  /** What resources and scopes take on top of the spans: those of every chunk, since each will be a request. */
+  get envelopeBytes(): number {
+    let bytes = 0;
+    for (let i = 0; i < this.lanes.length; i++) bytes += this.lanes[i]!.envelopeBytes;
+    return bytes;
+  }
+
+  /** `bytes`, resources and scopes included: what the bound is for. */
+  get totalBytes(): number {
+    return this.bytes + this.envelopeBytes;
+  }
+
+  /** At least `totalBytes`, for less. */
+  get maxTotalBytes(): number {
+    return this.maxBytes + this.envelopeBytes;
+  }
+
   isWithin({ maxSpans, maxBytes }: QueueBounds): boolean {
-    return this.spanCount <= maxSpans && this.maxBytes <= maxBytes;
+    return this.spanCount <= maxSpans && this.maxTotalBytes <= maxBytes;
   }
 
   /** Whether a span of a lane up to this one is queued. */
@@ -65,7 +82,7 @@ export class SpanQueue {
     let bytes = this.lanes[lane]!.lastBytes;
     for (let i = lane + 1; i < this.lanes.length; i++) {
       spans += this.lanes[i]!.spanCount;
-      bytes += this.lanes[i]!.bytes;
+      bytes += this.lanes[i]!.bytes + this.lanes[i]!.envelopeBytes;
     }
     return spans <= bounds.maxSpans && bytes <= bounds.maxBytes;
   }
