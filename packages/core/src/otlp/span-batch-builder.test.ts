@@ -44,6 +44,23 @@ describe('SpanBatchBuilder', () => {
     }
   });
 
+  it('keeps no memory for large spans that were refused or taken back', () => {
+    const builder = new SpanBatchBuilder();
+    const blob = 'x'.repeat(1_000_000);
+    for (let i = 0; i < 100; i++) {
+      const large = { attributes: { blob }, instrumentationScope: scope(`${i}`) };
+      builder.add(named('goes', large));
+      builder.undo();
+      const { buffer } = (builder as unknown as { groups: Array<{ buffer: { bytes: Uint8Array } }> }).groups[i]!;
+      expect(buffer.bytes.length).toBeLessThan(100_000);
+      builder.add(named(`${i}`, { instrumentationScope: large.instrumentationScope }));
+    }
+    const names = SpanBatch.fromEncoded(builder.seal())
+      .spans()
+      .map(({ name }) => name);
+    expect(names).toEqual(Array.from({ length: 100 }, (_, i) => `${i}`));
+  });
+
   it('keeps room for attributes that are being detected, and does not read them', () => {
     const pending = {
       get attributes(): never {

@@ -69,7 +69,10 @@ export class SpanBatchBuilder {
     const end = ends.length > 0 ? ends.last : 0;
     this.byteLength -= writer.position - end;
     writer.position = end;
-    if (isEmpty(group)) this.envelopeBytes -= group.envelopeBytes;
+    if (isEmpty(group)) {
+      this.envelopeBytes -= group.envelopeBytes;
+      this.letGo(group);
+    }
     if (writer.lane === 'errors') this.errors--;
     else if (writer.lane === 'localRoots') this.localRoots--;
     this.millis.set(this.priorMillis);
@@ -120,7 +123,12 @@ export class SpanBatchBuilder {
     const { order } = this;
     ends.reserve();
     order.reserve();
-    writer.span(span);
+    try {
+      writer.span(span);
+    } catch (error) {
+      if (ends.length === 0) this.letGo(group);
+      throw error;
+    }
     // From here on nothing is called, since there may be no stack left for that: all of it happens, or nothing.
     if (ends.length === 0) this.envelopeBytes += group.envelopeBytes;
     ends.values[ends.length++] = writer.position;
@@ -137,6 +145,14 @@ export class SpanBatchBuilder {
     const bytes = writer.position - start;
     this.byteLength += bytes;
     return bytes;
+  }
+
+  /** Nothing is in there, and perhaps never will be: what one large span has made large is not kept. */
+  private letGo(group: Group): void {
+    if (group.buffer.bytes.length <= LARGE_BUFFER) return;
+    this.writer.turnTo(this.nowhere);
+    this.last = undefined;
+    group.buffer = new WorkingBuffer();
   }
 
   private groupOf(span: ReadableSpan): Group {
@@ -210,12 +226,14 @@ interface Group {
   readonly scope: InstrumentationScope;
   /** Its place among the groups. */
   index: number;
-  readonly buffer: WorkingBuffer;
+  buffer: WorkingBuffer;
   /** Where each span ends in it. */
   readonly ends: GrowingArray;
   /** What resource and scope add to the present batch. */
   envelopeBytes: number;
 }
+
+const LARGE_BUFFER = 65_536;
 
 const isEmpty = ({ ends }: Group): boolean => ends.length === 0;
 
