@@ -1,4 +1,4 @@
-import { ByteWriter, varintSize } from './byte-writer.js';
+import { ByteWriter, intrinsicLength, varintSize } from './byte-writer.js';
 import { type KeyField, keyFieldOf } from './key-field.js';
 import { copyWords } from './words.js';
 
@@ -91,9 +91,10 @@ export class AnyValueWriter extends ByteWriter {
 
   private object(value: object): void {
     if (value instanceof Uint8Array) {
+      const length = intrinsicLength(value);
       this.byte(BYTES);
-      this.varint(value.length);
-      this.raw(value);
+      this.varint(length);
+      this.raw(value, length);
     } else if (this.within.length >= MAX_DEPTH || this.within.includes(value)) {
       this.isCut = true;
     } else {

@@ -1,5 +1,5 @@
 import { AnyValueWriter, BOOL, INT, isOwn, numberLength, STRING } from './any-value-writer.js';
-import { varintSize } from './byte-writer.js';
+import { utf8Room, varintSize } from './byte-writer.js';
 import { KeyField, keyFieldAfter, keyFieldOf, PLACES } from './key-field.js';
 import { copyWords } from './words.js';
 
@@ -123,7 +123,7 @@ export class AttributeWriter extends AnyValueWriter {
 
   private textAttribute(tag: number, field: KeyField, value: string): void {
     const units = value.length;
-    this.reserve(field.length + 3 * units + 64);
+    this.reserve(field.length + utf8Room(value) + 64);
     const start = this.position;
     // As if it were ASCII, which nearly all of it is.
     this.textHeader(tag, field, units);

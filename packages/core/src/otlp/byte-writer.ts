@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { HrTime } from '@opentelemetry/api';
 import { WorkingBuffer } from './working-buffer.js';
 
@@ -135,9 +135,8 @@ export class ByteWriter {
     millis[index] = Number(nanos / 1_000_000_000n) * 1000 + Number(nanos % 1_000_000_000n) / 1e6;
   }
 
-  /** Bytes as they are, without a length. */
-  raw(source: Uint8Array): void {
-    const { length } = source;
+  /** Bytes as they are, without a length before them; `length` is that of `source`. */
+  raw(source: Uint8Array, length: number = intrinsicLength(source)): void {
     this.reserve(length);
     const { bytes, position } = this;
     if (length <= NATIVE_FROM) for (let i = 0; i < length; i++) bytes[position + i] = source[i]!;
@@ -148,7 +147,7 @@ export class ByteWriter {
   /** The length of a string and its UTF-8; a lone surrogate becomes U+FFFD. Throws for what is no string. */
   text(value: string): void {
     const { length } = value;
-    this.reserve(3 * length + 5);
+    this.reserve(utf8Room(value) + 2 * MAX_LENGTH_SIZE);
     const start = this.position;
     const lengthSize = varintSize(length);
     const written = this.utf8(value, start + lengthSize);
@@ -161,7 +160,7 @@ export class ByteWriter {
     }
   }
 
-  /** Writes UTF-8 at `at`, where there is room for three bytes a unit; returns how many it took, and moves nothing. */
+  /** Writes UTF-8 at `at`, where there is `utf8Room`; returns how many it took, and moves nothing. */
   utf8(value: string, at: number): number {
     if (typeof value !== 'string') throw new TypeError('not a string');
     const { length } = value;
@@ -203,6 +202,21 @@ export class ByteWriter {
     this.bytes = buffer.bytes;
     this.view = buffer.view;
   }
+}
+
+const lengthGetter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length')!.get!;
+
+/** Of bytes that may be anybody's: a subclass may say of itself that it has any length. */
+export const intrinsicLength = (bytes: Uint8Array): number => lengthGetter.call(bytes) as number;
+
+/** Of longer strings it is worth counting what they take: three bytes a unit would be far too many for most. */
+const COUNTED_FROM = 65_536;
+const MAX_LENGTH_SIZE = 5;
+
+/** At least as many bytes as the UTF-8 of a string takes. */
+export function utf8Room(value: string): number {
+  const { length } = value;
+  return length < COUNTED_FROM ? 3 * length : Buffer.byteLength(value);
 }
 
 const isBelowSecond = (nanos: unknown): boolean => typeof nanos === 'number' && nanos >= 0 && nanos < 1e9;

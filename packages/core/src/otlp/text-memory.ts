@@ -14,7 +14,8 @@ export class TextMemory {
   private readonly slots: number;
   private readonly encode: (text: string) => Uint8Array | undefined;
   private known: (Known | undefined)[] | undefined;
-  private candidates: (string | undefined)[];
+  /** What came last to each place, as a {@link digestOf} it: the text itself may be part of a huge one. */
+  private candidates: number[];
   private lookups = 0;
   private hits = 0;
   /** What is remembered may give way to what comes more often now, but not for ever: encoding it anew costs. */
@@ -25,7 +26,7 @@ export class TextMemory {
     this.slots = slots;
     this.encode = encode;
     this.known = new Array(slots).fill(undefined);
-    this.candidates = new Array(slots).fill(undefined);
+    this.candidates = new Array(slots).fill(NONE);
     this.left = slots * 4;
   }
 
@@ -47,14 +48,16 @@ export class TextMemory {
   private remember(text: string, slot: number): Words | undefined {
     if (this.lookups >= TRIAL && !this.isWorthIt()) return undefined;
     if (this.left <= 0) return undefined;
-    if (this.candidates[slot] !== text) {
-      this.candidates[slot] = text;
+    const digest = digestOf(text);
+    // Another text of the same digest costs one encoding.
+    if (this.candidates[slot] !== digest) {
+      this.candidates[slot] = digest;
       return undefined;
     }
     this.left--;
     const encoded = this.encode(text);
     if (encoded === undefined) return undefined;
-    const remembered = { text, ...wordsOf(encoded) };
+    const remembered = { text: ownCopyOf(text), ...wordsOf(encoded) };
     this.known![slot] = remembered;
     return remembered;
   }
@@ -68,6 +71,25 @@ export class TextMemory {
     this.candidates = [];
     return false;
   }
+}
+
+const NONE = -1;
+
+/** Of the length and some 16 characters, the last among them; not negative, and small enough to need no memory. */
+function digestOf(text: string): number {
+  const { length } = text;
+  const step = 1 + (length >>> 4);
+  let digest = length;
+  for (let i = length - 1; i >= 0; i -= step) digest = Math.imul(digest, 31) + text.charCodeAt(i);
+  return digest & 0x3fff_ffff;
+}
+
+/**
+ * The same text in memory of its own: what a program cuts out of a larger one keeps all of that alive in V8. A property's
+ * name never does, and is the very object that a literal of the program is, so that comparing them costs nothing.
+ */
+function ownCopyOf(text: string): string {
+  return Object.keys({ [text]: true })[0]!;
 }
 
 interface Known extends Words {
