@@ -57,16 +57,18 @@ export class SpanIntake implements HeldSpans {
 
   private take(span: ReadableSpan, origin: Origin): void {
     const { turns } = this.options.queue;
-    if (!turns.begin()) {
+    if (turns.isTaken) {
       if (!turns.defer(() => this.take(span, origin))) origin.dropped('queue_full');
       return;
     }
     let overflowed: boolean | undefined;
+    turns.isTaken = true;
     try {
       overflowed = this.read(span, origin);
     } finally {
-      turns.end();
+      turns.isTaken = false;
     }
+    turns.ended();
     if (overflowed !== undefined) this.options.onTaken(overflowed);
   }
 

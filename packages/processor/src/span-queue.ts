@@ -169,12 +169,15 @@ export class SpanQueue {
   }
 
   private inTurn(work: () => void): void {
-    if (!this.turns.begin()) return;
+    const { turns } = this;
+    if (turns.isTaken) return;
+    turns.isTaken = true;
     try {
       work();
     } finally {
-      this.turns.end();
+      turns.isTaken = false;
     }
+    turns.ended();
   }
 
   private sum(): void {

@@ -3,27 +3,15 @@
  * works on the queue nothing else does, and spans that end meanwhile come to it afterwards.
  */
 export class Turns {
-  private taken = false;
+  /** Set back by whoever has begun the turn, in a `finally`: a call might find no stack left. It never outlasts synchronous code. */
+  isTaken = false;
   private isCatchingUp = false;
   private readonly deferred: Array<() => void> = [];
   /** How many have been deferred since nothing was going on. */
   private deferrals = 0;
 
-  /** A turn never outlasts the synchronous code that has begun it. */
-  get isTaken(): boolean {
-    return this.taken;
-  }
-
-  /** Whether it is the caller's turn now, who then calls `end` in a `finally`. */
-  begin(): boolean {
-    if (this.taken) return false;
-    this.taken = true;
-    return true;
-  }
-
-  /** What was deferred is done before this returns. */
-  end(): void {
-    this.taken = false;
+  /** To be called after a turn: what was deferred is done before this returns. */
+  ended(): void {
     if (this.deferred.length > 0 && !this.isCatchingUp) this.catchUp();
   }
 
