@@ -64,7 +64,7 @@ interface ReadPem {
 
 async function readPem(pem: Pem, option: string): Promise<ReadPem> {
   if ('pem' in pem) return { name: option, bytes: Buffer.from(pem.pem) };
-  const name = `${option} (${pem.file})`;
+  const name = `${option} (${shown(pem.file)})`;
   try {
     return { name, bytes: await readFile(pem.file) };
   } catch (error) {
@@ -90,3 +90,10 @@ function parseKey({ name, bytes }: ReadPem, passphrase: string | undefined): Key
     );
   }
 }
+
+// A key without its PEM lines, such as the base64 of a Kubernetes secret, is taken for a path: it must not be shown.
+// It begins with M; a path does with a slash, a dot, a tilde or a drive, or ends with an extension.
+const LOOKS_LIKE_A_PATH = /^(?=.{1,255}$)(?:[/.~].*|[A-Za-z]:.*|.*\.[A-Za-z0-9]{1,8})$/;
+
+const shown = (path: string): string =>
+  LOOKS_LIKE_A_PATH.test(path) ? path : 'not shown: not like the path of a file';
