@@ -73,7 +73,7 @@ function timeOf(value: unknown): HrTime {
 }
 
 /** A list may say that it is as long as it likes. The SDK keeps 128 events and links unless it is told otherwise. */
-const MAX_ITEMS = 100_000;
+const MAX_ITEMS = 10_000;
 
 function listOf<T>(value: readonly T[] | undefined): { readonly items: readonly T[]; readonly leftOut: number } {
   const length = unlessThrown(() => (Array.isArray(value) ? value.length : 0)) ?? 0;

@@ -141,6 +141,6 @@ it('events and links that are said to be thousands of millions are cut, and coun
   endless.length = 2 ** 32 - 1;
   builder.add(fakeSpan({ events: endless, links: endless }));
   const [span] = SpanBatch.fromEncoded(builder.seal()).spans();
-  expect(span!.events.length).toBe(100_000);
-  expect(span).toMatchObject({ droppedEventsCount: 2 ** 32 - 1 - 100_000, droppedLinksCount: 2 ** 32 - 1, links: [] });
+  expect(span!.events.length).toBe(10_000);
+  expect(span).toMatchObject({ droppedEventsCount: 2 ** 32 - 1 - 10_000, droppedLinksCount: 2 ** 32 - 1, links: [] });
 });
