@@ -35,7 +35,7 @@ describe('an export that failed without saying why', () => {
     await clock.settle();
     const { ledger } = processor.stats();
     expect(ledger).toMatchObject({ ended: 5, delivered: 0, dropped: { export_failed: 5 }, balanced: true });
-    const durations = await points(METRIC.operationDuration);
+    const durations = await points(METRIC.exportDuration);
     expect(durations.map(({ attributes, value }) => [attributes['error.type'], value])).toEqual([['retryable', 1]]);
 
     endSpans(processor, 3);

@@ -2,6 +2,7 @@ import { createTraceState } from '@opentelemetry/api';
 import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
+import { fakeSpan } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { arbitrarySpan, arbitrarySpans } from '../../../test/support/arbitrary-spans.js';
@@ -222,3 +223,14 @@ function revoked(): object {
   revoke();
   return proxy;
 }
+
+it.each([
+  ['has no resource', { resource: undefined }],
+  ['has no scope', { instrumentationScope: undefined }],
+  ['has neither', { resource: undefined, instrumentationScope: undefined }],
+])('the envelope of a span that %s is measured, wherever it stands in its batch', (_, members) => {
+  const odd = { ...fakeSpan(), ...members } as unknown as ReadableSpan;
+  for (const spans of [[odd], [odd, fakeSpan()], [fakeSpan(), odd, odd]]) {
+    expect(estimateEnvelopeBytes(spans)).toBeGreaterThan(0);
+  }
+});

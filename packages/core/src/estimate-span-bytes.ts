@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { TraceState } from '@opentelemetry/api';
 import { MAX_DEPTH, MAX_ELEMENTS } from './otlp/any-value-writer.js';
 import { SpanWriter } from './otlp/span-writer.js';
+import { unlessThrown } from './otlp/unless-thrown.js';
 import type { Attributes, InstrumentationScope, Link, ReadableSpan, Resource, TimedEvent } from './sdk-types.js';
 
 /**
@@ -27,21 +28,22 @@ export function estimateSpanBytes(span: ReadableSpan): number {
  */
 export function estimateEnvelopeBytes(spans: readonly ReadableSpan[]): number {
   const seen = new Map<Resource, Set<InstrumentationScope>>();
-  let last: ReadableSpan | undefined;
+  let last: { readonly resource: Resource; readonly scope: InstrumentationScope } | undefined;
   let bytes = 0;
   for (const span of spans) {
-    const { resource, instrumentationScope: scope } = span;
-    if (last?.resource === resource && last.instrumentationScope === scope) continue;
-    last = span;
+    const resource = unlessThrown(() => span.resource) as Resource;
+    const scope = unlessThrown(() => span.instrumentationScope) as InstrumentationScope;
+    if (last !== undefined && last.resource === resource && last.scope === scope) continue;
+    last = { resource, scope };
     let scopes = seen.get(resource);
     if (!scopes) {
       scopes = new Set();
       seen.set(resource, scopes);
-      bytes += lengthOrNone(() => GROUP_FRAME_BYTES + resourceLength(resource));
+      bytes += GROUP_FRAME_BYTES + lengthOrNone(() => resourceLength(resource));
     }
     if (scopes.has(scope)) continue;
     scopes.add(scope);
-    bytes += lengthOrNone(() => GROUP_FRAME_BYTES + scopeLength(scope));
+    bytes += GROUP_FRAME_BYTES + lengthOrNone(() => scopeLength(scope));
   }
   return bytes;
 }

@@ -27,7 +27,7 @@ export interface SpanBatchSummary {
 }
 
 export function spanHead(span: ReadableSpan): SpanHead {
-  const service = span.resource.asyncAttributesPending ? undefined : span.resource.attributes['service.name'];
+  const service = span.resource?.asyncAttributesPending ? undefined : span.resource?.attributes?.['service.name'];
   return {
     traceId: span.spanContext().traceId,
     lane: laneOf(span),
