@@ -3,9 +3,6 @@ import { utf8Room, varintSize } from './byte-writer.js';
 import { KeyField, keyFieldAfter, keyFieldOf, PLACES } from './key-field.js';
 import { copyWords } from './words.js';
 
-/** Event.attributes, as a tag. */
-export const EVENT_ATTRIBUTES = 0x1a;
-
 /** Tag, lengths and tags of the value, and a number or a short string; also a remembered attribute, beside its key. */
 const MAX_SIMPLE_VALUE = 160;
 
@@ -28,7 +25,7 @@ export class AttributeWriter extends AnyValueWriter {
     // Two thirds of all encoding is this loop. It keeps its state in local variables, and deals itself with the values
     // that nearly all attributes have: that halves what an attribute costs.
     let { bytes, view, position: at } = this;
-    let field = tag === EVENT_ATTRIBUTES ? FIRST_OF_EVENT : FIRST;
+    let field = FIRST;
     const isPlain = isPlainObject(attributes);
     for (const key in attributes) {
       if (!isPlain && !isOwn.call(attributes, key)) continue;
@@ -172,9 +169,8 @@ export class AttributeWriter extends AnyValueWriter {
   }
 }
 
-/** What comes before the first attribute: those of events begin otherwise than those of spans. */
+/** What comes before the first attribute. */
 const FIRST = new KeyField('');
-const FIRST_OF_EVENT = new KeyField('');
 
 /** Whether `for in` gives own keys alone, as it does unless somebody has extended the prototype of all objects. */
 function isPlainObject(value: object | undefined): boolean {

@@ -93,13 +93,13 @@ export class ByteWriter {
     this.position += 8;
   }
 
-  /** An `HrTime` as nanoseconds, a fixed64, at `at`; in milliseconds it becomes `millis[index]`. Moves nothing. */
-  time(time: HrTime, at: number, millis: Float64Array, index: number): void {
+  /** An `HrTime` as nanoseconds, a fixed64; in milliseconds it becomes `millis[index]`. */
+  time(time: HrTime, millis: Float64Array, index: number): void {
     const seconds = time[0];
     const nanos = time[1];
     const { wholeSeconds } = this;
     if ((seconds !== wholeSeconds[SECONDS] && !this.readSeconds(seconds)) || !isBelowSecond(nanos)) {
-      this.oddTime(time, at, millis, index);
+      this.oddTime(time, millis, index);
       return;
     }
     const wholeNanos = Math.floor(nanos);
@@ -109,9 +109,10 @@ export class ByteWriter {
       low -= 2 ** 32;
       high++;
     }
-    const { view } = this;
-    view.setUint32(at, low, true);
-    view.setUint32(at + 4, high, true);
+    const { view, position } = this;
+    view.setUint32(position, low, true);
+    view.setUint32(position + 4, high, true);
+    this.position = position + 8;
     millis[index] = seconds * 1000 + wholeNanos / 1e6;
   }
 
@@ -127,9 +128,10 @@ export class ByteWriter {
     return true;
   }
 
-  private oddTime(time: HrTime, at: number, millis: Float64Array, index: number): void {
+  private oddTime(time: HrTime, millis: Float64Array, index: number): void {
     const nanos = nanosOf(time);
-    this.view.setBigUint64(at, nanos, true);
+    this.view.setBigUint64(this.position, nanos, true);
+    this.position += 8;
     millis[index] = Number(nanos / 1_000_000_000n) * 1000 + Number(nanos % 1_000_000_000n) / 1e6;
   }
 
