@@ -1,5 +1,6 @@
 import { AnyValueWriter, BOOL, INT, isOwn, numberLength, STRING } from './any-value-writer.js';
 import { utf8Room, varintSize } from './byte-writer.js';
+import { codeAt } from './code-at.js';
 import { KeyField, keyFieldAfter, keyFieldOf, PLACES } from './key-field.js';
 import { copyWords } from './words.js';
 
@@ -51,7 +52,7 @@ export class AttributeWriter extends AnyValueWriter {
           const textStart = at + length + 3;
           let seen = 0;
           for (let i = 0; i < units; i++) {
-            const unit = value.charCodeAt(i);
+            const unit = codeAt(value, i);
             seen |= unit;
             bytes[textStart + i] = unit;
           }

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { HrTime } from '@opentelemetry/api';
+import { codeAt } from './code-at.js';
 import { WorkingBuffer } from './working-buffer.js';
 
 // Places in `wholeSeconds`.
@@ -167,7 +168,7 @@ export class ByteWriter {
     if (length >= NATIVE_FROM) return this.bytes.write(value, at);
     const { bytes } = this;
     for (let i = 0; i < length; i++) {
-      const unit = value.charCodeAt(i);
+      const unit = codeAt(value, i);
       if (unit > 0x7f) return this.bytes.write(value, at);
       bytes[at + i] = unit;
     }

@@ -1,3 +1,5 @@
+import { codeAt } from './code-at.js';
+
 export const TRACE_ID_BYTES = 16;
 export const SPAN_ID_BYTES = 8;
 
@@ -17,8 +19,8 @@ export function writeId(bytes: Uint8Array, at: number, id: string, size: number)
   const text = typeof id === 'string' && id.length === size * 2 ? id : padded(id, size * 2);
   let seen = 0;
   for (let i = 0; i < size; i++) {
-    const high = text.charCodeAt(i * 2);
-    const low = text.charCodeAt(i * 2 + 1);
+    const high = codeAt(text, i * 2);
+    const low = codeAt(text, i * 2 + 1);
     if ((high | low) > 0x7f) throw new UnreadableSpanError();
     const byte = HEX[high]! | HEX[low + 128]!;
     seen |= byte;
@@ -30,8 +32,8 @@ export function writeId(bytes: Uint8Array, at: number, id: string, size: number)
 /** The first half: of the digit that counts 16. The second: of the other. What is no digit sets bit 8. */
 const HEX = new Uint16Array(256).fill(0x100);
 for (const digit of '0123456789abcdefABCDEF') {
-  HEX[digit.charCodeAt(0)] = Number.parseInt(digit, 16) << 4;
-  HEX[digit.charCodeAt(0) + 128] = Number.parseInt(digit, 16);
+  HEX[codeAt(digit, 0)] = Number.parseInt(digit, 16) << 4;
+  HEX[codeAt(digit, 0) + 128] = Number.parseInt(digit, 16);
 }
 
 function padded(id: unknown, digits: number): string {

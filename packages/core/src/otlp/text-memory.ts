@@ -1,3 +1,4 @@
+import { codeAt } from './code-at.js';
 import { type Words, wordsOf } from './words.js';
 
 /** Longer texts are not remembered: they repeat seldom, and copying them costs little beside what they cost anyway. */
@@ -35,7 +36,7 @@ export class TextMemory {
     const { known } = this;
     const { length } = text;
     if (known === undefined || length === 0 || length > MAX_LENGTH) return undefined;
-    const slot = (length * 7 + text.charCodeAt(length - 1)) & (this.slots - 1);
+    const slot = (length * 7 + codeAt(text, length - 1)) & (this.slots - 1);
     const found = known[slot];
     this.lookups++;
     if (found !== undefined && found.text === text) {
@@ -80,7 +81,7 @@ function digestOf(text: string): number {
   const { length } = text;
   const step = 1 + (length >>> 4);
   let digest = length;
-  for (let i = length - 1; i >= 0; i -= step) digest = Math.imul(digest, 31) + text.charCodeAt(i);
+  for (let i = length - 1; i >= 0; i -= step) digest = Math.imul(digest, 31) + codeAt(text, i);
   return digest & 0x3fff_ffff;
 }
 
