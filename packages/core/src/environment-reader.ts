@@ -5,7 +5,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Reads environment variables. A value that makes no sense is logged and ignored, since a typing error in a deployment
- * must not stop the application; with `OTEL_RESILIENCE_STRICT=true` it throws a `ConfigurationError`.
+ * must not stop the application (see {@link warnSoon}); with `OTEL_RESILIENCE_STRICT=true` it throws a `ConfigurationError`.
  */
 export class EnvironmentReader {
   private readonly env: Environment;
@@ -52,6 +52,14 @@ export class EnvironmentReader {
   ignore(name: string, expected: string, got: unknown): undefined {
     const error = new ConfigurationError(name, expected, got);
     if (this.strict) throw error;
-    diag.warn(`otel-resilience: ${error.message}; ignored`);
+    warnSoon(`${error.message}; ignored`);
   }
+}
+
+/**
+ * Logs what is wrong with a configuration when the present turn of the event loop has ended: options are read before
+ * `new NodeSDK()` has set a logger, mostly in the line before.
+ */
+export function warnSoon(message: string): void {
+  setImmediate(() => diag.warn(`otel-resilience: ${message}`));
 }

@@ -35,7 +35,8 @@ export interface Unsettled {
 interface Whole {
   readonly remaining?: undefined;
   readonly failure?: undefined;
-  readonly error?: undefined;
+  /** Why some were rejected or dropped, where that is known. */
+  readonly error?: Error | undefined;
   readonly retryAfterMillis?: undefined;
 }
 
@@ -51,7 +52,10 @@ export const deliveredOutcome = (spans: number, rejected = 0): ExportOutcome => 
   dropped: NOTHING_DROPPED,
 });
 
-export const rejectedOutcome = (spans: number): ExportOutcome => deliveredOutcome(spans, spans);
+export const rejectedOutcome = (spans: number, error?: Error): ExportOutcome => ({
+  ...deliveredOutcome(spans, spans),
+  ...(error && { error }),
+});
 
 export const storedOutcome = (spans: number): ExportOutcome => ({
   delivered: 0,
@@ -60,11 +64,12 @@ export const storedOutcome = (spans: number): ExportOutcome => ({
   dropped: NOTHING_DROPPED,
 });
 
-export const droppedOutcome = (spans: number, reason: string): ExportOutcome => ({
+export const droppedOutcome = (spans: number, reason: string, error?: Error): ExportOutcome => ({
   delivered: 0,
   rejected: 0,
   stored: 0,
   dropped: spans > 0 ? { [reason]: spans } : NOTHING_DROPPED,
+  ...(error && spans > 0 && { error }),
 });
 
 export const failedOutcome = (
@@ -98,7 +103,7 @@ export function followedBy(first: ExportOutcome, then: ExportOutcome): ExportOut
 /** The same outcome with `remaining` given up for `reason`. */
 export function giveUp(outcome: ExportOutcome, reason: string): ExportOutcome {
   if (!outcome.remaining) return outcome;
-  return followedBy(outcome, droppedOutcome(outcome.remaining.spanCount, reason));
+  return followedBy(outcome, droppedOutcome(outcome.remaining.spanCount, reason, outcome.error));
 }
 
 export function totalDropped(dropped: Readonly<Record<string, number>>): number {

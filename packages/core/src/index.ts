@@ -19,7 +19,8 @@ export {
   rankOf,
   startLevelSource,
 } from './degradation-level.js';
-export { type Environment, EnvironmentReader } from './environment-reader.js';
+export { describeError } from './describe-error.js';
+export { type Environment, EnvironmentReader, warnSoon } from './environment-reader.js';
 export { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
 export { type ExportAttemptOptions, exportAttempt } from './export-attempt.js';
 export { ExportError, type ExportErrorCode, toError } from './export-error.js';

@@ -39,6 +39,13 @@ const SCHEMA = {
 };
 
 describe('readOptions', () => {
+  it('says what to write instead of an exporter in the place of the options', () => {
+    const exporter = { url: 'http://a', export: () => {}, shutdown: async () => {} };
+    const error = refusal(() => readOptions('Batcher', exporter, { exporter: anyExporter() }));
+    expect(error.path).toBe('Batcher');
+    expect(error.message).toContain('new Batcher({ exporter })');
+  });
+
   it('takes what is given and the defaults for the rest', () => {
     expect(readOptions('Owner', { maxQueueSize: 5, names: ['a'], delayMillis: undefined }, SCHEMA)).toEqual({
       maxQueueSize: 5,

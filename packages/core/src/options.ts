@@ -33,6 +33,10 @@ export function readOptions<S extends OptionsSchema>(owner: string, options: unk
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new ConfigurationError(owner, 'an options object', options);
   }
+  if (Object.hasOwn(schema, 'exporter') && isSpanExporter(options)) {
+    // As the processor of SDK 2.x takes it.
+    throw new ConfigurationError(owner, `an options object: new ${owner}({ exporter })`, options);
+  }
   for (const key of Object.keys(options)) {
     if (!Object.hasOwn(schema, key)) {
       throw new ConfigurationError(

@@ -121,5 +121,5 @@ function toExportResult(outcome: ExportOutcome): ExportResult {
   const dropped = totalDropped(outcome.dropped);
   if (dropped === 0) return { code: EXPORT_SUCCESS };
   const reasons = Object.keys(outcome.dropped).join(', ');
-  return { code: EXPORT_FAILED, error: new Error(`${dropped} spans dropped: ${reasons}`) };
+  return { code: EXPORT_FAILED, error: new Error(`${dropped} spans dropped: ${reasons}`, { cause: outcome.error }) };
 }

@@ -1,6 +1,6 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { ConfigurationError } from '@otel-resilience/core';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readEnvironment } from './environment.js';
 
 const warnings: string[] = [];
@@ -15,10 +15,14 @@ beforeEach(() => {
     verbose: ignore,
     warn: (line: string) => warnings.push(line),
   };
+  vi.stubGlobal('setImmediate', (callback: () => void) => callback()); // warnings wait for the logger of NodeSDK
   diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
 });
 
-afterEach(() => diag.disable());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  diag.disable();
+});
 
 describe('readEnvironment', () => {
   it('asks for nothing when nothing is set, or set to empty', () => {

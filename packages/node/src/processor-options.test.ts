@@ -1,5 +1,5 @@
 import { type DiagLogger, DiagLogLevel, diag } from '@opentelemetry/api';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { processorOptions } from './processor-options.js';
 
 const warnings: string[] = [];
@@ -7,9 +7,13 @@ const warnings: string[] = [];
 beforeEach(() => {
   warnings.length = 0;
   const logger = { warn: (line: string) => warnings.push(line) } as unknown as DiagLogger;
+  vi.stubGlobal('setImmediate', (callback: () => void) => callback()); // warnings wait for the logger of NodeSDK
   diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
 });
-afterEach(() => diag.disable());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  diag.disable();
+});
 
 describe('processorOptions', () => {
   it('prefers code to the environment', () => {

@@ -1,4 +1,4 @@
-import { diag } from '@opentelemetry/api';
+import { warnSoon } from '@otel-resilience/core';
 import type { EnvironmentSettings } from './environment.js';
 import type { ResilienceOptions } from './resilience-options.js';
 
@@ -33,6 +33,6 @@ function fitting(
 ): number | undefined {
   if (value === undefined || (value >= atLeast && value <= atMost)) return value;
   const bound = value < atLeast ? `at least ${atLeast}` : `at most ${atMost}`;
-  diag.warn(`otel-resilience: ${variable}: expected ${bound}, by the other options, got ${value}; ignored`);
+  warnSoon(`${variable}: expected ${bound}, by the other options, got ${value}; ignored`);
   return undefined;
 }

@@ -1,6 +1,6 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { ConfigurationError } from '@otel-resilience/core';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { OtlpEnvironment } from './environment.js';
 
 const warnings: string[] = [];
@@ -10,10 +10,14 @@ beforeEach(() => {
   const ignore = () => {};
   const warn = (line: string) => warnings.push(line);
   const logger = { error: ignore, info: ignore, debug: ignore, verbose: ignore, warn };
+  vi.stubGlobal('setImmediate', (callback: () => void) => callback()); // warnings wait for the logger of NodeSDK
   diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
 });
 
-afterEach(() => diag.disable());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  diag.disable();
+});
 
 describe('OtlpEnvironment', () => {
   it('asks for nothing when nothing is set, or set to empty', () => {

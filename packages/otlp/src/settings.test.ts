@@ -14,11 +14,13 @@ beforeEach(() => {
   const ignore = () => {};
   const warn = (line: string) => warnings.push(line);
   const logger = { error: ignore, info: ignore, debug: ignore, verbose: ignore, warn };
+  vi.stubGlobal('setImmediate', (callback: () => void) => callback()); // warnings wait for the logger of NodeSDK
   diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
 });
 
 afterEach(() => {
   vi.unstubAllEnvs();
+  vi.unstubAllGlobals();
   diag.disable();
 });
 

@@ -1,5 +1,6 @@
 import {
   type Clock,
+  describeError,
   ExportError,
   type ExportOutcome,
   failedOutcome,
@@ -203,7 +204,10 @@ export class Backlog {
     const mayCut = batch.spanCount > 1 && leased.cuts < MAX_CUTS;
     if (!mayCut && strikes >= this.poisonAttempts) {
       const { spanCount } = batch;
-      this.log.warn('poison', () => `${spanCount} spans dropped: they alone failed ${strikes} times: ${outcome.error}`);
+      this.log.warn(
+        'poison',
+        () => `${spanCount} spans dropped: they alone failed ${strikes} times: ${describeError(outcome.error!)}`,
+      );
       this.settleAs(taken, giveUp(outcome, 'poison'));
       return;
     }
@@ -252,13 +256,20 @@ export class Backlog {
   }
 
   private settleAs({ leased }: Taken, outcome: ExportOutcome): void {
+    if (outcome.failure === 'permanent') {
+      const { remaining, error } = outcome;
+      this.log.warn(
+        'rejected',
+        () => `${remaining.spanCount} spans of the spool were rejected: ${describeError(error)}`,
+      );
+    }
     if (!leased.settlePart(outcome)) return;
     if (this.suspectedLeases.delete(leased)) this.suspectedBytes -= leased.bytes;
     else this.takenBytes -= leased.bytes;
     try {
       leased.settle();
     } catch (thrown) {
-      this.log.warn('settle', () => `the spool failed to settle a batch: ${toError(thrown).message}`);
+      this.log.warn('settle', () => `the spool failed to settle a batch: ${describeError(toError(thrown))}`);
     }
     // Some of it may have come back.
     this.arrived();

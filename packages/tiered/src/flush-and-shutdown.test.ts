@@ -27,6 +27,17 @@ describe('TieredSpanExporter.forceFlush', () => {
     }
   });
 
+  it('says how many spans wait, and what is the matter with hot', async () => {
+    const error = Object.assign(new Error('POST https://me:s3cret@a: refused'), { code: 'ECONNREFUSED' });
+    const { clock, tiered, send } = setUpScripted({ kind: 'failed', failure: 'retryable', error });
+    await send(12);
+    const flushed = tiered.forceFlush({ deadline: clock.now() + 3_000 });
+    await expect(clock.run(flushed)).rejects.toMatchObject({
+      message: 'forceFlush: 12 spans wait in the spool: ECONNREFUSED: POST https://a: refused',
+      cause: error,
+    });
+  });
+
   it('does not wait for a durable spool, and rejects when a shutdown ends the replay', async () => {
     const durable = setUpScripted('retryable', { spool: spoolThat({ durable: true }) });
     await durable.send();

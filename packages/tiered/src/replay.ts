@@ -1,4 +1,4 @@
-import { type Clock, ExportError, type LimitedLog, type Timer, toError } from '@otel-resilience/core';
+import { type Clock, describeError, ExportError, type LimitedLog, type Timer, toError } from '@otel-resilience/core';
 import type { Backlog, Taken } from './backlog.js';
 import type { HotSlots } from './hot-slots.js';
 import type { HotState, HotTier } from './hot-tier.js';
@@ -201,7 +201,7 @@ export class Replayer {
       taken = await take(backlog);
     } catch (thrown) {
       this.nextLeaseAt = clock.now() + LEASE_RETRY_MILLIS;
-      log.warn('lease', () => `the spool could not be read: ${toError(thrown).message}`);
+      log.warn('lease', () => `the spool could not be read: ${describeError(toError(thrown))}`);
     }
     this.taking = false;
     if (taken) {

@@ -2,6 +2,7 @@ import { type DiagLogger, DiagLogLevel, diag } from '@opentelemetry/api';
 import {
   ConfigurationError,
   deliveredOutcome,
+  describeError,
   failedOutcome,
   followedBy,
   PipelineSignals,
@@ -9,7 +10,7 @@ import {
   storedOutcome,
 } from '@otel-resilience/core';
 import { fakeSpans, ScriptedBatchExporter, VirtualClock } from '@otel-resilience/testing';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { batchOf, setUpScripted } from '../../../test/support/tiered.js';
 import type { TieredSpanExporterOptions } from './options.js';
 import { MemorySpool } from './spool/memory-spool.js';
@@ -90,6 +91,34 @@ describe('TieredSpanExporter, live', () => {
     // Only the replay asks, at once, in its own time.
     expect(hot.exports.map(({ context }) => context.deadline - clock.now())).toEqual([10_000]);
     expect(tiered.stats().hot.kind).toBe('up');
+  });
+
+  it('shows why hot is down without secrets, on a short line', async () => {
+    const error = new Error(`GET https://me:s3cret@a/?key=s3cret\n${'x'.repeat(5_000)}`);
+    const { tiered, send } = setUpScripted({ kind: 'failed', failure: 'retryable', error });
+    await send();
+    const { hot } = tiered.stats();
+    expect(hot).toEqual({ kind: 'down', since: expect.any(Number), error: describeError(error) });
+    expect(JSON.stringify(hot)).not.toContain('s3cret');
+  });
+
+  it('hands the reason of a refusal for good to the caller, who counts it', async () => {
+    const error = new Error('Not Found');
+    const { tiered, send } = setUpScripted({ kind: 'failed', failure: 'permanent', error });
+    expect(await send(3)).toEqual({ delivered: 0, rejected: 3, stored: 0, dropped: {}, error });
+    expect(tiered.stats().hot.kind).toBe('up');
+  });
+
+  it('says why what waited in the spool was refused for good, with the count', async () => {
+    const warn = vi.spyOn(diag, 'warn').mockReturnValue();
+    const { clock, hot, send } = setUpScripted('retryable');
+    await send(5);
+    hot.respond({ kind: 'failed', failure: 'permanent', error: new Error('A: 404: Not Found') });
+    await clock.advance(2_000);
+    expect(warn.mock.calls.map(([line]) => line)).toContain(
+      'TieredSpanExporter: 5 spans of the spool were rejected: A: 404: Not Found',
+    );
+    warn.mockRestore();
   });
 
   it('stores nothing for a caller that has given up: it has counted the spans itself', async () => {

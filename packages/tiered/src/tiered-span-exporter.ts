@@ -1,6 +1,9 @@
 import {
   adaptSpanExporter,
+  DEFAULT_FLUSH_TIMEOUT_MILLIS,
+  type DeadlineOptions,
   deliveredOutcome,
+  describeError,
   droppedOutcome,
   type ExportContext,
   ExportError,
@@ -24,8 +27,13 @@ import { readTieredOptions, type TieredSpanExporterOptions } from './options.js'
 import { Replayer } from './replay.js';
 import type { SpanSpool } from './spool/spool.js';
 
+/** The {@link HotState} as it may be shown; `error` is without secrets. */
+export type HotStatus =
+  | { readonly kind: 'up'; readonly since: number }
+  | { readonly kind: 'down'; readonly since: number; readonly error: string };
+
 export interface TieredSpanExporterStats {
-  readonly hot: HotState;
+  readonly hot: HotStatus;
   /** Live exports that have not been answered. */
   readonly openExports: number;
   /** Replays and probes that have not been answered. */
@@ -46,6 +54,7 @@ export interface TieredSpanExporterStats {
 const SPOOL_MARGIN_MILLIS = 1_000;
 /** Left of a shutdown's deadline for the children, or a tenth of it if that is less. */
 const SHUTDOWN_MARGIN_MILLIS = 1_000;
+const SPOOL_TIMEOUT = new ExportError('DEADLINE_EXCEEDED', 'the spool took too long');
 const OVERFLOW = new ExportError('REFUSED', 'the caller had no room left');
 
 /**
@@ -107,10 +116,26 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     return outcome.finally(() => this.open.delete(outcome));
   }
 
+  /** Rejects with what is the matter with `hot`, and how many spans wait for it. */
+  override async forceFlush({
+    deadline = this.clock.now() + DEFAULT_FLUSH_TIMEOUT_MILLIS,
+  }: DeadlineOptions = {}): Promise<void> {
+    try {
+      await super.forceFlush({ deadline });
+    } catch (thrown) {
+      const { size, durable } = this.spool;
+      if (size === 0 || durable || this.shutdownSignal.aborted) throw thrown;
+      const { state } = this.hot;
+      const [why, cause] =
+        state.kind === 'down' ? [describeError(state.error), state.error] : ['they are being replayed', thrown];
+      throw new ExportError('DEADLINE_EXCEEDED', `forceFlush: ${size} spans wait in the spool: ${why}`, { cause });
+    }
+  }
+
   stats(): TieredSpanExporterStats {
     const { hot, replayer, spool, spilledSpans, lateStored } = this;
     return {
-      hot: hot.state,
+      hot: shown(hot.state),
       openExports: this.open.size,
       openReplays: replayer.openReplays,
       spilledSpans,
@@ -194,7 +219,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
 
   private async spill(first: ExportOutcome, remaining: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     const { spanCount } = remaining;
-    if (first.failure === 'permanent') return followedBy(first, rejectedOutcome(spanCount));
+    if (first.failure === 'permanent') return followedBy(first, rejectedOutcome(spanCount, first.error));
     // The caller has counted these spans already, with the outcome it gave itself. Stored, they would count twice.
     if (context.signal.aborted) return first;
     const appended = this.append(remaining);
@@ -202,17 +227,17 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       appended.then(({ stored }) => {
         this.lateStored += stored;
       });
-      return followedBy(first, droppedOutcome(spanCount, 'spool_failed'));
+      return followedBy(first, droppedOutcome(spanCount, 'spool_failed', SPOOL_TIMEOUT));
     }
-    const { stored, reason } = await appended;
+    const { stored, reason, error = first.error } = await appended;
     if (context.signal.aborted) this.lateStored += stored;
     else this.spilledSpans += stored;
     const dropped = first.failure === 'shutdown' ? 'shutdown' : reason;
-    return followedBy(first, followedBy(storedOutcome(stored), droppedOutcome(spanCount - stored, dropped)));
+    return followedBy(first, followedBy(storedOutcome(stored), droppedOutcome(spanCount - stored, dropped, error)));
   }
 
   /** Never rejects. */
-  private async append(batch: SpanBatch): Promise<{ stored: number; reason: string }> {
+  private async append(batch: SpanBatch): Promise<{ stored: number; reason: string; error?: Error }> {
     try {
       const { stored } = await this.spool.append(batch);
       this.backlog.arrived();
@@ -220,8 +245,9 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       this.reportEvictions();
       return { stored: Math.max(0, Math.min(stored, batch.spanCount)), reason: 'spool_full' };
     } catch (thrown) {
-      this.log.warn('append', () => `the spool failed to take ${batch.spanCount} spans: ${toError(thrown).message}`);
-      return { stored: 0, reason: 'spool_failed' };
+      const error = toError(thrown);
+      this.log.warn('append', () => `the spool failed to take ${batch.spanCount} spans: ${describeError(error)}`);
+      return { stored: 0, reason: 'spool_failed', error };
     }
   }
 
@@ -240,7 +266,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private onHotChange(state: HotState): void {
     if (state.kind === 'down') {
       this.slots.turnAway();
-      this.log.warn('down', () => `the hot tier is down, spans go to the spool: ${state.error.message}`);
+      this.log.warn('down', () => `the hot tier is down, spans go to the spool: ${describeError(state.error)}`);
     } else {
       this.log.warn('up', () => `the hot tier is back; ${this.spool.size} spans wait to be replayed`);
     }
@@ -253,3 +279,6 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     await this.spool.shutdown();
   }
 }
+
+const shown = (state: HotState): HotStatus =>
+  state.kind === 'up' ? state : { ...state, error: describeError(state.error) };

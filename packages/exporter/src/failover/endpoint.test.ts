@@ -43,6 +43,38 @@ describe('an endpoint', () => {
     });
   });
 
+  it('shows that it refuses spans for good, why and how many, until it takes some', async () => {
+    const { clock, endpoint } = setUp();
+    const notFound = Object.assign(new Error('Not Found'), { code: 404 });
+    const rejected = failedOutcome(batch, 'permanent', notFound);
+    const since = clock.wallTime();
+    endpoint.begin(1).end(rejected);
+    await clock.advance(5_000);
+    endpoint.begin(2).end(rejected);
+    endpoint.begin(3).end(failed);
+    expect(endpoint.status()).toMatchObject({
+      state: 'closed',
+      rejecting: { message: '404: Not Found', spans: 2, since },
+      counts: { rejectedSpans: 2 },
+    });
+    endpoint.begin(4).end(deliveredOutcome(3, 1));
+    expect(endpoint.status()).toMatchObject({ rejecting: undefined, counts: { rejectedSpans: 3 } });
+  });
+
+  it('keeps the last thing it said itself through a shutdown', () => {
+    const { endpoint } = setUp();
+    endpoint.begin(1).end(failed);
+    endpoint.begin(2).end(failedOutcome(batch, 'shutdown', new ExportError('SHUTDOWN', 'shut down')));
+    expect(endpoint.status().lastFailure).toMatchObject({ failure: 'retryable', message: 'connect ECONNREFUSED' });
+  });
+
+  it('is passed over for a reason that says how it failed', () => {
+    const { endpoint } = setUp();
+    endpoint.begin(1).end(failed);
+    endpoint.exporter.breaker.trip();
+    expect(endpoint.refusal()?.error.message).toMatch(/^A was not asked: .*forced-open.*connect ECONNREFUSED/);
+  });
+
   it('averages latency over answers, refusals aside', async () => {
     const { clock, endpoint } = setUp();
     const answer = async (turn: number, millis: number) => {

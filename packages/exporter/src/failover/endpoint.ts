@@ -1,11 +1,18 @@
-import { boundRetryAfter, type Clock, ExportError, type ExportOutcome, type Failure } from '@otel-resilience/core';
+import {
+  boundRetryAfter,
+  type Clock,
+  describeError,
+  ExportError,
+  type ExportOutcome,
+  type Failure,
+  type Unsettled,
+} from '@otel-resilience/core';
 import {
   CircuitBreakerSpanExporter,
   isCircuitBreakerSpanExporter,
 } from '../circuit-breaker/circuit-breaker-span-exporter.js';
 import type { BreakerState } from '../circuit-breaker/states.js';
 import { AttemptTimeout } from './attempt-timeout.js';
-import { describeError } from './describe-error.js';
 import type { FailoverEndpointOptions } from './options.js';
 import type { Rankable } from './strategies.js';
 import type { EndpointFailure } from './verdict.js';
@@ -24,7 +31,16 @@ export interface EndpointStatus {
   readonly attemptTimeoutMillis: number;
   /** How much longer the endpoint has asked not to be called, in milliseconds; 0 when it has not. */
   readonly throttledMillis: number;
-  /** The latest failure, refusals aside, without secrets; `at` is wall time in milliseconds since the epoch. */
+  /**
+   * It refuses spans for good, and has taken none since: a wrong path or key, mostly. That is an answer, so its breaker
+   * stays closed. `spans`: how many, of which another endpoint may have taken some; `since` is wall time. `undefined`
+   * when it does not.
+   */
+  readonly rejecting: { readonly message: string; readonly spans: number; readonly since: number } | undefined;
+  /**
+   * The latest failure, without secrets; not what we did ourselves, by a refusal or a shutdown. `at` is wall time in
+   * milliseconds since the epoch.
+   */
   readonly lastFailure: { readonly failure: Failure; readonly message: string; readonly at: number } | undefined;
   readonly counts: EndpointCounts;
 }
@@ -37,6 +53,8 @@ export interface EndpointCounts {
   /** Attempts after which spans remained, by why. */
   readonly failed: Readonly<Record<Failure, number>>;
   readonly deliveredSpans: number;
+  /** Spans it refused for good; another endpoint may have taken them. */
+  readonly rejectedSpans: number;
   /** Spans acknowledged after their attempt had been given up: whoever was offered them next may have sent them twice. */
   readonly lateAcknowledgedSpans: number;
   /** Times its spans were handed to another endpoint. */
@@ -70,10 +88,11 @@ export class Endpoint implements Rankable {
   ewmaMillis: number | undefined;
   lastAttemptAt: number | undefined;
   lastTurn = 0;
+  lastFailure: EndpointStatus['lastFailure'];
   private readonly clock: Clock;
   private readonly timeout: AttemptTimeout;
   private throttle: { readonly until: number; readonly error: Error } | undefined;
-  private lastFailure: EndpointStatus['lastFailure'];
+  private rejecting: EndpointStatus['rejecting'];
   private attempts = 0;
   private succeeded = 0;
   private readonly failed: Record<Failure, number> = {
@@ -84,6 +103,7 @@ export class Endpoint implements Rankable {
     shutdown: 0,
   };
   private deliveredSpans = 0;
+  private rejectedSpans = 0;
   private lateAcknowledgedSpans = 0;
   /** Whether the latest answer was a good one. */
   private wentWell = true;
@@ -161,8 +181,8 @@ export class Endpoint implements Rankable {
   }
 
   status(): EndpointStatus {
-    const { name, priority, weight, inFlight, ewmaMillis, lastFailure } = this;
-    const { attempts, succeeded, failed, deliveredSpans, lateAcknowledgedSpans, failovers } = this;
+    const { name, priority, weight, inFlight, ewmaMillis, rejecting, lastFailure } = this;
+    const { attempts, succeeded, failed, deliveredSpans, rejectedSpans, lateAcknowledgedSpans, failovers } = this;
     return {
       name,
       state: this.exporter.breaker.state,
@@ -172,13 +192,24 @@ export class Endpoint implements Rankable {
       ewmaMillis,
       attemptTimeoutMillis: this.timeout.millis,
       throttledMillis: this.throttled?.retryAfterMillis ?? 0,
+      rejecting,
       lastFailure,
-      counts: { attempts, succeeded, failed: { ...failed }, deliveredSpans, lateAcknowledgedSpans, failovers },
+      counts: {
+        attempts,
+        succeeded,
+        failed: { ...failed },
+        deliveredSpans,
+        rejectedSpans,
+        lateAcknowledgedSpans,
+        failovers,
+      },
     };
   }
 
   private count(outcome: ExportOutcome): void {
     this.deliveredSpans += outcome.delivered;
+    this.rejectedSpans += outcome.rejected;
+    if (outcome.delivered > 0) this.rejecting = undefined;
     if (!outcome.remaining) {
       this.succeeded++;
       this.wentWell = true;
@@ -187,11 +218,22 @@ export class Endpoint implements Rankable {
     const { failure, error } = outcome;
     this.failed[failure]++;
     if (failure === 'retryable') this.wentWell = false;
-    // A refusal is ours, and would hide what the endpoint itself said last.
-    if (failure !== 'refused') this.lastFailure = { failure, message: describeError(error), at: this.clock.wallTime() };
+    // A refusal and a shutdown are ours, and would hide what the endpoint itself said last.
+    if (failure !== 'refused' && failure !== 'shutdown') {
+      this.lastFailure = { failure, message: describeError(error), at: this.clock.wallTime() };
+    }
+    if (failure === 'permanent') this.reject(outcome);
     const hint = failure === 'throttled' ? boundRetryAfter(outcome.retryAfterMillis) : undefined;
     const until = this.clock.now() + (hint ?? 0);
     if (hint !== undefined && until > (this.throttle?.until ?? 0)) this.throttle = { until, error };
+  }
+
+  private reject({ delivered, remaining }: ExportOutcome & Unsettled): void {
+    const { message, at } = this.lastFailure!;
+    this.rejectedSpans += remaining.spanCount;
+    if (delivered > 0) return;
+    const { spans, since } = this.rejecting ?? { spans: 0, since: at };
+    this.rejecting = { message, spans: spans + remaining.spanCount, since };
   }
 
   private get throttled(): EndpointFailure | undefined {
@@ -201,7 +243,9 @@ export class Endpoint implements Rankable {
   }
 
   private refused(why: string): EndpointFailure {
-    return { failure: 'refused', error: new ExportError('REFUSED', `${this.name} was not asked: ${why}`) };
+    const { name, lastFailure } = this;
+    const said = lastFailure && `; the last time it failed: ${lastFailure.message}`;
+    return { failure: 'refused', error: new ExportError('REFUSED', `${name} was not asked: ${why}${said ?? ''}`) };
   }
 
   // A failure counts as a whole attempt at least, lest an endpoint that fails at once be the fastest.

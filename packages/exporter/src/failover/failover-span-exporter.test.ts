@@ -170,6 +170,16 @@ describe('what it tells', () => {
     expect(failover.endpoints().map(({ counts }) => counts.failovers)).toEqual([1, 1, 0]);
   });
 
+  it('names the endpoints in its error, and what each has said, without secrets', async () => {
+    const notFound = Object.assign(new Error('POST https://me:s3cret@a/v1/trace: Not Found'), { code: 404 });
+    const { run } = setUp([fail('permanent', undefined, notFound), hang]);
+    const { error } = await run();
+    expect(error?.message).toBe(
+      'A: 404: POST https://a/v1/trace: Not Found; B: DEADLINE_EXCEEDED: no answer within 2000 ms',
+    );
+    expect(error).toMatchObject({ code: 'DEADLINE_EXCEEDED', cause: { message: 'no answer within 2000 ms' } });
+  });
+
   it('shows the endpoints without secrets', async () => {
     const secret = new Error('POST https://me:s3cret@a.example/v1/traces?key=s3cret: 503');
     const { run, failover, clock } = setUp([fail('retryable', undefined, secret), ok]);
@@ -253,7 +263,10 @@ describe('as an exporter', () => {
     expect(await exported()).toEqual({ code: EXPORT_SUCCESS });
     b.answer = fail('permanent', undefined, new Error('no'));
     a.answer = fail('permanent', undefined, new Error('no'));
-    expect(await exported()).toMatchObject({ code: EXPORT_FAILED, error: { message: 'no' } });
+    expect(await exported()).toMatchObject({
+      code: EXPORT_FAILED,
+      error: { message: 'A: no; B: no', cause: { message: 'no' } },
+    });
   });
 
   it('goes on to the next endpoint when a hung one answers refused because its slot is taken', async () => {

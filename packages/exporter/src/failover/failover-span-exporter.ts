@@ -1,6 +1,7 @@
 import {
   createInstruments,
   type DeadlineOptions,
+  describeError,
   type ExportContext,
   type ExportOutcome,
   failedOutcome,
@@ -11,10 +12,10 @@ import {
   SpanBatchExporterBase,
   systemClock,
 } from '@otel-resilience/core';
-import { describeError } from './describe-error.js';
 import { isPanic } from './ejection.js';
 import { Endpoint, type EndpointStatus } from './endpoint.js';
 import { FailoverCall, type FailoverCallOptions } from './failover-call.js';
+import { nameEndpoints } from './name-endpoints.js';
 import { FAILOVER_SCHEMA, type FailoverEvent, type FailoverSpanExporterOptions } from './options.js';
 import { createStrategy, leastRecentlyAttempted, type RankEndpoints } from './strategies.js';
 
@@ -108,7 +109,7 @@ export class FailoverSpanExporter extends SpanBatchExporterBase {
     const open: OpenCall = { abort, ended: this.ask(call, context.lastResort === true) };
     this.open.add(open);
     try {
-      return await open.ended;
+      return nameEndpoints(await open.ended, call.asked);
     } finally {
       this.open.delete(open);
       context.signal.removeEventListener('abort', onAbort);

@@ -6,8 +6,9 @@ const MAX_LENGTH = 200;
  */
 export function describeError(error: Error): string {
   const { code } = error as { code?: unknown };
-  const prefix = typeof code === 'string' || typeof code === 'number' ? `${code}: ` : '';
-  const shown = `${prefix}${error.message}`
+  const message = `${error.message}`;
+  const isNews = (typeof code === 'string' || typeof code === 'number') && !hasWord(message, `${code}`);
+  const shown = `${isNews ? `${code}: ` : ''}${message}`
     .replace(/\s+/g, ' ')
     .replace(/(\w+:\/\/)[^\s/@]*@/g, '$1')
     .replace(/(\w+:\/\/[^\s?#]*)[?#]\S*/g, '$1')
@@ -15,3 +16,5 @@ export function describeError(error: Error): string {
     .replace(/\b([\w-]*(?:authorization|api-?key|token|secret|password)["']?\s*[:=]\s*)(?!bearer|basic)\S+/gi, '$1***');
   return shown.length > MAX_LENGTH ? `${shown.slice(0, MAX_LENGTH)}…` : shown;
 }
+
+const hasWord = (text: string, word: string): boolean => text.split(/[^\w.-]+/).includes(word);

@@ -4,7 +4,9 @@ import { describeError } from './describe-error.js';
 describe('describeError', () => {
   it('shows code and message in one short line', () => {
     const error = Object.assign(new Error('connect ECONNREFUSED\n 127.0.0.1:4317'), { code: 'ECONNREFUSED' });
-    expect(describeError(error)).toBe('ECONNREFUSED: connect ECONNREFUSED 127.0.0.1:4317');
+    expect(describeError(error)).toBe('connect ECONNREFUSED 127.0.0.1:4317');
+    expect(describeError(Object.assign(new Error('Not Found'), { code: 404 }))).toBe('404: Not Found');
+    expect(describeError(Object.assign(new Error('no page 4040'), { code: 404 }))).toBe('404: no page 4040');
     expect(describeError(new Error('x'.repeat(5_000)))).toHaveLength(201);
   });
 

@@ -1,0 +1,16 @@
+import type { ExportOutcome } from '@otel-resilience/core';
+import type { Endpoint } from './endpoint.js';
+
+/**
+ * The outcome of a call with an error that names the endpoints that were asked, and what each has said: whoever logs
+ * it knows of one exporter only. The error has the properties of the original, which is its `cause`.
+ */
+export function nameEndpoints(outcome: ExportOutcome, asked: Iterable<Endpoint>): ExportOutcome {
+  if (!outcome.remaining || outcome.failure === 'shutdown') return outcome;
+  const { error: cause } = outcome;
+  const said: string[] = [];
+  for (const { name, lastFailure } of asked) if (lastFailure) said.push(`${name}: ${lastFailure.message}`);
+  if (said.length === 0) return outcome; // a refusal, which names its endpoint
+  const message = said.join('; ');
+  return { ...outcome, error: Object.assign(new Error(message, { cause }), cause, { message, cause }) };
+}
