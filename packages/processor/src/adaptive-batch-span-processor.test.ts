@@ -1,17 +1,20 @@
+import { diag } from '@opentelemetry/api';
 import {
   ConfigurationError,
   deliveredOutcome,
+  droppedOutcome,
   type ExportContext,
   ExportError,
   type ExportOutcome,
   failedOutcome,
   type ReadableSpan,
+  rejectedOutcome,
   type SpanBatch,
   SpanBatchExporterBase,
   storedOutcome,
 } from '@otel-resilience/core';
 import { type FakeSpanOverrides, fakeSpan, ScriptedExporter, VirtualClock } from '@otel-resilience/testing';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { reachableSize } from '../../../test/support/reachable.js';
 import { AdaptiveBatchSpanProcessor } from './adaptive-batch-span-processor.js';
 import type { AdaptiveBatchSpanProcessorOptions } from './options.js';
@@ -446,13 +449,57 @@ describe.each(['spans', 'bytes'] as const)('over an exporter that prefers %s', (
       );
       end(5);
       const startedAt = clock.now();
-      await expect(clock.run(processor.forceFlush())).rejects.toThrow('in time');
-      expect(clock.now() - startedAt).toBe(2_000);
+      await expect(clock.run(processor.forceFlush())).rejects.toThrow('5 spans were not exported in time');
+      expect(clock.now() - startedAt).toBe(1_980); // before whoever waits for it as long gives it up
       leaf.script = (batch) => failedOutcome(batch, 'permanent', new Error('nope'));
       end(7);
       await expect(clock.run(processor.forceFlush({ deadline: clock.now() + 100_000 }))).rejects.toThrow(
         'spans were not exported',
       );
+    });
+
+    it('rejects with how many spans were lost and why, the reason as its cause', async () => {
+      const refused = Object.assign(new Error('POST https://me:s3cret@a'), { code: 404 });
+      const { clock, leaf, processor, end } = setUp({}, (batch) => failedOutcome(batch, 'permanent', refused));
+      end(7);
+      await expect(clock.run(processor.forceFlush())).rejects.toMatchObject({
+        message: 'forceFlush: 7 spans were not exported: 404: POST https://a',
+        cause: refused,
+      });
+      leaf.script = (batch) => rejectedOutcome(batch.spanCount, refused);
+      end(3);
+      await expect(clock.run(processor.forceFlush())).rejects.toMatchObject({ cause: refused });
+      leaf.script = (batch) => droppedOutcome(batch.spanCount, 'spool_full');
+      end(2);
+      await expect(clock.run(processor.forceFlush())).rejects.toMatchObject({ cause: { message: 'spool_full' } });
+    });
+
+    it('hands on what its exporter says that has not flushed, in time to be heard', async () => {
+      const { clock, leaf, processor, end } = setUp();
+      let given = 0;
+      leaf.forceFlush = async ({ deadline = 0 } = {}) => {
+        given = deadline;
+        throw new Error('12 spans wait in the spool: A: ECONNREFUSED');
+      };
+      end(1);
+      const until = clock.now() + 30_000;
+      await expect(clock.run(processor.forceFlush({ deadline: until }))).rejects.toThrow('12 spans wait in the spool');
+      expect(until - given).toBe(50);
+    });
+
+    it('logs how many spans were not exported, in all so far, and why', async () => {
+      const warn = vi.spyOn(diag, 'warn').mockReturnValue();
+      const { clock, processor, end } = setUp({}, (batch) => rejectedOutcome(batch.spanCount, new Error('A: 404')));
+      for (const count of [7, 3, 2]) {
+        end(count);
+        await clock.run(processor.forceFlush().catch(() => {}));
+        if (count === 3) await clock.advance(10_000);
+      }
+      expect(warn.mock.calls.map(([line]) => line)).toEqual([
+        'AdaptiveBatchSpanProcessor: 7 spans were not exported (7 so far): A: 404',
+        expect.stringContaining('2 spans were not exported (12 so far): A: 404'),
+      ]);
+      warn.mockRestore();
     });
   });
 
@@ -500,6 +547,14 @@ describe.each(['spans', 'bytes'] as const)('over an exporter that prefers %s', (
 });
 
 describe('options', () => {
+  it.each([
+    ['stock', () => new ScriptedExporter()],
+    ['ours', () => new Leaf(new VirtualClock(), 'bytes')],
+  ])('says what to write instead of an exporter alone, as the stock processor takes it: %s', (_, make) => {
+    const construct = () => new AdaptiveBatchSpanProcessor(make() as unknown as AdaptiveBatchSpanProcessorOptions);
+    expect(construct).toThrow('expected an options object: new AdaptiveBatchSpanProcessor({ exporter })');
+  });
+
   it.each([
     [{ maxQueueSize: -1 }, 'maxQueueSize'],
     [{ maxQueueSize: Number.NaN }, 'maxQueueSize'],

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import {
   type BatchToken,
   type Clock,
+  describeError,
   ExportError,
   type ExportOutcome,
   giveUp,
@@ -55,6 +56,7 @@ export class BatchDispatcher {
   private seenSeals = 0;
   private saidOverflow = false;
   private throttled = 0;
+  private lostSpans = 0;
   private isStopped = false;
 
   constructor(options: BatchDispatcherOptions) {
@@ -212,11 +214,18 @@ export class BatchDispatcher {
     this.window.observe(outcome, chunk.spanCount, durationMillis, now);
     if (failure === 'throttled') this.throttled++;
     queue.chunkSize = this.shape.size;
-    instruments.recordDuration(durationMillis / 1000, error && { 'error.type': failure });
+    instruments.recordDuration(durationMillis / 1000, failure && { 'error.type': failure });
     const lost = (outcome.remaining?.spanCount ?? 0) + outcome.rejected + totalDropped(outcome.dropped);
-    if (lost > 0) log.warn('export_failed', () => `${lost} spans were not exported: ${error?.message ?? 'rejected'}`);
     if (failure === 'refused') this.timer.pause(REFUSAL_PAUSE_MILLIS);
-    if (lost > 0) tracker.lost(chunk.generation, lost, error);
+    if (lost > 0) {
+      const why = error ?? new Error(reasonsOf(outcome));
+      this.lostSpans += lost;
+      log.warn(
+        'export_failed',
+        () => `${lost} spans were not exported (${this.lostSpans} so far): ${describeError(why)}`,
+      );
+      tracker.lost(chunk.generation, lost, why);
+    }
     tracker.closed(chunk.generation);
     this.saidOverflow = false;
     this.pump();
@@ -227,5 +236,8 @@ export class BatchDispatcher {
 // By its code, not its class: there may be two copies of core in a process.
 const isTimeout = (error: Error | undefined): boolean =>
   (error as { code?: unknown } | undefined)?.code === 'DEADLINE_EXCEEDED';
+
+const reasonsOf = ({ rejected, dropped }: ExportOutcome): string =>
+  [...(rejected > 0 ? ['rejected'] : []), ...Object.keys(dropped)].join(', ');
 
 const orUndefined = (value: number): number | undefined => (Number.isNaN(value) ? undefined : value);

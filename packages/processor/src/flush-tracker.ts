@@ -2,6 +2,8 @@ import { type Clock, settledBy } from '@otel-resilience/core';
 
 /** What a flush has seen: spans that ended before it and were lost, with the last error. */
 export interface FlushResult {
+  /** Whether nothing is left of what had ended before it. */
+  readonly inTime: boolean;
   readonly failedSpans: number;
   readonly error?: Error | undefined;
 }
@@ -45,9 +47,9 @@ export class FlushTracker {
     for (const waiter of this.waiters) if (!this.hasUpTo(waiter.generation)) waiter.done();
   }
 
-  /** Resolves when nothing of `generation` or older is left, or with `undefined` at the deadline. */
-  async wait(generation: number, deadline: number): Promise<FlushResult | undefined> {
-    if (!this.hasUpTo(generation)) return { failedSpans: 0 };
+  /** Resolves when nothing of `generation` or older is left, or at the deadline. */
+  async wait(generation: number, deadline: number): Promise<FlushResult> {
+    if (!this.hasUpTo(generation)) return { inTime: true, failedSpans: 0 };
     const waiter: Waiter = { generation, failedSpans: 0, error: undefined, done: () => {} };
     this.waiters.add(waiter);
     const done = new Promise<void>((resolve) => {
@@ -55,7 +57,7 @@ export class FlushTracker {
     });
     const inTime = await settledBy(this.clock, deadline, done);
     this.waiters.delete(waiter);
-    return inTime ? waiter : undefined;
+    return { inTime, failedSpans: waiter.failedSpans, error: waiter.error };
   }
 
   private hasUpTo(generation: number): boolean {
