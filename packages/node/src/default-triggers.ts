@@ -15,6 +15,7 @@ import {
   type Trigger,
   type TriggerOptions,
 } from '@otel-resilience/degradation';
+import { writtenAt } from './written-at.js';
 
 type Configured<T extends abstract new (options: never) => Trigger> =
   | boolean
@@ -127,7 +128,9 @@ export function defaultTriggers(selection: TriggerSelection = {}, surroundings: 
   const names = Object.keys(MAKERS) as (keyof TriggerSelection)[];
   return names.flatMap((name) => {
     const choice = selection[name] ?? !OFF_BY_DEFAULT.has(name);
-    return choice === false ? [] : [MAKERS[name](choice === true ? {} : choice, surroundings)];
+    if (choice === false) return [];
+    const options = choice === true ? {} : choice;
+    return [writtenAt(`resilience.degradation.triggers.${name}`, () => MAKERS[name](options, surroundings))];
   });
 }
 

@@ -237,16 +237,19 @@ describe('the options of the degradation', () => {
       'resilience.degradation.triggers.cpus: expected one of cpu, memory',
     ],
     [{ degradation: { triggers: { cpu: 70 } } }, 'resilience.degradation.triggers.cpu: expected true, false, or'],
-    [{ degradation: { triggers: { queue: { thresholds: { light: 2 } } } } }, 'QueueTrigger.thresholds.light'],
+    [
+      { degradation: { triggers: { queue: { thresholds: { light: 2 } } } } },
+      'resilience.degradation.triggers.queue.thresholds.light',
+    ],
     [{ degradation: { additionalTriggers: [{}] } }, 'expected a Trigger'],
     [{ degradation: { evaluationIntervalMillis: '1s' } }, 'resilience.degradation.evaluationIntervalMillis'],
-    [{ degradation: { evaluationIntervalMillis: 0 } }, 'DegradationController.evaluationIntervalMillis'],
+    [{ degradation: { evaluationIntervalMillis: 0 } }, 'resilience.degradation.evaluationIntervalMillis'],
     [{ degradation: { signals: {} } }, 'resilience.degradation.signals: expected nothing'],
     [{ sampler: { controller: {} } }, 'resilience.sampler.controller: expected nothing'],
     [{ sampler: { shouldSample: () => ({ decision: 2 }) } }, 'a sampler goes in as { delegate }'],
-    [{ sampler: { ratio: 2 } }, 'DegradationSampler.ratio'],
+    [{ sampler: { ratio: 2 } }, 'resilience.sampler.ratio'],
     [{ tailSampling: { next: {} } }, 'resilience.tailSampling.next: expected nothing'],
-    [{ tailSampling: { maxHeldTraces: 0 } }, 'TailSamplingSpanProcessor.maxHeldTraces'],
+    [{ tailSampling: { maxHeldTraces: 0 } }, 'resilience.tailSampling.maxHeldTraces'],
     [{ attributeTrimming: { next: {} } }, 'resilience.attributeTrimming.next: expected nothing'],
   ])('%j is refused, naming the path', (options, message) => {
     const construct = (): Resilience => resilience(options as ResilienceOptions);

@@ -9,6 +9,7 @@ import {
 } from '@otel-resilience/core';
 import { DegradationController, type DegradationControllerOptions, type Trigger } from '@otel-resilience/degradation';
 import { defaultTriggers, type TriggerSelection, triggerSelection } from './default-triggers.js';
+import { writtenAt } from './written-at.js';
 
 /** The `degradation` section: options of the `DegradationController`, and which triggers it has. */
 export interface DegradationOptions
@@ -37,11 +38,15 @@ export function createController(options: DegradationOptions = {}, provided: Pro
     signals: provided.signals,
     twoEvaluationsMillis: 0.9 * read.evaluationIntervalMillis,
   });
-  return new DegradationController({
-    ...controller,
-    ...provided,
-    triggers: [...selected, ...(read.additionalTriggers ?? [])],
-  });
+  const all = [...selected, ...(read.additionalTriggers ?? [])];
+  const place = (rest: string) =>
+    rest.replace(/^\.triggers\[(\d+)\]/, (_, index) => {
+      return index < selected.length ? '.triggers' : `.additionalTriggers[${index - selected.length}]`;
+    });
+  return writtenAt(
+    (rest) => `resilience.degradation${place(rest)}`,
+    () => new DegradationController({ ...controller, ...provided, triggers: all }),
+  );
 }
 
 /** The controller as samplers and processors see it. A span that comes after the shutdown must not start it again. */

@@ -205,7 +205,7 @@ describe('resilience', () => {
     expect(exporters.map(({ spans }) => spans.length)).toEqual([5, 7]);
   });
 
-  it.each<[object, string]>([
+  it.each<[object, string | RegExp]>([
     [{ endpoints: [] }, 'resilience.endpoints: expected a list of at least 1'],
     [{ endpoints: ['collector:4317'] }, 'resilience.endpoints[0].url: expected an http:// or https:// URL'],
     [{ endpoints: [{ url: 'http://user:secret@host' }] }, "got 'http://***@host'"],
@@ -252,15 +252,46 @@ describe('resilience', () => {
     [{ endpoints: ['http://a'], exporters: [new ScriptedExporter()] }, 'either endpoints or exporters'],
     [{ exporters: [{}] }, 'resilience.exporters[0]: expected a SpanExporter'],
     [{ spools: {} }, 'resilience.spools: expected one of'],
-    [{ spool: { maxBytes: -1 } }, 'MemorySpool.maxBytes'],
-    [{ retry: { maxRetries: Number.NaN } }, 'RetryingSpanExporter.maxRetries'],
-    [{ circuitBreaker: { strategy: 'hope' } }, 'CircuitBreakerSpanExporter.strategy'],
-    [{ failover: { strategy: 'hope' } }, 'FailoverSpanExporter.strategy'],
-    [{ processor: { maxQueueSize: 0 } }, 'AdaptiveBatchSpanProcessor.maxQueueSize'],
+    [{ spool: { maxBytes: -1 } }, /^resilience\.spool\.maxBytes: expected .* got -1$/],
+    [{ retry: { maxRetries: Number.NaN } }, /^resilience\.retry\.maxRetries: expected/],
+    [{ retry: { initialDelayMillis: 9, maxDelayMillis: 8 } }, /^resilience\.retry\.initialDelayMillis: expected/],
+    [{ retry: { budget: { retryCost: 501 } } }, /^resilience\.retry\.budget\.retryCost: expected/],
+    [{ circuitBreaker: { strategy: 'hope' } }, /^resilience\.circuitBreaker\.strategy: expected .* got 'hope'$/],
+    [{ circuitBreaker: { openMillis: 9, maxOpenMillis: 8 } }, /^resilience\.circuitBreaker\.maxOpenMillis: expected/],
+    [{ failover: { strategy: 'hope' } }, /^resilience\.failover\.strategy: expected/],
+    [{ failover: { attemptTimeoutMillis: 0 } }, /^resilience\.failover\.attemptTimeoutMillis: expected/],
+    [{ failover: { atemptTimeoutMillis: 1 } }, /^resilience\.failover\.atemptTimeoutMillis: expected one of/],
+    [{ endpoints: ['http://a', { url: 'http://b', weight: 0 }] }, /^resilience\.endpoints\[1\]\.weight: expected/],
+    [{ exporters: [{ exporter: new ScriptedExporter(), priority: 0.5 }] }, /^resilience\.exporters\[0\]\.priority: /],
+    [
+      {
+        endpoints: [
+          { url: 'http://a', name: 'x' },
+          { url: 'http://b', name: 'x' },
+        ],
+      },
+      /^resilience\.endpoints\[1\]\.name: expected a name that no other has/,
+    ],
+    [{ tiered: { probeIntervalMillis: 0 } }, /^resilience\.tiered\.probeIntervalMillis: expected/],
+    [{ tiered: { replayTimeoutMillis: 1 } }, /^resilience\.tiered\.replayTimeoutMillis: expected/],
+    [{ processor: { maxQueueSize: 0 } }, /^resilience\.processor\.maxQueueSize: expected/],
+    [{ processor: { minExportBatchSize: 1e6 } }, /^resilience\.processor\.minExportBatchSize: expected/],
+    [{ attributeTrimming: { maxEvents: -1 } }, /^resilience\.attributeTrimming\.maxEvents: expected/],
+    [{ tailSampling: { maxHeldTraces: -1 } }, /^resilience\.tailSampling\.maxHeldTraces: expected/],
+    [{ sampler: { ratio: 2 } }, /^resilience\.sampler\.ratio: expected/],
+    [{ sampler: { rules: [{ ratio: 2 }] } }, /^resilience\.sampler\.rules\[0\]\.ratio: expected/],
+    [{ degradation: { historySizes: 1 } }, /^resilience\.degradation\.historySizes: expected/],
+    [{ degradation: { triggers: { cpu: { source: 'x' } } } }, /^resilience\.degradation\.triggers\.cpu\.source: /],
+    [{ degradation: { additionalTriggers: [{}] } }, /^resilience\.degradation\.additionalTriggers\[0\]/],
+    [
+      { transport: 'otlp', endpoints: ['http://a', { url: 'http://b', tls: {} }] },
+      /^resilience\.endpoints\[1\]\.tls: expected nothing/,
+    ],
   ])('refuses %j, naming the path', (options, message) => {
     expect(() => resilience(options as ResilienceOptions)).toThrow(ConfigurationError);
     expect(() => resilience(options as ResilienceOptions)).toThrow(message);
     expect(() => resilience(options as ResilienceOptions)).not.toThrow('s3cret');
+    expect(() => resilience(options as ResilienceOptions)).not.toThrow(/^(?!resilience)\w+\.\w+: /);
   });
 
   it('never shows a secret in its status or errors', () => {

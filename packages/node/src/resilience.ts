@@ -12,6 +12,7 @@ import { type ResilienceOptions, readResilienceOptions } from './resilience-opti
 import { type ResilienceStatus, statusOf } from './resilience-status.js';
 import { samplerOptions } from './sampler-environment.js';
 import { stoppingWith } from './stopping-with.js';
+import { writtenAt } from './written-at.js';
 
 export interface Resilience {
   /** For `new NodeSDK({ ...r.sdk })`. `sdk.shutdown()` alone is enough to stop everything. */
@@ -44,60 +45,62 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
   const signals = new PipelineSignals();
   const common = { metrics, clock };
 
-  const leaves = endpoints.map(
-    ({ source }): Leaf =>
-      source.kind === 'otlp'
-        ? otlpLeaf(source.endpoint, { transport, environment, ...common })
-        : { exporter: source.exporter },
+  const leaves = endpoints.map(({ source }, index): Leaf => {
+    if (source.kind === 'exporter') return { exporter: source.exporter };
+    const surroundings = { transport, environment, ...common };
+    return writtenAt(`resilience.endpoints[${index}]`, () => otlpLeaf(source.endpoint, surroundings));
+  });
+  const guarded = endpoints.map(({ name: given, priority, weight, source }, index) => {
+    const name = given ?? (source.kind === 'otlp' ? nameFrom(environment) : `exporter-${index}`);
+    const breaker = { ...(!sections.circuitBreaker?.breaker && { name }), ...sections.circuitBreaker };
+    const exporter = writtenAt(
+      'resilience.circuitBreaker',
+      () => new CircuitBreakerSpanExporter({ ...breaker, exporter: leaves[index]!.exporter, clock }),
+    );
+    return { name, exporter, priority: priority ?? index, ...(weight !== undefined && { weight }) };
+  });
+  const failover = writtenAt(
+    (rest) => (rest.startsWith('.endpoints[') ? `resilience${listed(rest, options)}` : `resilience.failover${rest}`),
+    () => new FailoverSpanExporter({ ...sections.failover, endpoints: guarded, signals, ...common }),
   );
-  const failover = new FailoverSpanExporter({
-    ...sections.failover,
-    endpoints: endpoints.map(({ name, priority, weight, source }, index) => ({
-      name: name ?? (source.kind === 'otlp' ? nameFrom(environment) : `exporter-${index}`),
-      exporter: new CircuitBreakerSpanExporter({
-        ...sections.circuitBreaker,
-        exporter: leaves[index]!.exporter,
+  const hot = writtenAt(
+    'resilience.retry',
+    () => new RetryingSpanExporter({ ...sections.retry, exporter: failover, clock }),
+  );
+  signals.publish('throttledExports', () => hot.stats().throttled);
+  const spool = writtenAt('resilience.spool', () => new MemorySpool({ ...sections.spool }));
+  const tiered = writtenAt(
+    'resilience.tiered',
+    () =>
+      new TieredSpanExporter({
+        probeIntervalMillis: PROBE_INTERVAL_MILLIS,
+        ...sections.tiered,
+        hot,
+        spool,
+        signals,
         clock,
       }),
-      priority: priority ?? index,
-      ...(weight !== undefined && { weight }),
-    })),
-    signals,
-    ...common,
-  });
-  const hot = new RetryingSpanExporter({ ...sections.retry, exporter: failover, clock });
-  signals.publish('throttledExports', () => hot.stats().throttled);
-  const spool = new MemorySpool({ ...sections.spool });
-  const tiered = new TieredSpanExporter({
-    probeIntervalMillis: PROBE_INTERVAL_MILLIS,
-    ...sections.tiered,
-    hot,
-    spool,
-    signals,
-    clock,
-  });
+  );
 
   const degradation = createController(sections.degradation, { signals, ...common });
   const controller = followed(degradation);
-  const processor = new AdaptiveBatchSpanProcessor({
-    ...processorOptions(environment.processor, sections.processor),
-    exporter: tiered,
-    controller,
-    signals,
-    ...common,
-  });
-  const trimming = new AttributeTrimmingSpanProcessor({
-    ...sections.attributeTrimming,
-    next: processor,
-    controller,
-    ...common,
-  });
-  const tail = new TailSamplingSpanProcessor({ ...sections.tailSampling, next: trimming, controller, ...common });
-  const sampler = new DegradationSampler({
-    ...samplerSection(sections.sampler, environment),
-    controller,
-    ...common,
-  });
+  const processing = { ...processorOptions(environment.processor, sections.processor), exporter: tiered, signals };
+  const processor = writtenAt(
+    'resilience.processor',
+    () => new AdaptiveBatchSpanProcessor({ ...processing, controller, ...common }),
+  );
+  const trimming = writtenAt(
+    'resilience.attributeTrimming',
+    () => new AttributeTrimmingSpanProcessor({ ...sections.attributeTrimming, next: processor, controller, ...common }),
+  );
+  const tail = writtenAt(
+    'resilience.tailSampling',
+    () => new TailSamplingSpanProcessor({ ...sections.tailSampling, next: trimming, controller, ...common }),
+  );
+  const sampler = writtenAt(
+    'resilience.sampler',
+    () => new DegradationSampler({ ...samplerSection(sections.sampler, environment), controller, ...common }),
+  );
 
   const first = stoppingWith(tail, () => {
     controller.stop();
@@ -133,6 +136,10 @@ function samplerSection(code: ResilienceOptions['sampler'] = {}, { sampler }: En
   if (code.ratio !== undefined || code.delegate !== undefined) return code;
   return { ...samplerOptions(sampler.name, sampler.ratio), ...code };
 }
+
+/** The path of an endpoint that the failover complains of. */
+const listed = (path: string, { exporters }: ResilienceOptions): string =>
+  exporters ? path.replace('endpoints', 'exporters') : path;
 
 /** Of the one endpoint that is not given in code; those have a name by now. */
 function nameFrom({ endpoint }: EnvironmentSettings): string {
