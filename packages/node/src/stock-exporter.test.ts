@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { type ExportContext, SpanBatch, systemClock } from '@otel-resilience/core';
 import { CountingReceiver, fakeSpan, fakeSpans } from '@otel-resilience/testing';
 import { describe, expect, it, vi } from 'vitest';
@@ -32,6 +33,25 @@ describe.each(['grpc', 'http/protobuf'] as const)('the stock exporter over %s', 
     expect(second).toMatchObject({ delivered: 3, rejected: 1 });
     await exporter.shutdown();
     await receiver.stop();
+  });
+
+  it('repeats nothing that a server has repeated', async () => {
+    vi.stubEnv('OTEL_EXPORTER_OTLP_HEADERS', 'x-env=env-s3cret');
+    const receiver = new CountingReceiver({ protocol });
+    await receiver.start();
+    receiver.respond(({ headers }) => {
+      const message = `got ${headers['x-key']} ${headers['x-env']}`;
+      return { kind: 'error', status: protocol === 'grpc' ? 7 : 403, message };
+    });
+    const headers = { 'x-key': 'stat1c-key' };
+    const exporter = stockExporter({ url: receiver.tracesUrl, headers, protocol, clock: undefined });
+    const { error } = await exporter.exportBatch(SpanBatch.fromSpans(fakeSpans(1)), context());
+    const shown = inspect(error, { showHidden: true });
+    expect(shown).toMatch(/got \*\*\* \*\*\*/);
+    expect(shown).not.toMatch(/stat1c-key|env-s3cret/);
+    await exporter.shutdown();
+    await receiver.stop();
+    vi.unstubAllEnvs();
   });
 
   it('has nothing to close when it was never used', async () => {

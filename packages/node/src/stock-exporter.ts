@@ -9,7 +9,7 @@ import {
   systemClock,
   toError,
 } from '@otel-resilience/core';
-import type { OtlpProtocol } from '@otel-resilience/otlp';
+import { OtlpEnvironment, type OtlpProtocol, Secrets, secretsOfUrl } from '@otel-resilience/otlp';
 import { RenewingExporter } from './renewing-exporter.js';
 
 export interface StockExporterOptions {
@@ -27,9 +27,15 @@ const USER_AGENTS = 64;
 
 /** The exporter of OpenTelemetry JS itself, whose packages are loaded when there is something to export. */
 export function stockExporter(options: StockExporterOptions): SpanBatchExporter {
-  const { protocol, clock = systemClock } = options;
+  const { protocol, url, headers, clock = systemClock } = options;
+  const environment = new OtlpEnvironment();
+  const secrets = new Secrets(
+    secretsOfUrl(url ?? environment.endpoint),
+    Object.values(environment.headers),
+    Object.values(headers),
+  );
   const load = protocol === 'grpc' ? () => loadGrpc(options, clock) : () => loadHttp(options);
-  return adaptSpanExporter(new LoadedExporter(load), { maxConcurrentExports: STOCK_CONCURRENCY_LIMIT, clock });
+  return adaptSpanExporter(new LoadedExporter(load, secrets), { maxConcurrentExports: STOCK_CONCURRENCY_LIMIT, clock });
 }
 
 async function loadGrpc({ url, headers }: StockExporterOptions, clock: Clock): Promise<SpanExporter> {
@@ -58,16 +64,20 @@ async function loadHttp({ url, headers }: StockExporterOptions): Promise<SpanExp
  */
 class LoadedExporter implements SpanExporter {
   private readonly load: () => Promise<SpanExporter>;
+  private readonly secrets: Secrets;
   private loading: Promise<SpanExporter> | undefined;
   private exporter: SpanExporter | undefined;
 
-  constructor(load: () => Promise<SpanExporter>) {
+  constructor(load: () => Promise<SpanExporter>, secrets: Secrets) {
     this.load = load;
+    this.secrets = secrets;
   }
 
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
-    if (this.exporter) this.exporter.export(spans, resultCallback);
-    else this.exportWhenLoaded(spans, resultCallback);
+    const withoutSecrets = ({ code, error }: ExportResult) =>
+      resultCallback({ code, ...(error && { error: this.secrets.maskError(error) }) });
+    if (this.exporter) this.exporter.export(spans, withoutSecrets);
+    else this.exportWhenLoaded(spans, withoutSecrets);
   }
 
   async forceFlush(): Promise<void> {

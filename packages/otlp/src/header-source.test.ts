@@ -53,13 +53,27 @@ describe('a server that no longer knows the headers', () => {
     expect(issue).toHaveBeenCalledTimes(2);
   });
 
-  it('is asked once more, and no further: then its answer stands', async () => {
-    const { issue } = tokens();
-    const { send, transport } = setUpWith(issue);
-    transport.respond = () => answered(401);
-    expect(await send()).toMatchObject({ failure: 'permanent', error: { code: 401 } });
-    expect(transport.requests).toHaveLength(2);
-    expect(issue).toHaveBeenCalledTimes(2);
+  it.each([
+    ['http/protobuf', 401],
+    ['grpc', 16],
+  ] as const)(
+    '%s %i: is asked once more, and no further; the spans are kept for headers that it knows',
+    async (protocol, code) => {
+      const { issue } = tokens();
+      const { send, transport } = setUp({ protocol, headers: { base: {}, headers: issue, timeoutMillis: 5_000 } });
+      transport.respond = () => answered(code);
+      expect(await send()).toMatchObject({ failure: 'retryable', error: { code }, remaining: { spanCount: 3 } });
+      expect(transport.requests).toHaveLength(2);
+      expect(issue).toHaveBeenCalledTimes(2);
+      transport.respond = ({ headers }) => (headers.authorization === 'Bearer 3' ? 'accept' : answered(code));
+      expect(await send()).toMatchObject({ delivered: 3 });
+    },
+  );
+
+  it('and refuses the new ones for another reason says that', async () => {
+    const { send, transport } = setUpWith(tokens().issue);
+    transport.respond = ({ headers }) => answered(headers.authorization === 'Bearer 1' ? 401 : 403);
+    expect(await send()).toMatchObject({ failure: 'permanent', error: { code: 403 } });
   });
 
   it('is not asked again when the headers are always the same', async () => {

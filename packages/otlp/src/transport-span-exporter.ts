@@ -14,7 +14,7 @@ import {
   SpanBatchExporterBase,
   settledBy,
 } from '@otel-resilience/core';
-import { AuthorizedSender } from './authorized-sender.js';
+import { type AuthorizedAnswer, AuthorizedSender } from './authorized-sender.js';
 import type { OtlpProtocol } from './endpoint-url.js';
 import { ExportSlots } from './export-slots.js';
 import { HeaderSource } from './header-source.js';
@@ -65,7 +65,12 @@ export class TransportSpanExporter extends SpanBatchExporterBase {
     this.maxConcurrentExports = maxConcurrentExports;
     this.protocol = protocol;
     this.url = settings.endpoint.shown;
-    this.sender = new AuthorizedSender(transport, new HeaderSource({ ...headers, clock }), protocol);
+    this.sender = new AuthorizedSender(
+      transport,
+      new HeaderSource({ ...headers, clock }),
+      protocol,
+      settings.transport,
+    );
     this.slots = new ExportSlots(maxConcurrentExports, clock);
     this.instruments = new OtlpInstruments(protocol, settings.endpoint.target, settings.metrics);
     this.log = new LimitedLog(this.instruments.componentName, { clock });
@@ -168,18 +173,20 @@ export class TransportSpanExporter extends SpanBatchExporterBase {
     }
     try {
       const { signal, deadline } = call;
-      const { body } = await this.sender.send({ chunks, byteLength, signal, deadline });
+      const answer = await this.sender.send({ chunks, byteLength, signal, deadline });
       call.lastError = undefined;
-      return { outcome: this.accepted(spanCount, body), call: 'begun' };
+      return { outcome: this.accepted(spanCount, answer), call: 'begun' };
     } catch (thrown) {
       call.lastError = thrown;
+      if (this.sender.mayBeStale(thrown)) return { outcome: keptForNewHeaders(batch, thrown), call: 'begun' };
       if (!saysTooLarge(thrown, protocol)) return { outcome: failed(batch, thrown), call: 'begun' };
       return { outcome: failedOutcome(batch, 'permanent', classifyFailure(thrown).error), call: 'threw' };
     }
   }
 
-  private accepted(spanCount: number, body: Uint8Array): ExportOutcome {
-    const { rejectedSpans, message } = readPartialSuccess(body, spanCount);
+  private accepted(spanCount: number, { body, secrets }: AuthorizedAnswer): ExportOutcome {
+    const { rejectedSpans, message: said } = readPartialSuccess(body, spanCount);
+    const message = said && secrets.mask(said);
     if (rejectedSpans > 0) {
       this.log.warn('rejected', () => `the server rejected ${rejectedSpans} of ${spanCount} spans: ${message}`);
     } else if (message !== '') this.log.warn('warning', () => `the server took all spans, and says: ${message}`);
@@ -197,6 +204,15 @@ export class TransportSpanExporter extends SpanBatchExporterBase {
 function failed(batch: SpanBatch, thrown: unknown): ExportOutcome {
   const { failure, error, retryAfterMillis } = classifyFailure(thrown);
   return failedOutcome(batch, failure, error, retryAfterMillis);
+}
+
+/**
+ * OTLP has 401 and UNAUTHENTICATED not retried, since the same request fares no better. This one will be another: its
+ * headers are asked for anew.
+ */
+function keptForNewHeaders(batch: SpanBatch, thrown: unknown): ExportOutcome {
+  const { error, retryAfterMillis } = classifyFailure(thrown);
+  return failedOutcome(batch, 'retryable', error, retryAfterMillis);
 }
 
 /** By its name, not its class: there may be two copies of core in a process. */

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http2';
+import { showAs } from '../shown-as.js';
 
 /** Headers or trailers of a response, with the one method of grpc-js's `Metadata` that readers of an error need. */
 export class ResponseMetadata {
@@ -6,6 +7,7 @@ export class ResponseMetadata {
 
   constructor(headers: IncomingHttpHeaders) {
     this.headers = headers;
+    showAs(this, {}); // a server may have repeated in them what it was sent
   }
 
   /** Every value of a key, in lower case; those of a `-bin` key are decoded. */
