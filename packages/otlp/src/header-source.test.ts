@@ -1,7 +1,8 @@
 import { inspect } from 'node:util';
-import { ExportError } from '@otel-resilience/core';
+import { ConfigurationError, ExportError, readOptions } from '@otel-resilience/core';
 import { describe, expect, it, vi } from 'vitest';
 import type { HeadersFunction } from './header-source.js';
+import { OTLP_ENDPOINT_SCHEMA } from './options.js';
 import { answered, setUp } from './scripted-transport.test-support.js';
 
 const SECRET = 'Bearer hunter2';
@@ -23,6 +24,35 @@ describe('headers', () => {
     await send();
     await send();
     for (const { headers } of transport.requests) expect(headers).toEqual({ 'x-tenant': 'blue', 'x-zone': 'a' });
+  });
+
+  const pairs = [['X-Tenant', 'blue']] as const;
+  it.each([
+    ['a Map', new Map(pairs)],
+    ['Headers', new Headers([['X-Tenant', 'blue']])],
+    ['pairs', pairs],
+    ['an object without a prototype', Object.assign(Object.create(null), { 'X-Tenant': 'blue' })],
+  ])('may be %s, from a function too', async (_, given) => {
+    const { headers } = readOptions('test', { headers: given }, { headers: OTLP_ENDPOINT_SCHEMA.headers });
+    expect(headers).toEqual({ 'x-tenant': 'blue' });
+    const { send, transport } = setUpWith(() => given);
+    await send();
+    expect(transport.requests[0]!.headers).toEqual({ 'x-tenant': 'blue' });
+  });
+
+  it.each<[string, unknown, string]>([
+    ['a promise', Promise.resolve({}), 'an object of strings'],
+    ['a date', new Date(), 'an object of strings'],
+    ['a list of strings', ['hunter2'], 'an object of strings'],
+    ['pairs without a value', [['hunter2']], 'an object of strings'],
+    ['a Map with a wrong name', new Map([[7, 'hunter2']]), 'an object of strings'],
+    ['a Map with a wrong value', new Map([['x-key', 7]]), 'a string'],
+    ['Headers of the protocol', new Headers({ host: 'hunter2' }), 'no headers of the protocol itself'],
+  ])('are not %s', (_, headers, expected) => {
+    const read = () => readOptions('test', { headers }, { headers: OTLP_ENDPOINT_SCHEMA.headers });
+    expect(read).toThrow(ConfigurationError);
+    expect(read).toThrow(expected);
+    expect(read).not.toThrow('hunter2');
   });
 
   it('of a function are asked for when they are needed, once for all', async () => {

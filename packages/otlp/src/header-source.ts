@@ -1,7 +1,7 @@
 import { type Clock, type ConfigurationError, ExportError, suppressTracing, type Timer } from '@otel-resilience/core';
-import { type Headers, readHeaders } from './headers.js';
+import { type Headers, type HeadersInput, readHeaders } from './headers.js';
 
-export type HeadersFunction = () => Headers | Promise<Headers>;
+export type HeadersFunction = () => HeadersInput | Promise<HeadersInput>;
 
 /** Headers of one version: who was refused with them asks for others. */
 export interface IssuedHeaders {

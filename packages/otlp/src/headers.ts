@@ -3,6 +3,9 @@ import { ConfigurationError } from '@otel-resilience/core';
 /** Names in lower case. Values are secrets more often than not: never logged, shown or made part of an error. */
 export type Headers = Readonly<Record<string, string>>;
 
+/** What an application may give for them: an object, a `Map`, `Headers`, or a list of pairs. */
+export type HeadersInput = Headers | Iterable<readonly [name: string, value: string]>;
+
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const VALUE = /^[\t\x20-\x7e]*$/;
 
@@ -46,19 +49,44 @@ export function headerProblem(name: string, value: unknown): HeaderProblem | und
   return { expected: 'printable ASCII', got: 'other characters, such as a line break at the end', name };
 }
 
-/** Reads an object of headers: a copy, with names in lower case. Throws a `ConfigurationError` that shows no value. */
+/** Reads {@link HeadersInput}: a copy, with names in lower case. Throws a `ConfigurationError` that shows no value. */
 export function readHeaders(value: unknown, path: string): Headers {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new ConfigurationError(path, 'an object of strings', typeof value === 'string' ? 'a string' : value);
-  }
+  const entries = entriesOf(value);
+  if (!entries) throw new ConfigurationError(path, 'an object of strings', kindOf(value));
   const headers: Record<string, string> = {};
-  for (const [name, content] of Object.entries(value)) {
+  for (const [name, content] of entries) {
     const problem = headerProblem(name, content);
     if (problem) {
       const at = problem.name === undefined ? path : `${path}.${problem.name}`;
       throw new ConfigurationError(at, problem.expected, problem.got);
     }
-    headers[name.toLowerCase()] = content;
+    headers[name.toLowerCase()] = content as string;
   }
   return headers;
+}
+
+function entriesOf(value: unknown): readonly (readonly [string, unknown])[] | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (Symbol.iterator in value) {
+    const entries = [...(value as Iterable<unknown>)];
+    return entries.every(isPair) ? entries : undefined;
+  }
+  const entries = Object.entries(value);
+  // What a promise or a date has to say is not in its own properties.
+  return entries.length > 0 || isPlain(value) ? entries : undefined;
+}
+
+const isPair = (entry: unknown): entry is readonly [string, unknown] =>
+  Array.isArray(entry) && entry.length === 2 && typeof entry[0] === 'string';
+
+/** Of any realm. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** What it is, for a text may be a secret. */
+function kindOf(value: unknown): unknown {
+  if (typeof value === 'string') return 'a string';
+  return typeof (value as { then?: unknown } | null)?.then === 'function' ? 'a promise' : value;
 }

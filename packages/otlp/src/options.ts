@@ -14,9 +14,10 @@ import {
   shape,
   text,
 } from '@otel-resilience/core';
+import { isEncryptedPem } from './connection/tls-material.js';
 import { checkEndpointUrl, type OtlpProtocol } from './endpoint-url.js';
 import type { HeadersFunction } from './header-source.js';
-import { type Headers, readHeaders } from './headers.js';
+import { type Headers, type HeadersInput, readHeaders } from './headers.js';
 import type { Compression } from './transport-options.js';
 import { userAgentPrefix } from './user-agent.js';
 
@@ -63,9 +64,9 @@ export interface OtlpSpanExporterOptions {
   /**
    * Sent with every request, beside those of `…_HEADERS`, before which they come. A function, which may be async, is
    * called when the first request needs its answer, and again when a server has answered 401 or UNAUTHENTICATED; a request
-   * so answered is repeated once. Never logged or shown.
+   * so answered is repeated once. Never logged or shown, nor what a server repeats of them.
    */
-  readonly headers?: Headers | HeadersFunction;
+  readonly headers?: HeadersInput | HeadersFunction;
   /** How long one call of the `headers` function may take, in milliseconds, at least 1. Default 5,000. */
   readonly headersTimeoutMillis?: number;
   /** Default `…_COMPRESSION`, else `none`. */
@@ -133,6 +134,9 @@ const tlsShape = shape({
 
 const tlsOptions: OptionReader<OtlpTlsOptions> = (value, path) => {
   const tls = tlsShape(value, path);
+  if (tls.key !== undefined && tls.passphrase === undefined && isEncryptedPem(tls.key)) {
+    throw new ConfigurationError(`${path}.passphrase`, 'that of the key, which is encrypted', undefined);
+  }
   if ((tls.cert === undefined) === (tls.key === undefined)) return tls;
   const [lacking, given] = tls.cert === undefined ? ['cert', 'key'] : ['key', 'cert'];
   throw new ConfigurationError(`${path}.${lacking}`, `${lacking} beside ${given}`, undefined);

@@ -80,9 +80,10 @@ describe('defaults', () => {
   });
 });
 
-describe('tls', () => {
-  const PEM = '-----BEGIN CERTIFICATE-----\n…';
+const PEM = '-----BEGIN CERTIFICATE-----\n…';
+const ENCRYPTED = '-----BEGIN ENCRYPTED PRIVATE KEY-----\nhunter2';
 
+describe('tls', () => {
   it('takes PEM as text, as bytes, or in files', () => {
     const bytes = new TextEncoder().encode(PEM);
     const { tls } = read({
@@ -154,6 +155,8 @@ describe('a wrong option', () => {
     [{ url: 'https://a', tls: { ca: [''] } }, 'OtlpSpanExporter.tls.ca[0]'],
     [{ url: 'https://a', tls: { passphrase: 7 } }, 'OtlpSpanExporter.tls.passphrase'],
     [{ url: 'https://a', tls: { pfx: 'x' } }, 'OtlpSpanExporter.tls.pfx'],
+    [{ url: 'https://a', tls: { cert: PEM, key: ENCRYPTED } }, 'OtlpSpanExporter.tls.passphrase'],
+    [{ url: 'https://a', tls: { cert: PEM, key: Buffer.from(ENCRYPTED) } }, 'OtlpSpanExporter.tls.passphrase'],
     [{ proxy: 'socks://me:hunter2@a' }, 'OtlpSpanExporter.proxy'],
     [{ proxy: true }, 'OtlpSpanExporter.proxy'],
     [{ connections: 0 }, 'OtlpSpanExporter.connections'],

@@ -111,6 +111,8 @@ describe('mTLS', () => {
     const error = await failure(server, { tls: { ...CLIENT, key, passphrase: 'battery-staple' } });
     expect(error.message).toContain(key.file);
     expect(error.message).not.toContain('battery');
+    const without = await failure(server, { tls: { ...CLIENT, key } });
+    expect(without.message).toContain(`tls.key (${key.file}) is encrypted: set tls.passphrase`);
   });
 
   it('reads files again for each connection: a renewed certificate is used without a restart', async () => {

@@ -81,10 +81,19 @@ function parseCertificate({ name, bytes }: ReadPem): X509Certificate {
   throw new TlsMaterialError(`${name} is not a PEM certificate`);
 }
 
+/** Whether it is PEM, and needs a passphrase; a path does not say. */
+export function isEncryptedPem(pem: string | Uint8Array): boolean {
+  const text = typeof pem === 'string' ? pem : Buffer.from(pem).toString('latin1');
+  return /-----BEGIN (?:ENCRYPTED |[^\n]*\s+Proc-Type: *4, *ENCRYPTED)/.test(text);
+}
+
 function parseKey({ name, bytes }: ReadPem, passphrase: string | undefined): KeyObject {
   try {
     return createPrivateKey({ key: bytes, ...(passphrase !== undefined && { passphrase }) });
   } catch {
+    if (passphrase === undefined && isEncryptedPem(bytes)) {
+      throw new TlsMaterialError(`${name} is encrypted: set tls.passphrase`);
+    }
     throw new TlsMaterialError(
       `${name} is not a PEM private key${passphrase === undefined ? '' : ' of this passphrase'}`,
     );
