@@ -13,6 +13,7 @@ import {
 } from '../circuit-breaker/circuit-breaker-span-exporter.js';
 import type { BreakerState } from '../circuit-breaker/states.js';
 import { AttemptTimeout } from './attempt-timeout.js';
+import { reworded } from './name-endpoints.js';
 import type { FailoverEndpointOptions } from './options.js';
 import type { Rankable } from './strategies.js';
 import type { EndpointFailure } from './verdict.js';
@@ -225,7 +226,8 @@ export class Endpoint implements Rankable {
     if (failure === 'permanent') this.reject(outcome);
     const hint = failure === 'throttled' ? boundRetryAfter(outcome.retryAfterMillis) : undefined;
     const until = this.clock.now() + (hint ?? 0);
-    if (hint !== undefined && until > (this.throttle?.until ?? 0)) this.throttle = { until, error };
+    if (hint === undefined || until <= (this.throttle?.until ?? 0)) return;
+    this.throttle = { until, error: reworded(error, `${this.name}: ${this.lastFailure!.message}`) };
   }
 
   private reject({ delivered, remaining }: ExportOutcome & Unsettled): void {
