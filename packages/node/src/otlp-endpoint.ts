@@ -6,6 +6,8 @@ import {
   type SpanExporter,
 } from '@otel-resilience/core';
 import {
+  type Headers,
+  type HeadersFunction,
   OTLP_ENDPOINT_SCHEMA,
   OtlpEnvironment,
   type OtlpProtocol,
@@ -41,7 +43,9 @@ export interface OtlpEndpoint extends Omit<OtlpSpanExporterOptions, 'url' | 'met
 }
 
 /** What an endpoint's exporter is made of; without a URL it is the one that the environment names. */
-export type EndpointOptions = Omit<OtlpSpanExporterOptions, 'metrics' | 'clock' | 'random'>;
+export interface EndpointOptions extends Omit<OtlpSpanExporterOptions, 'headers' | 'metrics' | 'clock' | 'random'> {
+  readonly headers?: Headers | HeadersFunction;
+}
 
 /** An exporter, and what status says of it; one that the user has made says nothing. */
 export interface Leaf {
@@ -78,19 +82,21 @@ export const ENDPOINT_OPTIONS = OTLP_ENDPOINT_SCHEMA;
 
 const KNOWN_TO_STOCK: ReadonlySet<string> = new Set(['name', 'url', 'headers', 'protocol', 'priority', 'weight']);
 
+const NOT_BY_STOCK = "with the transport 'stock' (set transport: 'otlp')";
+
 /** Throws a `ConfigurationError` for what the stock exporters could not do. `endpoint` is what the user has given. */
 export function checkForStock(endpoint: object, path: string): void {
   for (const [option, value] of Object.entries(endpoint)) {
     if (value !== undefined && !KNOWN_TO_STOCK.has(option)) {
       // Not shown: a proxy may have a password in it.
-      throw new ConfigurationError(`${path}.${option}`, "nothing, with the transport 'stock'", typeof value);
+      throw new ConfigurationError(`${path}.${option}`, `nothing, ${NOT_BY_STOCK}`, typeof value);
     }
   }
   const { url, headers } = endpoint as Partial<OtlpEndpoint>;
   if (typeof headers === 'function') {
-    throw new ConfigurationError(`${path}.headers`, "an object, with the transport 'stock'", headers);
+    throw new ConfigurationError(`${path}.headers`, `an object, ${NOT_BY_STOCK}`, headers);
   }
   if (url?.startsWith('unix:')) {
-    throw new ConfigurationError(`${path}.url`, "no unix socket, with the transport 'stock'", url);
+    throw new ConfigurationError(`${path}.url`, `no unix socket, ${NOT_BY_STOCK}`, url);
   }
 }

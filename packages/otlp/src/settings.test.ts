@@ -156,6 +156,10 @@ describe('a wrong option', () => {
     [{ url: 'https://a', tls: { passphrase: 7 } }, 'OtlpSpanExporter.tls.passphrase'],
     [{ url: 'https://a', tls: { pfx: 'x' } }, 'OtlpSpanExporter.tls.pfx'],
     [{ url: 'https://a', tls: { cert: PEM, key: ENCRYPTED } }, 'OtlpSpanExporter.tls.passphrase'],
+    [
+      { url: 'https://a', tls: { cert: PEM, key: '-----BEGIN RSA PRIVATE KEY-----\r\nProc-Type: 4,ENCRYPTED\r\n' } },
+      'OtlpSpanExporter.tls.passphrase',
+    ],
     [{ url: 'https://a', tls: { cert: PEM, key: Buffer.from(ENCRYPTED) } }, 'OtlpSpanExporter.tls.passphrase'],
     [{ proxy: 'socks://me:hunter2@a' }, 'OtlpSpanExporter.proxy'],
     [{ proxy: true }, 'OtlpSpanExporter.proxy'],
