@@ -18,6 +18,7 @@ import {
 } from '@otel-resilience/core';
 import { CircuitBreaker, isCircuitBreaker } from './circuit-breaker.js';
 import { CIRCUIT_BREAKER_SCHEMA, type CircuitBreakerOptions, readCircuitBreakerOptions } from './options.js';
+import { isTimeout, PatientCall } from './patient-call.js';
 import type { BreakerPermit } from './permit.js';
 
 /** The options of the breaker, or a breaker made elsewhere. */
@@ -43,11 +44,17 @@ const SCHEMA = { ...CIRCUIT_BREAKER_SCHEMA, exporter: anyExporter(), breaker: op
  * | `retryable`, a timed-out attempt included                       | failure          |
  * | `throttled`, `refused`, `shutdown`, cancelled, nothing but stored or dropped | nothing |
  *
- * An acknowledgement that comes after its attempt was given up changes nothing: that attempt has been judged.
+ * An acknowledgement that comes after its attempt was given up changes nothing: that attempt has been judged. But it is
+ * passed on to whoever has set `context.onLateAcknowledgement`, and while attempts run out of time one call at a time is
+ * not cancelled with its attempt, so that one can come: see {@link PatientCall}.
  */
 export class CircuitBreakerSpanExporter extends SpanBatchExporterBase {
   readonly breaker: CircuitBreaker;
   private readonly exporter: SpanBatchExporter;
+  /** The latest attempt that asked the exporter ran out of time. */
+  private ranOutOfTime = false;
+  private patientCall: PatientCall | undefined;
+  private openAttempts = 0;
 
   /** Throws a `ConfigurationError` for a wrong option. */
   constructor(options: CircuitBreakerSpanExporterOptions) {
@@ -67,15 +74,47 @@ export class CircuitBreakerSpanExporter extends SpanBatchExporterBase {
     // Out of time before the backend was asked: our own delay is none of its failures.
     if (deadline <= this.clock.now())
       return cutOff(batch, new ExportError('DEADLINE_EXCEEDED', 'no time left to export'));
+    if (this.patientCall?.isOverdue && this.openAttempts + 1 >= this.maxConcurrentExports) {
+      return cutOff(batch, new ExportError('REFUSED', 'a late call has the last slot of the exporter'));
+    }
     const permit = this.breaker.tryAcquire(context);
     if (!permit) {
       const message = `${this.breaker.name} is ${this.breaker.state}`;
       return failedOutcome(batch, 'refused', new ExportError('REFUSED', message));
     }
     const startedAt = this.clock.now();
-    const outcome = await exportAttempt(this.exporter, batch, context, { clock: this.clock });
+    const outcome = await this.attempt(batch, context);
     settle(permit, outcome, signal, this.clock.now() - startedAt);
     return outcome;
+  }
+
+  /** Whoever flushes has seen to it that what the late call sends is safe without it. */
+  protected override async onFlush(): Promise<void> {
+    this.patientCall?.giveWay(
+      new ExportError('DEADLINE_EXCEEDED', 'no answer in time, and a flush must not wait for it'),
+    );
+  }
+
+  protected override async onShutdown(): Promise<void> {
+    this.patientCall?.giveWay(this.shutdownSignal.reason);
+  }
+
+  private async attempt(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    const isPatient = this.ranOutOfTime && !this.patientCall && context.onLateAcknowledgement !== undefined;
+    const exporter = isPatient ? this.callPatiently() : this.exporter;
+    this.openAttempts++;
+    const outcome = await exportAttempt(exporter, batch, context, { clock: this.clock });
+    this.openAttempts--;
+    if (outcome.failure !== 'refused') this.ranOutOfTime = outcome.remaining !== undefined && isTimeout(outcome.error);
+    return outcome;
+  }
+
+  private callPatiently(): PatientCall {
+    const call: PatientCall = new PatientCall(this.exporter, this.clock, () => {
+      if (this.patientCall === call) this.patientCall = undefined;
+    });
+    this.patientCall = call;
+    return call;
   }
 }
 
@@ -94,6 +133,7 @@ function settle(permit: BreakerPermit, outcome: ExportOutcome, signal: AbortSign
       permit.success({ durationMillis });
       return;
     case 'retryable':
+      // An abort from above is a verdict on the backend only when it says that time is up.
       if (signal.aborted && !isTimeout(signal.reason)) permit.release();
       else permit.failure({ durationMillis });
       return;
@@ -105,11 +145,6 @@ function settle(permit: BreakerPermit, outcome: ExportOutcome, signal: AbortSign
 /** Stored or dropped below, so nobody knows what the backend would have said. An empty batch that is taken is an answer. */
 function reachedNobody({ stored, dropped }: ExportOutcome): boolean {
   return stored > 0 || Object.keys(dropped).length > 0;
-}
-
-/** An abort from above is a verdict on the backend only when it says that time is up. */
-function isTimeout(reason: unknown): boolean {
-  return (reason as { code?: unknown } | null | undefined)?.code === 'DEADLINE_EXCEEDED';
 }
 
 function cutOff(batch: SpanBatch, reason: unknown): ExportOutcome {

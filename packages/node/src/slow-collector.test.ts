@@ -1,0 +1,159 @@
+import {
+  type Clock,
+  deliveredOutcome,
+  type ExportContext,
+  type ExportOutcome,
+  failedOutcome,
+  type ReadableSpan,
+  type SpanBatch,
+  SpanBatchExporterBase,
+} from '@otel-resilience/core';
+import { fakeSpan, VirtualClock } from '@otel-resilience/testing';
+import { describe, expect, it } from 'vitest';
+import { resilience } from './resilience.js';
+
+type Health = 'alive' | 'refuses' | 'blackHole';
+
+/**
+ * A collector behind a transport that can be cancelled: it takes what is sent at once, and says so after
+ * `latencyMillis`. What is sent into a black hole is never answered, not even when that is over.
+ */
+class Collector extends SpanBatchExporterBase {
+  override readonly prefers = 'spans';
+  override readonly maxConcurrentExports = 10;
+  health: Health = 'alive';
+  readonly copies = new Map<ReadableSpan, number>();
+  readonly answeredAt: number[] = [];
+  open = 0;
+  maxOpen = 0;
+  private readonly latencyMillis: number;
+  private readonly timeoutMillis: number;
+
+  constructor(clock: Clock, latencyMillis: number, timeoutMillis = 10_000) {
+    super({ clock });
+    this.latencyMillis = latencyMillis;
+    this.timeoutMillis = timeoutMillis;
+  }
+
+  exportBatch(batch: SpanBatch, { signal, deadline }: ExportContext): Promise<ExportOutcome> {
+    const { clock, health } = this;
+    if (health === 'refuses') {
+      return Promise.resolve(
+        failedOutcome(batch, 'retryable', Object.assign(new Error('no'), { code: 'ECONNREFUSED' })),
+      );
+    }
+    this.maxOpen = Math.max(this.maxOpen, ++this.open);
+    if (health === 'alive') for (const span of batch.spans()) this.copies.set(span, (this.copies.get(span) ?? 0) + 1);
+    return new Promise((resolve) => {
+      const end = (outcome: ExportOutcome) => {
+        this.open--;
+        clock.clearTimeout(answer);
+        clock.clearTimeout(timeout);
+        signal.removeEventListener('abort', onAbort);
+        resolve(outcome);
+      };
+      const fail = (error: Error) => end(failedOutcome(batch, 'retryable', error));
+      const onAbort = () => fail(signal.reason);
+      signal.addEventListener('abort', onAbort);
+      const timeoutMillis = Math.min(this.timeoutMillis, deadline - clock.now());
+      const timeout = clock.setTimeout(
+        () => fail(Object.assign(new Error('late'), { code: 'DEADLINE_EXCEEDED' })),
+        timeoutMillis,
+      );
+      const answer =
+        health === 'alive'
+          ? clock.setTimeout(() => {
+              this.answeredAt.push(clock.now());
+              end(deliveredOutcome(batch.spanCount));
+            }, this.latencyMillis)
+          : undefined;
+    });
+  }
+}
+
+const TICK_MILLIS = 100;
+const LARGEST_BATCH = 1_000;
+
+function setUp(latencies: readonly number[]) {
+  const clock = new VirtualClock();
+  const collectors = latencies.map((millis) => new Collector(clock, millis));
+  const r = resilience({
+    exporters: collectors.map((exporter, index) => ({ name: 'AB'[index]!, exporter })),
+    degradation: { enabled: false },
+    retry: { randomizationFactor: 0 },
+    metrics: false,
+    clock,
+  });
+  const [processor] = r.sdk.spanProcessors;
+  let ended = 0;
+  const load = async (spansPerSecond: number, millis: number) => {
+    for (let gone = 0; gone < millis; gone += TICK_MILLIS) {
+      const spans = (spansPerSecond * TICK_MILLIS) / 1_000;
+      for (let i = 0; i < spans; i++) processor!.onEnd(fakeSpan());
+      ended += spans;
+      await clock.advance(TICK_MILLIS);
+    }
+  };
+  /** Sums up, span by span, how often each has come. */
+  const came = () => {
+    const copies = new Map<ReadableSpan, number>();
+    for (const one of collectors) for (const [span, n] of one.copies) copies.set(span, (copies.get(span) ?? 0) + n);
+    return copies;
+  };
+  const end = async () => {
+    await clock.advance(60_000);
+    const { balanced, totals } = r.status();
+    await clock.run(r.shutdown());
+    expect(clock.pendingTimers).toBe(0);
+    expect(balanced).toBe(true);
+    expect(totals).toMatchObject({ ended, delivered: ended, rejected: 0, waiting: 0, dropped: {} });
+    expect(came().size).toBe(ended);
+  };
+  const [a] = collectors as [Collector];
+  return { clock, a, load, end, came };
+}
+
+describe('a collector that answers later than an attempt may take, over a transport that can be cancelled', () => {
+  it.each([
+    { latencies: [2_100], spansPerSecond: 500 },
+    { latencies: [3_000], spansPerSecond: 10 },
+    { latencies: [3_000], spansPerSecond: 500 },
+    { latencies: [3_000], spansPerSecond: 2_000 },
+    { latencies: [4_500], spansPerSecond: 500 },
+    { latencies: [3_000, 3_000], spansPerSecond: 500 },
+    { latencies: [3_000, 10], spansPerSecond: 500 },
+  ])('gets everything, and only what came first more than once: $latencies ms at $spansPerSecond/s', async (how) => {
+    const { load, end, came } = setUp(how.latencies);
+    await load(how.spansPerSecond, 30_000);
+    const first = new Set(came().keys());
+    await load(how.spansPerSecond, 20_000);
+    await end();
+    const copies = [...came()];
+    const duplicates = copies.reduce((sum, [, times]) => sum + times - 1, 0);
+    expect(duplicates).toBeLessThanOrEqual(20 * Math.min(LARGEST_BATCH, 5 * how.spansPerSecond));
+    expect(copies.filter(([span, times]) => times > 1 && !first.has(span)).length).toBe(0);
+  });
+});
+
+describe('a collector that has been away for 15 s', () => {
+  const faults = ['refuses', 'blackHole'] as const;
+  const cases = faults.flatMap((fault) => [500, 2_000].map((spansPerSecond) => ({ fault, spansPerSecond })));
+
+  it.each(cases)(
+    'has the first batch within a second: $fault, $spansPerSecond/s',
+    async ({ fault, spansPerSecond }) => {
+      for (const offset of [0, 200, 400]) {
+        const { clock, a, load, end } = setUp([10]);
+        await load(spansPerSecond, 10_000);
+        a.health = fault;
+        await load(spansPerSecond, 15_000 + offset);
+        a.health = 'alive';
+        const backAt = clock.now();
+        await load(spansPerSecond, 2_000);
+        expect(a.answeredAt.find((at) => at > backAt)! - backAt).toBeLessThanOrEqual(1_000);
+        expect(a.maxOpen).toBeLessThanOrEqual(a.maxConcurrentExports);
+        await end();
+      }
+    },
+  );
+});
