@@ -1,5 +1,6 @@
 import { type DiagLogger, DiagLogLevel, diag } from '@opentelemetry/api';
 import { afterEach, expect, it } from 'vitest';
+import { sleep, systemClock } from './clock.js';
 import { EnvironmentReader } from './environment-reader.js';
 
 afterEach(() => diag.disable());
@@ -11,7 +12,7 @@ it('says what is wrong to a logger that is set after the environment was read, a
   );
   const logger = { warn: (line: string) => warnings.push(line) } as unknown as DiagLogger;
   diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
-  await new Promise(setImmediate);
+  await sleep(systemClock, 1);
   expect(warnings).toEqual([
     "otel-resilience: OTEL_BSP_MAX_QUEUE_SIZE: expected an integer of at least 1, got 'many'; ignored",
   ]);

@@ -1,4 +1,5 @@
 import { diag } from '@opentelemetry/api';
+import { systemClock } from './clock.js';
 import { ConfigurationError } from './options.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -61,5 +62,12 @@ export class EnvironmentReader {
  * `new NodeSDK()` has set a logger, mostly in the line before.
  */
 export function warnSoon(message: string): void {
-  setImmediate(() => diag.warn(`otel-resilience: ${message}`));
+  const warn = () => {
+    try {
+      diag.warn(`otel-resilience: ${message}`);
+    } catch {
+      // Nobody is there to catch what a logger throws.
+    }
+  };
+  systemClock.setTimeout(warn, 0, { keepAlive: true });
 }

@@ -1,5 +1,5 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
-import { ConfigurationError } from '@otel-resilience/core';
+import { ConfigurationError, systemClock } from '@otel-resilience/core';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { readEnvironment } from './environment.js';
 
@@ -15,12 +15,16 @@ beforeEach(() => {
     verbose: ignore,
     warn: (line: string) => warnings.push(line),
   };
-  vi.stubGlobal('setImmediate', (callback: () => void) => callback()); // warnings wait for the logger of NodeSDK
+  // Warnings wait for the logger of NodeSDK.
+  vi.spyOn(systemClock, 'setTimeout').mockImplementation((warnNow) => {
+    warnNow();
+    return {};
+  });
   diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
 });
 
 afterEach(() => {
-  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
   diag.disable();
 });
 

@@ -1,4 +1,5 @@
 import { type DiagLogger, DiagLogLevel, diag } from '@opentelemetry/api';
+import { systemClock } from '@otel-resilience/core';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { processorOptions } from './processor-options.js';
 
@@ -7,11 +8,15 @@ const warnings: string[] = [];
 beforeEach(() => {
   warnings.length = 0;
   const logger = { warn: (line: string) => warnings.push(line) } as unknown as DiagLogger;
-  vi.stubGlobal('setImmediate', (callback: () => void) => callback()); // warnings wait for the logger of NodeSDK
+  // Warnings wait for the logger of NodeSDK.
+  vi.spyOn(systemClock, 'setTimeout').mockImplementation((warnNow) => {
+    warnNow();
+    return {};
+  });
   diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
 });
 afterEach(() => {
-  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
   diag.disable();
 });
 

@@ -1,5 +1,5 @@
 import { DiagLogLevel, diag } from '@opentelemetry/api';
-import { ConfigurationError } from '@otel-resilience/core';
+import { ConfigurationError, systemClock } from '@otel-resilience/core';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OtlpSpanExporterOptions } from './options.js';
 import { readSettings } from './settings.js';
@@ -14,13 +14,17 @@ beforeEach(() => {
   const ignore = () => {};
   const warn = (line: string) => warnings.push(line);
   const logger = { error: ignore, info: ignore, debug: ignore, verbose: ignore, warn };
-  vi.stubGlobal('setImmediate', (callback: () => void) => callback()); // warnings wait for the logger of NodeSDK
+  // Warnings wait for the logger of NodeSDK.
+  vi.spyOn(systemClock, 'setTimeout').mockImplementation((warnNow) => {
+    warnNow();
+    return {};
+  });
   diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
 });
 
 afterEach(() => {
   vi.unstubAllEnvs();
-  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
   diag.disable();
 });
 
