@@ -4,6 +4,7 @@ import { type ConnectionOptions, rootCertificates, connect as startTls } from 'n
 import { type Clock, suppressTracing } from '@otel-resilience/core';
 import { afterPoll } from '../after-poll.js';
 import type { ProxySettings, Target, TlsSettings } from '../transport-options.js';
+import { afterTls } from '../wrong-port.js';
 import { ConnectionError } from './connection-error.js';
 import { sharedLookup } from './shared-lookup.js';
 import { readTlsFiles, type TlsMaterial } from './tls-material.js';
@@ -95,7 +96,11 @@ class Opening {
 
   private async secure(options: ConnectionOptions, name: string): Promise<void> {
     this.socket = quiet(startTls({ ...options, socket: this.socket }));
-    await this.step(name, happening(this.socket, 'secureConnect'));
+    const ofProxy = name !== 'TLS';
+    const secured = happening(this.socket, 'secureConnect').catch((error) => {
+      throw new ConnectionError(this.place(), error, afterTls(error, { ofProxy }));
+    });
+    await this.step(name, secured);
   }
 
   /** Each step has the whole timeout; an abort ends any. */
@@ -146,7 +151,9 @@ function openTunnel(socket: Socket, target: Target, { authorization }: ProxySett
     });
     connecting.on('connect', ({ statusCode = 0 }, _, head: Buffer) => {
       if (statusCode < 200 || statusCode > 299) {
-        reject(Object.assign(new Error(`the proxy answered CONNECT with ${statusCode}`), { code: 'EPROXYREFUSED' }));
+        const asked = statusCode === 407 ? ": it asks for another user and password of the proxy's URL" : '';
+        const message = `the proxy answered CONNECT with ${statusCode}${asked}`;
+        reject(Object.assign(new Error(message), { code: 'EPROXYREFUSED' }));
         return;
       }
       if (head.byteLength > 0) socket.unshift(head);

@@ -34,6 +34,7 @@ export class Connector {
   private readonly abort = new AbortController();
   private current: ConnectorState = { kind: 'idle' };
   private attemptsInVain = 0;
+  private untried = true;
   private startedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: TransportOptions, events: ConnectorEvents) {
@@ -60,6 +61,7 @@ export class Connector {
   /** A new session has answered its first call: there is a server. */
   proven(): void {
     this.attemptsInVain = 0;
+    this.untried = false;
   }
 
   /** An attempt failed, or what it opened never answered a call. */
@@ -80,7 +82,7 @@ export class Connector {
 
   private async connect(): Promise<void> {
     try {
-      const opened = await openSession(this.options, this.abort.signal);
+      const opened = await openSession(this.options, this.abort.signal, { untried: this.untried });
       if (this.current.kind === 'closed') {
         opened.socket.destroy();
         return;

@@ -1,5 +1,6 @@
 import { constants, type IncomingHttpHeaders } from 'node:http2';
 import { MAX_DETAILS_LENGTH } from '../otlp-transport.js';
+import { afterAnswer, withReason } from '../wrong-port.js';
 import { ResponseMetadata } from './response-metadata.js';
 
 /** gRPC status codes that are made up here, or acted upon. */
@@ -69,9 +70,10 @@ export function httpError(headers: IncomingHttpHeaders): GrpcError {
   const httpStatus = Number(headers[':status']);
   const type = headers['content-type'];
   const retryAfter = headers['retry-after'];
+  const said = `HTTP status ${httpStatus}${WORDS[httpStatus] ?? ''}${type ? `, ${String(type).slice(0, 100)}` : ''}`;
   return new GrpcError({
     code: FROM_HTTP[httpStatus] ?? GRPC.UNKNOWN,
-    details: `HTTP status ${httpStatus}${WORDS[httpStatus] ?? ''}${type ? `, ${String(type).slice(0, 100)}` : ''}, no grpc-status`,
+    details: withReason(`${said}, no grpc-status`, afterAnswer('grpc', httpStatus)),
     metadata: new ResponseMetadata(headers),
     httpStatus,
     ...(typeof retryAfter === 'string' && { retryAfter }),

@@ -5,6 +5,7 @@ import { afterPoll } from '../after-poll.js';
 import { ConnectionError } from '../connection/connection-error.js';
 import { openSocket } from '../connection/open-socket.js';
 import type { TransportOptions } from '../transport-options.js';
+import { afterConnecting } from '../wrong-port.js';
 
 export interface OpenSession {
   readonly http2: ClientHttp2Session;
@@ -13,9 +14,14 @@ export interface OpenSession {
 
 /**
  * Opens a connection and speaks HTTP/2 on it: resolves when the server's SETTINGS have come, as gRPC has it, because
- * they are what tells a server from a port that merely accepts. They have the connect timeout for themselves.
+ * they are what tells a server from a port that merely accepts. They have the connect timeout for themselves. Where no
+ * call was ever answered (`untried`), an error says what is perhaps wrong with the port.
  */
-export async function openSession(options: TransportOptions, signal: AbortSignal): Promise<OpenSession> {
+export async function openSession(
+  options: TransportOptions,
+  signal: AbortSignal,
+  { untried = true } = {},
+): Promise<OpenSession> {
   const { target, secure, tls, proxy, connectTimeoutMillis, keepalive, clock } = options;
   const socket = await openSocket(target, {
     ...(secure && { tls, alpn: ['h2'] }),
@@ -36,7 +42,11 @@ export async function openSession(options: TransportOptions, signal: AbortSignal
   } catch (error) {
     socket.destroy();
     if (signal.aborted) throw signal.reason;
-    throw new ConnectionError(options.authority, error);
+    throw new ConnectionError(
+      options.authority,
+      error,
+      untried ? afterConnecting(error, { protocol: 'grpc', secure }) : '',
+    );
   }
 }
 

@@ -1,9 +1,12 @@
 import { STATUS_CODES } from 'node:http';
 import { FieldReader, LENGTH_DELIMITED, MalformedOtlpError } from '@otel-resilience/core';
 import { MAX_DETAILS_LENGTH } from '../otlp-transport.js';
+import { afterAnswer, withReason } from '../wrong-port.js';
 import type { HttpResponse } from './exchange.js';
 
 const SHOWN_LENGTH = 200;
+/** Beside what is perhaps the reason. */
+const SHORT_LENGTH = 80;
 
 /** A response that is no success. `classifyFailure` reads `code` and `retryAfter`. */
 export class HttpError extends Error {
@@ -17,8 +20,11 @@ export class HttpError extends Error {
   constructor(response: HttpResponse) {
     const { status, headers } = response;
     const details = readDetails(response);
-    const shown = details.length > SHOWN_LENGTH ? `${details.slice(0, SHOWN_LENGTH)}…` : details;
-    super(`HTTP ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd() + (shown && `: ${shown}`));
+    const reason = afterAnswer('http/protobuf', status, details);
+    const most = reason ? SHORT_LENGTH : SHOWN_LENGTH;
+    const shown = details.length > most ? `${details.slice(0, most)}…` : details;
+    const message = `HTTP ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd() + (shown && `: ${shown}`);
+    super(withReason(message, reason));
     this.name = 'HttpError';
     this.code = status;
     this.details = details;

@@ -6,6 +6,7 @@ import { openSocket } from '../connection/open-socket.js';
 import { gzip } from '../gzip.js';
 import type { OtlpAnswer, OtlpRequest, OtlpTransport } from '../otlp-transport.js';
 import type { ProxySettings, TransportOptions } from '../transport-options.js';
+import { afterConnecting, withReason } from '../wrong-port.js';
 import { ConnectionPool } from './connection-pool.js';
 import { exchange, type HttpRequest, type HttpResponse } from './exchange.js';
 import { HttpError, isProtobuf } from './http-error.js';
@@ -23,6 +24,7 @@ export class HttpTransport implements OtlpTransport {
   private readonly path: string;
   private readonly headers: OutgoingHttpHeaders;
   private readonly open = new Set<CallScope>();
+  private untried = true;
 
   constructor(options: TransportOptions) {
     this.options = options;
@@ -76,13 +78,14 @@ export class HttpTransport implements OtlpTransport {
       let keepMillis = 0;
       try {
         const response = await exchange(connection.socket, request, { maxResponseBytes, signal, clock });
+        this.untried = false;
         keepMillis = this.keepMillis(response);
         return response;
       } catch (error) {
         const repeat = !repeated && connection.reused && !signal.aborted && isDisconnect(error);
         // The same has happened to other connections, or will: those that are idle are worth no attempt.
         if (repeat || scope.expired) this.pool.dropIdle();
-        if (!repeat) throw error;
+        if (!repeat) throw this.untried ? explained(error, this.options.secure) : error;
       } finally {
         this.pool.release(connection.socket, keepMillis);
       }
@@ -118,6 +121,14 @@ function read(response: HttpResponse): OtlpAnswer {
 }
 
 const NOTHING = new Uint8Array();
+
+/** Nobody has ever answered: perhaps this is not the port that was meant. */
+function explained(error: unknown, secure: boolean): unknown {
+  const reason = afterConnecting(error, { protocol: 'http/protobuf', secure });
+  if (reason === '') return error;
+  const { message, code } = error as Error & { code?: unknown };
+  return Object.assign(new Error(withReason(message, reason), { cause: error }), { code });
+}
 
 function isDisconnect(error: unknown): boolean {
   const { code } = error as { code?: unknown };
