@@ -11,6 +11,7 @@ import {
 import { fakeSpan, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import { resilience } from './resilience.js';
+import type { ResilienceOptions } from './resilience-options.js';
 
 type Health = 'alive' | 'refuses' | 'blackHole';
 
@@ -74,7 +75,7 @@ class Collector extends SpanBatchExporterBase {
 const TICK_MILLIS = 100;
 const LARGEST_BATCH = 1_000;
 
-function setUp(latencies: readonly number[]) {
+function setUp(latencies: readonly number[], options: ResilienceOptions = {}) {
   const clock = new VirtualClock();
   const collectors = latencies.map((millis) => new Collector(clock, millis));
   const r = resilience({
@@ -83,6 +84,7 @@ function setUp(latencies: readonly number[]) {
     retry: { randomizationFactor: 0 },
     metrics: false,
     clock,
+    ...options,
   });
   const [processor] = r.sdk.spanProcessors;
   let ended = 0;
@@ -132,6 +134,16 @@ describe('a collector that answers later than an attempt may take, over a transp
     const duplicates = copies.reduce((sum, [, times]) => sum + times - 1, 0);
     expect(duplicates).toBeLessThanOrEqual(20 * Math.min(LARGEST_BATCH, 5 * how.spansPerSecond));
     expect(copies.filter(([span, times]) => times > 1 && !first.has(span)).length).toBe(0);
+  });
+});
+
+describe('a collector that is known to take long', () => {
+  it('gets nothing twice when it is given the time from the start', async () => {
+    const options = { failover: { attemptTimeoutMillis: 9_000 }, tiered: { hotTimeoutMillis: 10_000 } };
+    const { load, end, came } = setUp([7_000], options);
+    await load(100, 30_000);
+    await end();
+    expect([...came().values()].filter((times) => times > 1).length).toBe(0);
   });
 });
 

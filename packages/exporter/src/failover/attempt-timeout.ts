@@ -1,4 +1,4 @@
-/** The stock OTLP exporters' own timeout: what takes longer has failed there, and is never acknowledged. */
+/** The default timeout of OTLP exporters, stock or ours: what takes longer has failed there, and is never acknowledged. */
 const MAX_LEARNED_MILLIS = 10_000;
 /** Room for an answer that takes longer than the one before. */
 const MARGIN = 2;

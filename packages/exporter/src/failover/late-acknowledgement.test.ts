@@ -1,7 +1,7 @@
-import { adaptSpanExporter, deliveredOutcome, type SpanExporter } from '@otel-resilience/core';
+import { adaptSpanExporter, deliveredOutcome, failedOutcome, type SpanExporter } from '@otel-resilience/core';
 import { VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
-import { type Answer, batch, fail, hang, setUp } from '../../../../test/support/failover.js';
+import { type Answer, batch, fail, hang, ok, setUp } from '../../../../test/support/failover.js';
 import { RetryingSpanExporter } from '../retry/index.js';
 import { FailoverSpanExporter } from './failover-span-exporter.js';
 
@@ -99,6 +99,46 @@ describe('an endpoint that acknowledges after its attempt was given up', () => {
     for (let call = 0; call < 2; call++) await runAndWait();
     expect(status().state).toBe('open');
   });
+});
+
+describe('an endpoint whose exporter cancels what is given up', () => {
+  /** Acknowledges after `latencyMillis`, unless it is cancelled. */
+  function cancellable(latencyMillis: number) {
+    const clock = new VirtualClock();
+    const first: Answer = (all, { signal }) =>
+      new Promise((resolve) => {
+        const timer = clock.setTimeout(() => resolve(deliveredOutcome(all.spanCount)), latencyMillis);
+        signal.addEventListener('abort', () => {
+          clock.clearTimeout(timer);
+          resolve(failedOutcome(all, 'retryable', signal.reason));
+        });
+      });
+    return { first, clock };
+  }
+
+  it('is heard of from its second late attempt on, and then has the time it takes', async () => {
+    const { first, clock } = cancellable(3_000);
+    const { run, failover } = setUp([first], { clock });
+    for (let call = 0; call < 2; call++) await run();
+    await clock.advance(1_000);
+    expect(failover.endpoints()).toMatchObject([
+      { attemptTimeoutMillis: 6_000, counts: { lateAcknowledgedSpans: 10 } },
+    ]);
+    for (let call = 0; call < 20; call++) expect(await run()).toEqual(deliveredOutcome(10));
+  });
+
+  it.each([3_000, Number.POSITIVE_INFINITY])(
+    'keeps nobody from the next for longer: after %s ms',
+    async (latencyMillis) => {
+      const { first, clock } = cancellable(latencyMillis);
+      const { run, asked } = setUp([first, ok], { clock });
+      for (let call = 1; call <= 2; call++) {
+        const startedAt = clock.now();
+        expect(await run()).toEqual(deliveredOutcome(10));
+        expect([clock.now() - startedAt, ...asked()]).toEqual([2_000, call, call]);
+      }
+    },
+  );
 });
 
 describe('the news of a late acknowledgement', () => {
