@@ -14,7 +14,7 @@ import { TransportSpanExporter } from './transport-span-exporter.js';
  * | success | delivered |
  * | partial success | rejected as far as it says, the others delivered |
  * | "too large" (413, or words to that effect) | sent in halves; rejected where a single one is too large |
- * | 401, UNAUTHENTICATED | sent once more, if `headers` is a function and has others |
+ * | 401, UNAUTHENTICATED | sent once more, if `headers` is a function; then `retryable`, for headers that are newer still |
  * | anything else, or nothing | what `classifyFailure` says; an answer that does not come is `retryable` |
  *
  * It tries again nothing else: that is for a `RetryingSpanExporter`, a spool or a failover around it. Nothing is
