@@ -48,3 +48,49 @@ describe.each(['otlp', 'stock'] as const)('headers by the transport %s', (transp
     expect(key).toBe('k3y');
   });
 });
+
+const WAYS = (['otlp', 'stock'] as const).flatMap((transport) =>
+  (['grpc', 'http/protobuf'] as const).map((protocol) => ({ transport, protocol })),
+);
+
+describe.each(WAYS)('a server that refuses a key over $protocol by $transport', ({ transport, protocol }) => {
+  it('is shown in status with its code, once, and without the key', async () => {
+    const receiver = new CountingReceiver({ protocol });
+    const url = await receiver.start();
+    receiver.respond(({ headers }) => ({
+      kind: 'error',
+      status: protocol === 'grpc' ? 16 : 401,
+      message: `no such key: ${headers['x-key']}`,
+    }));
+    const r = make(transport, { url, protocol, headers: { 'x-key': 's3cret-key' } });
+    for (const span of fakeSpans(1)) r.sdk.spanProcessors[0]!.onEnd(span);
+    await r.forceFlush({ timeoutMillis: 5_000 }).catch(() => {});
+    const { lastFailure } = r.status().endpoints[0]!;
+    expect(lastFailure?.message).toContain(protocol === 'grpc' ? '16 UNAUTHENTICATED' : '401');
+    expect(lastFailure?.message.match(/\b(?:16|401)\b/g)).toHaveLength(1);
+    expect(JSON.stringify(r.status())).not.toContain('s3cret-key');
+    await r.shutdown();
+    await receiver.stop();
+  });
+});
+
+it.each(['grpc', 'http/protobuf'] as const)(
+  'spans wait for headers that the server knows, over %s',
+  async (protocol) => {
+    const receiver = new CountingReceiver({ protocol });
+    const url = await receiver.start();
+    let valid = 'none yet';
+    receiver.respond(({ headers }) =>
+      headers['x-key'] === valid ? { kind: 'success' } : { kind: 'error', status: protocol === 'grpc' ? 16 : 401 },
+    );
+    const r = make('otlp', { url, protocol, headers: async () => ({ 'x-key': 'key-2' }) });
+    for (const span of fakeSpans(3)) r.sdk.spanProcessors[0]!.onEnd(span);
+    await r.forceFlush({ timeoutMillis: 300 }).catch(() => {});
+    expect(r.status().totals).toMatchObject({ waiting: 3, dropped: {} });
+    valid = 'key-2';
+    await r.forceFlush({ timeoutMillis: 10_000 });
+    expect(r.status().totals).toMatchObject({ delivered: 3, waiting: 0, dropped: {} });
+    await r.shutdown();
+    await receiver.stop();
+  },
+);

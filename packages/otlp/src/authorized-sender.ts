@@ -7,7 +7,7 @@ import type { TransportOptions } from './transport-options.js';
 const UNAUTHENTICATED: Readonly<Record<OtlpProtocol, number>> = { grpc: 16, 'http/protobuf': 401 };
 
 /** What is sent along, beside the headers, that a server may repeat. */
-export type Credentials = Pick<TransportOptions, 'path' | 'proxy'>;
+type Credentials = Pick<TransportOptions, 'path' | 'proxy'>;
 
 /** An answer, and what must not be shown of it. */
 export interface AuthorizedAnswer extends OtlpAnswer {

@@ -16,7 +16,7 @@ interface Symptom {
 }
 
 /** What was expected of the port. */
-export interface Expected {
+interface Expected {
   readonly protocol: OtlpProtocol;
   readonly secure: boolean;
 }
