@@ -1,5 +1,9 @@
 // The kinds of spans that a shop's service makes. Each is a function that draws one template; see varied-spans.mjs.
-import { createTraceState, SpanKind, TraceFlags } from '@opentelemetry/api';
+import { defaultTextMapGetter, ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
+
+/** Contexts of remote parents are what it makes of headers: made in another way they would have other hidden classes. */
+const propagator = new W3CTraceContextPropagator();
 
 /** Weights of local roots, and how many children they have. */
 export const LOCAL_TRACES = [
@@ -310,7 +314,7 @@ export function job(draw) {
 
 export function remoteParent(draw) {
   const states = ['ot=th:8', 'ot=rv:6e6d1a75832a2f,vendor=00f067aa0ba902b7'];
-  const traceState = draw.chance(0.3) ? createTraceState(draw.of(states)) : undefined;
-  const context = { traceId: draw.hex(32), spanId: draw.hex(16), traceFlags: TraceFlags.SAMPLED, isRemote: true };
-  return traceState ? { ...context, traceState } : context;
+  const tracestate = draw.chance(0.3) ? draw.of(states) : undefined;
+  const headers = { traceparent: `00-${draw.hex(32)}-${draw.hex(16)}-01`, tracestate };
+  return trace.getSpanContext(propagator.extract(ROOT_CONTEXT, headers, defaultTextMapGetter));
 }

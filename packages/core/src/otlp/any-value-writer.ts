@@ -1,12 +1,12 @@
 import { ByteWriter, intrinsicLength, varintSize } from './byte-writer.js';
-import { type KeyField, keyFieldOf } from './key-field.js';
-import { copyWords } from './words.js';
+import { KEY, type KeyField, keyFieldOf, MAX_HEAD, PLACES, VALUE } from './key-field.js';
+import { copyPattern } from './pattern.js';
 
 // AnyValue { 1: string, 2: bool, 3: int64, 4: double, 5: ArrayValue, 6: KeyValueList, 7: bytes }, as tags.
 export const STRING = 0x0a;
 export const BOOL = 0x10;
 export const INT = 0x18;
-const DOUBLE = 0x21;
+export const DOUBLE = 0x21;
 const ARRAY = 0x2a;
 const KVLIST = 0x32;
 const BYTES = 0x3a;
@@ -31,13 +31,21 @@ export class AnyValueWriter extends ByteWriter {
   /** The containers around the value that is being written. */
   protected readonly within: object[] = [];
 
-  /** A KeyValue of a length that is not known yet. */
-  protected nested(tag: number, field: KeyField, value: unknown): void {
-    this.reserve(field.length + 16);
+  /** A KeyValue of a length that is not known yet, and a key that perhaps is not kept. */
+  protected nested(tag: number, field: KeyField | undefined, key: string, value: unknown): void {
+    this.reserve(MAX_HEAD);
     const start = this.position;
-    copyWords(this.view, field.words, start);
+    if (field === undefined) {
+      this.position = start + PLACES;
+      this.byte(KEY);
+      this.text(key);
+      this.reserve(1);
+      this.byte(VALUE);
+    } else {
+      copyPattern(field.pattern, field.length, this.view, start);
+      this.position = start + field.length;
+    }
     this.bytes[start] = tag;
-    this.position = start + field.length;
     this.anyValue(value);
     this.end(start + 1, 1);
   }
@@ -122,7 +130,7 @@ export class AnyValueWriter extends ByteWriter {
     for (const key in values) {
       if (!isOwn.call(values, key)) continue;
       if (!this.takeElement()) break;
-      this.nested(ELEMENT, keyFieldOf(key), values[key]);
+      this.nested(ELEMENT, keyFieldOf(key), key, values[key]);
     }
     this.end(start, 1);
   }

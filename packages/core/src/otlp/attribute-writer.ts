@@ -1,11 +1,17 @@
 import { AnyValueWriter, BOOL, INT, isOwn, numberLength, STRING } from './any-value-writer.js';
 import { utf8Room, varintSize } from './byte-writer.js';
 import { codeAt } from './code-at.js';
-import { KeyField, keyFieldAfter, keyFieldOf, PLACES } from './key-field.js';
-import { copyWords } from './words.js';
+import { KeyField, keyFieldOf, MAX_HEAD, PLACES } from './key-field.js';
+import { copyPattern } from './pattern.js';
 
-/** Tag, lengths and tags of the value, and a number or a short string; also a remembered attribute, beside its key. */
-const MAX_SIMPLE_VALUE = 160;
+/** Room for an attribute with a number or a short string, or one that is remembered. */
+const MAX_SIMPLE = 2 * MAX_HEAD;
+
+/**
+ * An object that has been given more properties than this one by one, as spans are, is a hash table to V8 and no longer
+ * has a hidden class. One such object in the loop below would make walking all the others twice as slow.
+ */
+const MAX_FAST_PROPERTIES = 19;
 
 /**
  * Writes attributes by the rules of NORMALISE.md, and counts in `leftOut` those that are left out or have lost a part.
@@ -16,10 +22,13 @@ export class AttributeWriter extends AnyValueWriter {
   /** Whether a value that throws costs that attribute alone. Without, it ends the span: the caller starts it again. */
   careful = false;
 
-  /** KeyValues, each as a field whose tag is below 128. */
-  attributes(tag: number, attributes: Readonly<Record<string, unknown>> | undefined): void {
+  /**
+   * KeyValues, each as a field whose tag is below 128. `count` is how many there are, as far as that is known: nothing
+   * depends on it but the time it takes.
+   */
+  attributes(tag: number, attributes: Readonly<Record<string, unknown>> | undefined, count = 0): void {
     if (typeof attributes !== 'object') return;
-    if (this.careful) {
+    if (this.careful || count > MAX_FAST_PROPERTIES) {
       this.readableAttributes(tag, attributes);
       return;
     }
@@ -31,47 +40,63 @@ export class AttributeWriter extends AnyValueWriter {
     for (const key in attributes) {
       if (!isPlain && !isOwn.call(attributes, key)) continue;
       const value = attributes[key];
-      field = keyFieldAfter(field, key);
-      const { length } = field;
-      if (at + length + MAX_SIMPLE_VALUE > bytes.length) {
+      const next = field.to(key);
+      if (next === undefined) {
         this.position = at;
-        this.reserve(length + MAX_SIMPLE_VALUE);
+        this.otherAttribute(tag, undefined, key, value);
+        ({ bytes, view, position: at } = this);
+        continue;
+      }
+      field = next;
+      const { length } = field;
+      if (at + MAX_SIMPLE > bytes.length) {
+        this.position = at;
+        this.reserve(MAX_SIMPLE);
         ({ bytes, view } = this);
       }
       if (typeof value === 'string') {
-        const remembered = field.attributeOf(value);
-        if (remembered !== undefined) {
-          copyWords(view, remembered.words, at);
+        const start = at;
+        const units = value.length;
+        if (units === field.knownUnits && value === field.knownText) {
+          const { knownLength } = field;
+          copyPattern(field.knownPattern, knownLength, view, at);
           bytes[at] = tag;
-          at += remembered.length;
+          at += knownLength;
+          field.hit();
           continue;
         }
-        const units = value.length;
+        let seen = 0x80;
         if (units <= field.maxShortText) {
-          copyWords(view, field.words, at);
+          copyPattern(field.pattern, length, view, at);
           const textStart = at + length + 3;
-          let seen = 0;
+          seen = 0;
           for (let i = 0; i < units; i++) {
             const unit = codeAt(value, i);
             seen |= unit;
             bytes[textStart + i] = unit;
           }
-          if (seen <= 0x7f) {
-            bytes[at] = tag;
-            bytes[at + 1] = length - PLACES + 3 + units;
-            bytes[at + length] = 2 + units;
-            bytes[at + length + 1] = STRING;
-            bytes[at + length + 2] = units;
-            at = textStart + units;
-            continue;
-          }
+          bytes[at] = tag;
+          bytes[at + 1] = length - PLACES + 3 + units;
+          bytes[at + length] = 2 + units;
+          bytes[at + length + 1] = STRING;
+          bytes[at + length + 2] = units;
+          at = textStart + units;
         }
-      } else if (field.maxShortText > 0) {
-        const isSmall = typeof value === 'number' && value >= 0 && value < 0x4000 && Number.isInteger(value);
+        if (seen > 0x7f) {
+          this.position = start;
+          this.textAttribute(tag, field, value);
+          ({ bytes, view, position: at } = this);
+        }
+        field.missed(value, bytes, start, at);
+        continue;
+      }
+      if (field.maxShortText > 0) {
+        const isNumber = typeof value === 'number';
+        const isSmall = isNumber && value >= 0 && value < 0x4000 && Number.isInteger(value);
         if (isSmall || typeof value === 'boolean') {
           const number = value as number;
           const size = isSmall && number > 0x7f ? 3 : 2;
-          copyWords(view, field.words, at);
+          copyPattern(field.pattern, length, view, at);
           bytes[at] = tag;
           bytes[at + 1] = length - PLACES + 1 + size;
           bytes[at + length] = size;
@@ -93,7 +118,7 @@ export class AttributeWriter extends AnyValueWriter {
   }
 
   private attribute(tag: number, field: KeyField, value: unknown): void {
-    this.reserve(field.length + MAX_SIMPLE_VALUE);
+    this.reserve(MAX_SIMPLE);
     if (typeof value === 'string') this.textAttribute(tag, field, value);
     else if (typeof value === 'number') {
       this.header(tag, field, numberLength(value));
@@ -102,7 +127,7 @@ export class AttributeWriter extends AnyValueWriter {
       this.header(tag, field, 2);
       this.byte(BOOL);
       this.byte(value ? 1 : 0);
-    } else this.otherAttribute(tag, field, value);
+    } else this.otherAttribute(tag, field, field.key, value);
   }
 
   /** Everything before the AnyValue, whose length is known and below 128. */
@@ -115,7 +140,7 @@ export class AttributeWriter extends AnyValueWriter {
   private keyValue(tag: number, field: KeyField, length: number): void {
     const start = this.position;
     const lengthSize = varintSize(length);
-    copyWords(this.view, field.words, start + lengthSize - 1);
+    copyPattern(field.pattern, field.length, this.view, start + lengthSize - 1);
     this.bytes[start] = tag;
     this.position = start + 1;
     this.varint(length);
@@ -150,9 +175,9 @@ export class AttributeWriter extends AnyValueWriter {
     this.varint(size);
   }
 
-  private otherAttribute(tag: number, field: KeyField, value: unknown): void {
+  private otherAttribute(tag: number, field: KeyField | undefined, key: string, value: unknown): void {
     this.isCut = false;
-    this.nested(tag, field, value);
+    this.nested(tag, field, key, value);
     if (this.isCut) this.leftOut++;
   }
 
@@ -160,7 +185,7 @@ export class AttributeWriter extends AnyValueWriter {
     for (const key of ownKeys(attributes)) {
       const { position } = this;
       try {
-        this.attribute(tag, keyFieldOf(key), attributes[key]);
+        this.otherAttribute(tag, keyFieldOf(key), key, attributes[key]);
       } catch {
         this.position = position;
         this.within.length = 0;
@@ -171,7 +196,7 @@ export class AttributeWriter extends AnyValueWriter {
 }
 
 /** What comes before the first attribute. */
-const FIRST = new KeyField('');
+const FIRST = new KeyField('', 0, 0);
 
 /** Whether `for in` gives own keys alone, as it does unless somebody has extended the prototype of all objects. */
 function isPlainObject(value: object | undefined): boolean {

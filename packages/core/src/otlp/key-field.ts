@@ -1,110 +1,140 @@
 import { Buffer } from 'node:buffer';
-import { varintSize } from './byte-writer.js';
-import { TextMemory } from './text-memory.js';
-import { type Words, wordsOf } from './words.js';
+import { NATIVE_FROM } from './byte-writer.js';
+import { patternOf, placeForPattern, storePattern } from './pattern.js';
 
-const KEY = 0x0a; // KeyValue.key
-const VALUE = 0x12; // KeyValue.value
-const STRING = 0x0a; // AnyValue.string_value
+export const KEY = 0x0a; // KeyValue.key
+export const VALUE = 0x12; // KeyValue.value
 
 /** Places for a tag and a length of one byte, before everything else. */
 export const PLACES = 2;
 
-/** A call into Buffer costs as much as copying some 30 characters. */
-const MAX_SHORT_TEXT = 31;
-const SLOTS = 8;
+/** Copied character by character: see `NATIVE_FROM`. */
+const MAX_SHORT_TEXT: number = NATIVE_FROM - 1;
+/** The longest attribute that is remembered. */
+const MAX_KNOWN = 128;
+
+// The keys of a program are few. Nothing enforces that: so many are kept, each up to so long.
+const MAX_KEYS = 2_000;
+const MAX_KEY_BYTES = 0x7f;
+/** Room for the beginning of an attribute. */
+export const MAX_HEAD: number = PLACES + 2 + MAX_KEY_BYTES + 1 + 7;
+/** Other values than the remembered one, after which it is judged for the first time whether remembering pays. */
+const FIRST_TRIAL = 64;
+const LAST_TRIAL = 2 ** 20;
+/** A length that no value has. */
+const NO_TEXT = -1;
+const NO_PLACE = -1;
+
+const fields = new Map<string, KeyField>();
 
 /**
- * How an attribute begins: KeyValue.key, and the tag of the value that follows. And, since most values of most keys are
- * few (methods, hosts, versions), whole attributes of that key whose value is a short string that came before.
+ * How an attribute begins: KeyValue.key, and the tag of the value that follows. And, since the values of most keys are few
+ * (methods, hosts, versions), one whole attribute of that key: the one that comes most, as far as that can be told.
  */
-export class KeyField implements Words {
+export class KeyField {
   readonly key: string;
-  /** With {@link PLACES} in front. */
-  readonly words: Float64Array;
+  /** Its beginning as a pattern, with {@link PLACES} in front, and how long that is. */
+  readonly pattern: number;
   readonly length: number;
   /** How many ASCII characters a value may have for every length to take one byte; 0 or less: none may. */
   readonly maxShortText: number;
-  /** Which one came after it when it last came: attributes mostly keep their order, and this is cheaper than a lookup. */
-  next: KeyField = this;
-  private memory: TextMemory | undefined;
+  /** The value of the attribute that is remembered, and its length; the attribute as a pattern, and how long it is. */
+  knownText = '';
+  knownUnits: number = NO_TEXT;
+  knownPattern: number = NO_PLACE;
+  knownLength = 0;
+  private hits = 0;
+  private misses = 0;
+  private trial: number = FIRST_TRIAL;
+  /** Which came after it lately: attributes mostly keep an order, and following it costs less than looking a key up. */
+  private next: KeyField | undefined;
+  private other: KeyField | undefined;
 
-  constructor(key: string) {
-    const head = headOf(key);
-    const { words, length } = wordsOf(head);
+  constructor(key: string, pattern: number, length: number) {
     this.key = key;
-    this.words = words;
+    this.pattern = pattern;
     this.length = length;
     this.maxShortText = Math.min(MAX_SHORT_TEXT, 0x7f - (length - PLACES) - 3);
   }
 
-  /** The attribute with this value, with the place for its tag still empty; undefined when it is not remembered. */
-  attributeOf(text: string): Words | undefined {
-    return (this.memory ?? this.begin()).get(text);
+  /** The field of the key that comes after this one; undefined for one that is not kept. */
+  to(key: string): KeyField | undefined {
+    const { next, other } = this;
+    if (next !== undefined && next.key === key) return next;
+    if (other !== undefined && other.key === key) return other;
+    return this.toAnother(key);
   }
 
-  private begin(): TextMemory {
-    const { key } = this;
-    this.memory = new TextMemory(SLOTS, (text) => attributeOf(key, text));
-    return this.memory;
+  private toAnother(key: string): KeyField | undefined {
+    const field = keyFieldOf(key);
+    if (field !== undefined) {
+      this.other = this.next;
+      this.next = field;
+    }
+    return field;
+  }
+
+  /** The remembered attribute has been written. */
+  hit(): void {
+    if (this.hits < this.trial) this.hits++;
+  }
+
+  /** Another one has been written, with this value, from `start` to `end`. */
+  missed(text: string, bytes: Uint8Array, start: number, end: number): void {
+    if (this.trial === 0) return;
+    const misses = ++this.misses;
+    if (misses === this.trial) this.judge();
+    // At the first, the second, the fourth: remembering costs as much as writing some ten attributes.
+    else if ((misses & (misses - 1)) === 0 && this.hits < misses && end - start <= MAX_KNOWN) {
+      this.remember(text, bytes.subarray(start, end));
+    }
+  }
+
+  private judge(): void {
+    if (this.hits < this.misses) {
+      this.trial = 0;
+      this.knownUnits = NO_TEXT;
+      this.knownText = '';
+      return;
+    }
+    this.hits >>= 1;
+    this.misses >>= 1;
+    this.trial = Math.min(this.trial * 2, LAST_TRIAL);
+  }
+
+  private remember(text: string, attribute: Uint8Array): void {
+    if (this.knownPattern === NO_PLACE) this.knownPattern = placeForPattern(MAX_KNOWN) ?? NO_PLACE;
+    this.knownUnits = NO_TEXT;
+    if (this.knownPattern === NO_PLACE || !storePattern(this.knownPattern, attribute)) return;
+    this.knownText = ownCopyOf(text);
+    this.knownUnits = text.length;
+    this.knownLength = attribute.length;
   }
 }
 
-/** Undefined when its length takes more than a byte. */
-function attributeOf(key: string, text: string): Buffer | undefined {
-  const value = delimited(STRING, text);
-  const attribute = Buffer.concat([headOf(key), Buffer.of(value.length), value]);
-  if (attribute.length - PLACES > 0x7f) return undefined;
-  attribute[1] = attribute.length - PLACES;
-  return attribute;
-}
-
-/** Not by `delimited`: a key that is not remembered costs this for every attribute. */
-function headOf(key: string): Buffer {
-  const size = Buffer.byteLength(key);
-  const lengthSize = varintSize(size);
-  const head = Buffer.allocUnsafe(PLACES + 1 + lengthSize + size + 1);
-  head.fill(0, 0, PLACES);
-  head[PLACES] = KEY;
-  let at = PLACES + 1;
-  let rest = size;
-  for (; rest > 0x7f; rest >>>= 7) head[at++] = (rest & 0x7f) | 0x80;
-  head[at++] = rest;
-  head[at + head.write(key, at)] = VALUE;
-  return head;
-}
-
-// Attribute keys are few in any one program. Nothing enforces that: the cache takes so many, each up to so long.
-const MAX_KEYS = 2_000;
-const MAX_KEY_LENGTH = 256;
-const fields = new Map<string, KeyField>();
-
-/** The field of `key`, which came after that of another one. */
-export function keyFieldAfter(before: KeyField, key: string): KeyField {
-  const { next } = before;
-  if (next.key === key) return next;
-  const field = keyFieldOf(key);
-  // One that is not kept must not be held by one that is.
-  if (fields.get(key) === field) before.next = field;
+/** Undefined for a key that is not kept. */
+export function keyFieldOf(key: string): KeyField | undefined {
+  const known = fields.get(key);
+  if (known !== undefined) return known;
+  const field = newKeyField(key);
+  if (field !== undefined) fields.set(field.key, field);
   return field;
 }
 
-export function keyFieldOf(key: string): KeyField {
-  return fields.get(key) ?? newKeyField(key);
+function newKeyField(key: string): KeyField | undefined {
+  if (fields.size >= MAX_KEYS || key.length > MAX_KEY_BYTES) return undefined;
+  const utf8 = Buffer.from(key);
+  if (utf8.length > MAX_KEY_BYTES) return undefined;
+  const head = Buffer.concat([Buffer.alloc(PLACES), Buffer.of(KEY, utf8.length), utf8, Buffer.of(VALUE)]);
+  const pattern = patternOf(head);
+  if (pattern === undefined) return undefined;
+  return new KeyField(ownCopyOf(key), pattern, head.length);
 }
 
-function newKeyField(key: string): KeyField {
-  const field = new KeyField(key);
-  if (fields.size < MAX_KEYS && key.length <= MAX_KEY_LENGTH) fields.set(key, field);
-  return field;
-}
-
-/** A length-delimited field with a string. */
-export function delimited(tag: number, text: string): Buffer {
-  const utf8 = Buffer.from(text);
-  const head = [tag];
-  let rest = utf8.length;
-  for (; rest > 0x7f; rest >>>= 7) head.push((rest & 0x7f) | 0x80);
-  head.push(rest);
-  return Buffer.concat([Buffer.from(head), utf8]);
+/**
+ * The same text in memory of its own: what a program cuts out of a larger one keeps all of that alive in V8. A property's
+ * name never does, and is the very object that a literal of the program is, so that comparing them costs nothing.
+ */
+export function ownCopyOf(text: string): string {
+  return Object.keys({ [text]: true })[0]!;
 }

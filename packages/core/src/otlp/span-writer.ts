@@ -1,15 +1,13 @@
-import type { TraceState } from '@opentelemetry/api';
+import type { SpanContext, TraceState } from '@opentelemetry/api';
 import type { Lane } from '../lane.js';
 import type { Link, ReadableSpan, TimedEvent } from '../sdk-types.js';
 import { MAX_ELEMENTS } from './any-value-writer.js';
 import { AttributeWriter } from './attribute-writer.js';
 import { SPAN_ID_BYTES, TRACE_ID_BYTES, UnreadableSpanError, writeId } from './ids.js';
-import { delimited } from './key-field.js';
+import { nameOf } from './names.js';
+import { copyPattern } from './pattern.js';
 import { readableSpan } from './readable-span.js';
-import { TextMemory } from './text-memory.js';
 import { unlessThrown } from './unless-thrown.js';
-
-import { copyWords } from './words.js';
 
 // Tags: field number × 8 + wire type.
 const SPANS = 0x12; // ScopeSpans.spans
@@ -51,14 +49,12 @@ export const END = 1;
 const OF_EVENT = 2;
 
 /** Everything of a span whose size does not depend on it, at its longest. */
-const FIXED_PARTS = 256;
+const FIXED_PARTS = 320;
 /** Nearly every span takes from 128 to 16,383 bytes, and its length two. */
 const SPAN_LENGTH_SIZE = 2;
 
-const names = new TextMemory(128, (name) => {
-  const field = delimited(NAME, name);
-  return field.length < 0x80 ? field : undefined;
-});
+/** A span of the SDK counts its attributes; nothing says that it will go on to. */
+type Counting = ReadableSpan & { readonly _attributesCount?: number };
 
 /**
  * Writes spans one after the other, each as a field of ScopeSpans, in the order of the fields' numbers; so trace id and
@@ -105,69 +101,92 @@ export class SpanWriter extends AttributeWriter {
     this.elementsLeft = MAX_ELEMENTS;
     const { parentSpanContext, events, links, status } = span;
     this.reserve(FIXED_PARTS);
-    this.byte(SPANS);
-    const start = this.begin(SPAN_LENGTH_SIZE);
+    const start = this.position + 1;
     const context = span.spanContext();
-    this.traceId(context.traceId);
-    this.byte(SPAN_ID);
-    this.byte(SPAN_ID_BYTES);
-    this.id(context.spanId, SPAN_ID_BYTES);
+    this.ids(context, parentSpanContext !== undefined);
     if (context.traceState) this.traceState(context.traceState);
     const parentSpanId = parentSpanContext?.spanId;
     const hasParent = parentSpanId ? this.parentSpanId(parentSpanId) : false;
-    this.name(span.name);
-    this.reserve(FIXED_PARTS);
-    const { kind } = span;
-    if (kind === 0 || kind === 1 || kind === 2 || kind === 3 || kind === 4) {
-      this.byte(KIND);
-      this.byte(kind + 1);
-    }
-    this.byte(START_TIME);
-    this.time(span.startTime, this.millis, START);
-    this.byte(END_TIME);
-    this.time(span.endTime, this.millis, END);
-    this.attributes(ATTRIBUTES, span.attributes);
+    this.name(NAME, span.name);
+    this.kindAndTimes(span);
+    this.attributes(ATTRIBUTES, span.attributes, (span as Counting)._attributesCount);
     this.count(DROPPED_ATTRIBUTES, span.droppedAttributesCount, this.leftOut);
     if (events) for (let i = 0; i < events.length; i++) this.event(events[i]!);
     this.count(DROPPED_EVENTS, span.droppedEventsCount, 0);
     const leftOut = links && links.length > 0 ? this.links(links) : 0;
     this.count(DROPPED_LINKS, span.droppedLinksCount, leftOut);
     this.status(status ?? UNSET);
-    this.reserve(8);
-    this.byte(FLAGS);
-    this.byte(0x01);
-    this.fixed32(flagsOf(context.traceFlags, parentSpanContext?.isRemote));
+    this.flags(flagsOf(context.traceFlags, parentSpanContext?.isRemote));
     this.end(start, SPAN_LENGTH_SIZE);
     // As it can be read from the flags that have just been written.
     const isLocalRoot = !hasParent || Boolean(parentSpanContext?.isRemote);
     this.lane = status?.code === STATUS_ERROR ? 'errors' : isLocalRoot ? 'localRoots' : 'rest';
   }
 
-  /** Names are few: that is what they are for. */
-  private name(name: string): void {
-    const remembered = typeof name === 'string' ? names.get(name) : undefined;
-    if (remembered !== undefined) {
-      copyWords(this.view, remembered.words, this.position);
-      this.position += remembered.length;
-    } else if (name !== '') {
-      this.byte(NAME);
-      this.text(name);
-    }
+  /** The tag of the span, a place for its length, and its ids. There is room. */
+  private ids({ traceId, spanId }: SpanContext, hasParent: boolean): void {
+    const { bytes, position: at } = this;
+    bytes[at] = SPANS;
+    bytes[at + 3] = TRACE_ID;
+    bytes[at + 4] = TRACE_ID_BYTES;
+    this.traceId(traceId, at + 5, hasParent);
+    bytes[at + 21] = SPAN_ID;
+    bytes[at + 22] = SPAN_ID_BYTES;
+    writeId(bytes, at + 23, spanId, SPAN_ID_BYTES);
+    this.position = at + 31;
   }
 
-  private traceId(id: string): void {
-    this.byte(TRACE_ID);
-    this.byte(TRACE_ID_BYTES);
-    const { bytes, position, lastTraceId } = this;
+  /** Spans of a trace mostly end one after the other, but a root is the last of them: what follows is of another one. */
+  private traceId(id: string, at: number, isRemembered: boolean): void {
+    const { bytes, lastTraceId } = this;
     if (id === this.lastTraceIdText && id !== '') {
-      for (let i = 0; i < TRACE_ID_BYTES; i++) bytes[position + i] = lastTraceId[i]!;
-      this.position = position + TRACE_ID_BYTES;
+      for (let i = 0; i < TRACE_ID_BYTES; i++) bytes[at + i] = lastTraceId[i]!;
       return;
     }
-    this.lastTraceIdText = '';
-    this.id(id, TRACE_ID_BYTES);
-    for (let i = 0; i < TRACE_ID_BYTES; i++) lastTraceId[i] = bytes[position + i]!;
+    writeId(bytes, at, id, TRACE_ID_BYTES);
+    if (!isRemembered) return;
+    for (let i = 0; i < TRACE_ID_BYTES; i++) lastTraceId[i] = bytes[at + i]!;
     this.lastTraceIdText = id;
+  }
+
+  private kindAndTimes({ kind, startTime, endTime }: ReadableSpan): void {
+    const { bytes } = this;
+    let { position: at } = this;
+    if (kind === 0 || kind === 1 || kind === 2 || kind === 3 || kind === 4) {
+      bytes[at] = KIND;
+      bytes[at + 1] = kind + 1;
+      at += 2;
+    }
+    bytes[at] = START_TIME;
+    this.time(startTime, at + 1, this.millis, START);
+    bytes[at + 9] = END_TIME;
+    this.time(endTime, at + 10, this.millis, END);
+    this.position = at + 18;
+  }
+
+  private flags(flags: number): void {
+    this.reserve(6);
+    const { bytes, position: at } = this;
+    bytes[at] = FLAGS;
+    bytes[at + 1] = 0x01;
+    this.view.setUint32(at + 2, flags, true);
+    this.position = at + 6;
+  }
+
+  /** Leaves room for what has a fixed size. */
+  private name(tag: number, text: string): void {
+    if (text === '') return;
+    const name = typeof text === 'string' ? nameOf(text) : undefined;
+    if (name === undefined) {
+      this.byte(tag);
+      this.text(text);
+      this.reserve(FIXED_PARTS);
+      return;
+    }
+    const { position: at } = this;
+    copyPattern(name.pattern, name.length, this.view, at);
+    this.bytes[at] = tag;
+    this.position = at + name.length;
   }
 
   /** Throws when these are not hexadecimal digits, at most so many. */
@@ -219,14 +238,13 @@ export class SpanWriter extends AttributeWriter {
     const { name, attributes } = event;
     this.leftOut = 0;
     this.reserve(FIXED_PARTS);
-    this.byte(EVENTS);
-    const start = this.begin(1);
-    this.byte(EVENT_TIME);
-    this.time(event.time, this.millis, OF_EVENT);
-    if (name !== '') {
-      this.byte(EVENT_NAME);
-      this.text(name);
-    }
+    const { bytes, position: at } = this;
+    const start = at + 1;
+    bytes[at] = EVENTS;
+    bytes[at + 2] = EVENT_TIME;
+    this.time(event.time, at + 3, this.millis, OF_EVENT);
+    this.position = at + 11;
+    this.name(EVENT_NAME, name);
     this.attributes(EVENT_ATTRIBUTES, attributes);
     this.count(EVENT_DROPPED, event.droppedAttributesCount, this.leftOut);
     this.end(start, 1);
@@ -270,6 +288,13 @@ export class SpanWriter extends AttributeWriter {
 
   private status({ code, message }: ReadableSpan['status']): void {
     this.reserve(FIXED_PARTS);
+    if (code !== 1 && code !== 2 && (message === undefined || message === '')) {
+      const { bytes, position: at } = this;
+      bytes[at] = STATUS;
+      bytes[at + 1] = 0;
+      this.position = at + 2;
+      return;
+    }
     this.byte(STATUS);
     const start = this.begin(1);
     if (message !== undefined && message !== '') {
