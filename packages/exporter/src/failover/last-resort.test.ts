@@ -12,6 +12,7 @@ import { describe, expect, it } from 'vitest';
 import { FailoverSpanExporter } from './failover-span-exporter.js';
 
 const LATENCY_MILLIS = 20;
+const CALL_MILLIS = 10_000;
 const batch = SpanBatch.fromSpans([{}, {}] as ReadableSpan[]);
 
 /** Swallows what was sent before `wellFrom`, for good; takes the rest. */
@@ -66,7 +67,7 @@ async function recover({ wellAfter, probeEveryMillis, liveEveryMillis, jitterMil
     if (stopped) return;
     open++;
     const { signal } = new AbortController();
-    failover.exportBatch(batch, { ...context, signal, deadline: clock.now() + 10_000 }).finally(() => open--);
+    failover.exportBatch(batch, { ...context, signal, deadline: clock.now() + CALL_MILLIS }).finally(() => open--);
     const jitter = ((calls++ * 7) % 11) / 10;
     clock.setTimeout(() => every(intervalMillis, context), intervalMillis + jitter * jitterMillis);
   };
@@ -77,8 +78,8 @@ async function recover({ wellAfter, probeEveryMillis, liveEveryMillis, jitterMil
   await clock.advance(recoveryAt - startedAt + 3_000);
   stopped = true;
   const firstSuccessAt = Math.min(...leaves.map((leaf) => leaf.firstSuccessAt ?? Number.POSITIVE_INFINITY));
-  // One late call per endpoint is left to it for 30 s.
-  await clock.advance(30_000);
+  // A call may come to its next endpoint until its deadline, and leave it one late call for 30 s from then.
+  await clock.advance(CALL_MILLIS + 30_000);
   return { tookMillis: firstSuccessAt - recoveryAt, leaves, recoveryAt, left: { open, timers: clock.pendingTimers } };
 }
 
