@@ -27,7 +27,7 @@ class Collector extends SpanBatchExporterBase {
   readonly answeredAt: number[] = [];
   open = 0;
   maxOpen = 0;
-  private readonly latencyMillis: number;
+  latencyMillis: number;
   private readonly timeoutMillis: number;
 
   constructor(clock: Clock, latencyMillis: number, timeoutMillis = 10_000) {
@@ -124,6 +124,12 @@ describe('a collector that answers later than an attempt may take, over a transp
     { latencies: [4_500], spansPerSecond: 500 },
     { latencies: [3_000, 3_000], spansPerSecond: 500 },
     { latencies: [3_000, 10], spansPerSecond: 500 },
+    { latencies: [5_500], spansPerSecond: 100 },
+    { latencies: [7_000], spansPerSecond: 10 },
+    { latencies: [7_000], spansPerSecond: 100 },
+    { latencies: [7_000], spansPerSecond: 500 },
+    { latencies: [9_000], spansPerSecond: 100 },
+    { latencies: [7_000, 7_000], spansPerSecond: 500 },
   ])('gets everything, and only what came first more than once: $latencies ms at $spansPerSecond/s', async (how) => {
     const { load, end, came } = setUp(how.latencies);
     await load(how.spansPerSecond, 30_000);
@@ -166,6 +172,28 @@ describe('a collector that has been away for 15 s', () => {
         expect(a.maxOpen).toBeLessThanOrEqual(a.maxConcurrentExports);
         await end();
       }
+    },
+  );
+
+  it.each([
+    { spansPerSecond: 100, quickMillis: 0 },
+    { spansPerSecond: 100, quickMillis: 2_000 },
+    { spansPerSecond: 2_000, quickMillis: 0 },
+    { spansPerSecond: 2_000, quickMillis: 2_000 },
+  ])(
+    'has the first batch within a second, and nothing is lost, also when it took 7 s before: $spansPerSecond/s, after $quickMillis ms of 10 ms',
+    async ({ spansPerSecond, quickMillis }) => {
+      const { clock, a, load, end } = setUp([7_000]);
+      await load(spansPerSecond, 40_000);
+      a.latencyMillis = 10;
+      await load(spansPerSecond, quickMillis);
+      a.health = 'blackHole';
+      await load(spansPerSecond, 15_000);
+      a.health = 'alive';
+      const backAt = clock.now();
+      await load(spansPerSecond, 2_000);
+      expect(a.answeredAt.find((at) => at > backAt)! - backAt).toBeLessThanOrEqual(1_000);
+      await end();
     },
   );
 });

@@ -7,6 +7,7 @@ import {
   type SpanBatch,
   type SpanBatchExporter,
 } from '@otel-resilience/core';
+import { HotTimeout } from './hot-timeout.js';
 
 /**
  * - `up`: it took the last batch it was asked to take, or was never asked.
@@ -36,6 +37,7 @@ export class HotTier {
   private readonly exporter: SpanBatchExporter;
   private readonly clock: Clock;
   private readonly onChange: (state: HotState) => void;
+  private readonly timeout: HotTimeout;
   private readonly attempts = new Set<Attempt>();
   private current: HotState;
   private latestTaken = Number.NEGATIVE_INFINITY;
@@ -43,15 +45,27 @@ export class HotTier {
   private throttleEnd = Number.NEGATIVE_INFINITY;
   private late = 0;
 
-  constructor(exporter: SpanBatchExporter, clock: Clock, onChange: (state: HotState) => void) {
+  /** `timeoutMillis`: how long it may keep a live batch, until it turns out to take longer. */
+  constructor(exporter: SpanBatchExporter, clock: Clock, timeoutMillis: number, onChange: (state: HotState) => void) {
     this.exporter = exporter;
     this.clock = clock;
+    this.timeout = new HotTimeout(timeoutMillis);
     this.onChange = onChange;
     this.current = { kind: 'up', since: clock.now() };
   }
 
   get state(): HotState {
     return this.current;
+  }
+
+  /** How long it may keep a live batch that is sent now. */
+  get timeoutMillis(): number {
+    return this.timeout.millis;
+  }
+
+  /** The time that it is known to need when that is more than was configured, else 0. */
+  get learnedMillis(): number {
+    return this.timeout.learnedMillis;
   }
 
   /** When the latest attempt was begun that it has answered. */
@@ -81,14 +95,21 @@ export class HotTier {
     if (context.signal.aborted) onAbort();
     else context.signal.addEventListener('abort', onAbort, { once: true });
     this.attempts.add(attempt);
+    let gaveUp = false;
     const onLateAcknowledgement = (spans: number) => {
       this.late += spans;
+      // Otherwise it was an endpoint within that was late, and the hot tier was not.
+      if (gaveUp) this.timeout.acknowledged(this.clock.now() - attempt.startedAt);
       context.onLateAcknowledgement?.(spans);
     };
     const inner = { ...context, signal, onLateAcknowledgement };
     const outcome = await exportAttempt(this.exporter, batch, inner, { clock: this.clock });
     this.attempts.delete(attempt);
     context.signal.removeEventListener('abort', onAbort);
+    const tookMillis = this.clock.now() - attempt.startedAt;
+    gaveUp = outcome.remaining !== undefined;
+    if (!gaveUp) this.timeout.acknowledged(tookMillis);
+    else if (!signal.aborted) this.timeout.unanswered(tookMillis);
     return { outcome, blamesBatch: this.judge(attempt, outcome, proofMillis) };
   }
 

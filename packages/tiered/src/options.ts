@@ -25,7 +25,8 @@ export interface TieredSpanExporterOptions {
   /**
    * How long the hot tier may keep a live batch before it goes to the spool, in milliseconds; default 5,000, at least
    * 1. Bounds how long an outage can hold up the processor: two endpoints that swallow what is sent, 2,000 each, and
-   * a second to spare. An attempt given up so may have been received: the batch is then sent twice.
+   * a second to spare. An attempt given up so may have been received: the batch is then sent twice. When that turns
+   * out to be so, the hot tier gets twice the time it took from then on, up to 10,000.
    */
   readonly hotTimeoutMillis?: number;
   /** While the hot tier is down, a probe is sent this often, in milliseconds; default 500, at least 10. */

@@ -1,5 +1,7 @@
 import { deliveredOutcome } from '@otel-resilience/core';
-import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '@otel-resilience/testing';
+import fc from 'fast-check';
+import { describe, expect, it, vi } from 'vitest';
 import { batchOf, setUpLeaf, setUpScripted } from '../../../test/support/tiered.js';
 
 describe('replay, while hot is up', () => {
@@ -74,6 +76,31 @@ describe('replay, while hot is up', () => {
     expect(hot.maxOpen).toBe(slots);
     expect(spool.stats()).toMatchObject({ waiting: 0, dropped: {}, balanced: true });
     expect(hot.open).toBe(0);
+  });
+
+  it('wakes up once for a replay that hangs, whatever fraction of a millisecond the clock shows', async () => {
+    const fraction = fc.double({ min: 0, max: 1_000, noNaN: true });
+    await fc.assert(
+      fc.asyncProperty(fraction, async (millis) => {
+        const { clock, hot, send } = setUpLeaf();
+        await clock.advance(millis);
+        hot.behaviour = 'refuse';
+        send('s0');
+        await clock.advance(1);
+        for (let i = 1; i < 8; i++) await send(`s${i}`);
+        hot.behaviour = (name) => (name === 's0' ? 'take' : 'swallow');
+        const setTimer = vi.spyOn(clock, 'setTimeout');
+        setTimer.mockClear();
+        const { setTimeout } = VirtualClock.prototype;
+        setTimer.mockImplementation((...timer) => {
+          if (setTimer.mock.calls.length > 300) throw new Error('wakes up over and over');
+          return setTimeout.apply(clock, timer);
+        });
+        await clock.advance(10_000);
+        expect(hot.takenNames).toEqual(['s0']);
+      }),
+      { examples: [[256.0000000223201]] },
+    );
   });
 
   it('leaves half of the slots to live traffic, however much waits', async () => {

@@ -140,11 +140,9 @@ export class Replayer {
     // Half of the slots are never replay's. One that hangs, or a suspect, holds up the others only at the very limit.
     const most = Math.max(1, Math.min(MAX_REPLAYS + backlog.openSuspects, Math.floor(slots.total / 2)));
     const open = this.openAttempts((attempt) => !this.isStale(attempt));
-    const quick = open.filter(({ startedAt }) => now - startedAt < MIN_PATIENCE_MILLIS);
+    const quick = open.map(({ startedAt }) => startedAt + MIN_PATIENCE_MILLIS).filter((quickUntil) => now < quickUntil);
     if (open.length >= most) return staleUntil;
-    if (quick.length >= this.allowedReplays + backlog.openSuspects) {
-      return Math.min(staleUntil, quick[0]!.startedAt + MIN_PATIENCE_MILLIS);
-    }
+    if (quick.length >= this.allowedReplays + backlog.openSuspects) return Math.min(staleUntil, quick[0]!);
     if (slots.tryAcquire()) this.start((backlog) => backlog.takeForReplay());
     return staleUntil;
   }
@@ -156,7 +154,7 @@ export class Replayer {
   private retireStale(now: number): number {
     let next = Number.POSITIVE_INFINITY;
     for (const stale of this.openAttempts((attempt) => this.isStale(attempt))) {
-      const patientUntil = stale.startedAt + MIN_PATIENCE_MILLIS;
+      const patientUntil = stale.startedAt + this.minPatienceMillis;
       if (now >= patientUntil) makeWay(stale);
       else next = Math.min(next, patientUntil);
     }
@@ -177,11 +175,19 @@ export class Replayer {
     // after it makes way. Where there is only one, it is given more time each time round.
     const [longest, next] = this.openAttempts(() => true);
     if (!longest) return now + probeIntervalMillis;
-    const patientUntil = next ? next.startedAt + MIN_PATIENCE_MILLIS : longest.startedAt + this.patienceMillis;
+    const { minPatienceMillis } = this;
+    const patientUntil = next
+      ? next.startedAt + minPatienceMillis
+      : longest.startedAt + Math.max(minPatienceMillis, this.patienceMillis);
     if (now < patientUntil) return patientUntil;
     if (!next) this.patienceMillis = nextPatience(this.patienceMillis, replayTimeoutMillis);
     makeWay(next ?? longest);
     return now + probeIntervalMillis;
+  }
+
+  /** One that is known to take long would be sent the same spans again, and at a shutdown there is no time for that. */
+  private get minPatienceMillis(): number {
+    return this.hurried ? MIN_PATIENCE_MILLIS : Math.max(MIN_PATIENCE_MILLIS, this.options.hot.learnedMillis);
   }
 
   private start(take: (backlog: Backlog) => Promise<Taken | undefined>): void {

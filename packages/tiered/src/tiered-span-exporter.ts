@@ -34,6 +34,8 @@ export type HotStatus =
 
 export interface TieredSpanExporterStats {
   readonly hot: HotStatus;
+  /** How long it may keep a live batch by now: what was configured, or what it has turned out to need. */
+  readonly hotTimeoutMillis: number;
   /** Live exports that have not been answered. */
   readonly openExports: number;
   /** Replays and probes that have not been answered. */
@@ -89,7 +91,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     this.spool = spool;
     this.hotTimeoutMillis = read.hotTimeoutMillis;
     this.log = new LimitedLog('TieredSpanExporter', { clock });
-    this.hot = new HotTier(exporter, clock, (state) => this.onHotChange(state));
+    this.hot = new HotTier(exporter, clock, read.hotTimeoutMillis, (state) => this.onHotChange(state));
     this.slots = new HotSlots(exporter.maxConcurrentExports, clock, () => this.replayer.pump());
     this.backlog = new Backlog(spool, clock, this.log, read.poisonAttempts, () => signals?.changed());
     this.replayer = new Replayer({
@@ -136,6 +138,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     const { hot, replayer, spool, spilledSpans, lateStored } = this;
     return {
       hot: shown(hot.state),
+      hotTimeoutMillis: hot.timeoutMillis,
       openExports: this.open.size,
       openReplays: replayer.openReplays,
       spilledSpans,
@@ -211,7 +214,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     // With an empty spool there is nothing to probe with but this.
     const lastResort = context.lastResort || this.hot.state.kind === 'down';
     // From here on: an attempt that was late to begin, and failed for that, would speak against hot.
-    const deadline = Math.min(latest, this.clock.now() + this.hotTimeoutMillis);
+    const deadline = Math.min(latest, this.clock.now() + this.hot.timeoutMillis);
     const { outcome } = await this.hot.export(batch, { ...context, deadline, lastResort });
     this.slots.release();
     return outcome;

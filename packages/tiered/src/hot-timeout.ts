@@ -1,0 +1,50 @@
+/** The default timeout of OTLP exporters, stock or ours: what takes longer has failed there, and is never acknowledged. */
+const MAX_LEARNED_MILLIS = 10_000;
+/** Room for an answer that takes longer than the one before. */
+const MARGIN = 2;
+const DECAY_WEIGHT = 0.3;
+/** A timer may fire so much early. */
+const TIMER_TOLERANCE_MILLIS = 1;
+
+/**
+ * How long the hot tier may keep a live batch: what was configured, until it acknowledges something later than that, be
+ * it a live batch that was given up, or a probe or replay, which has more time. Then it is slow, not down, and gets
+ * twice the time it took: it would only be sent the same spans again, out of the spool. One that answers fast again, or
+ * not at all, comes back to what was configured.
+ */
+export class HotTimeout {
+  private readonly configuredMillis: number;
+  private readonly maxMillis: number;
+  private current: number;
+
+  constructor(configuredMillis: number) {
+    this.configuredMillis = configuredMillis;
+    this.maxMillis = Math.max(configuredMillis, MAX_LEARNED_MILLIS);
+    this.current = configuredMillis;
+  }
+
+  get millis(): number {
+    return this.current;
+  }
+
+  /** The time that it is known to need when that is more than was configured, else 0. */
+  get learnedMillis(): number {
+    return this.current > this.configuredMillis ? this.current : 0;
+  }
+
+  /** Whether or not anybody still waited for it. */
+  acknowledged(afterMillis: number): void {
+    const enough = Math.min(this.maxMillis, afterMillis * MARGIN);
+    if (afterMillis > this.current) this.current = Math.max(this.current, enough);
+    else if (enough < this.current) this.fallTo(this.current + DECAY_WEIGHT * (enough - this.current));
+  }
+
+  /** Nothing came while it was waited for. Who was sent before it had the time that it has now says nothing. */
+  unanswered(withinMillis: number): void {
+    if (withinMillis + TIMER_TOLERANCE_MILLIS >= this.current) this.fallTo(this.current / 2);
+  }
+
+  private fallTo(millis: number): void {
+    this.current = Math.max(this.configuredMillis, millis);
+  }
+}
