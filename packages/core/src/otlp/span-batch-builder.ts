@@ -103,12 +103,8 @@ export class SpanBatchBuilder {
       startMillis: order.length > 0 ? this.millis[START]! : 0,
       endMillis: order.length > 0 ? this.millis[END]! : 0,
     };
-    const sealed = new EncodedSpans({
-      ...sealGroups(filled),
-      order: filled.every(({ index }, place) => index === place) ? order : reordered(order, filled),
-      byteLength,
-      summary,
-    });
+    renumber(order, filled);
+    const sealed = new EncodedSpans({ ...sealGroups(filled), order, byteLength, summary });
     this.clear(filled);
     return sealed;
   }
@@ -249,9 +245,11 @@ function filledGroups(groups: readonly Group[], order: Uint32Array): Group[] {
   return [...filled];
 }
 
-function reordered(order: Uint32Array, groups: readonly Group[]): Uint32Array {
-  const places = new Map(groups.map(({ index }, place) => [index, place]));
-  return order.map((index) => places.get(index)!);
+/** Turns the groups' present places into those that they have among `groups`. */
+function renumber(order: Uint32Array, groups: readonly Group[]): void {
+  const places = new Uint32Array(SpanBatchBuilder.MAX_GROUPS);
+  for (const [place, { index }] of groups.entries()) places[index] = place;
+  for (let i = 0; i < order.length; i++) order[i] = places[order[i]!]!;
 }
 
 /** The tags and the lengths of a ResourceSpans and of a ScopeSpans. */
