@@ -36,8 +36,14 @@ describe('HotTimeout', () => {
 
   it('comes back when answers are fast again', () => {
     const timeout = learnedAfter(7_000);
-    for (let answer = 0; answer < 3; answer++) timeout.acknowledged(20);
+    for (let answer = 0; answer < 14; answer++) timeout.acknowledged(20);
     expect(timeout.millis).toBe(5_000);
+  });
+
+  it('does not for a few fast answers among slow ones', () => {
+    const timeout = learnedAfter(7_000);
+    for (let answer = 0; answer < 5; answer++) timeout.acknowledged(1_500);
+    expect(timeout.millis).toBeGreaterThan(7_000);
   });
 
   it('comes back at once when nothing comes in that time, and not for those who had less', () => {

@@ -6,9 +6,21 @@ import { MemorySpool } from './memory-spool.js';
 describe('a spool that cannot help', () => {
   it('counts what does not fit, and what a broken spool does not take', async () => {
     const full = setUpScripted('retryable', { spool: new MemorySpool({ maxBytes: 250 }) });
-    expect(await full.send(3)).toEqual({ delivered: 0, rejected: 0, stored: 0, dropped: { spool_full: 3 }, error: new Error('scripted: retryable') });
+    expect(await full.send(3)).toEqual({
+      delivered: 0,
+      rejected: 0,
+      stored: 0,
+      dropped: { spool_full: 3 },
+      error: new Error('scripted: retryable'),
+    });
     const broken = setUpScripted('retryable', { spool: spoolThat({ append: () => Promise.reject(new Error('EIO')) }) });
-    expect(await broken.send(3)).toEqual({ delivered: 0, rejected: 0, stored: 0, dropped: { spool_failed: 3 }, error: new Error('EIO') });
+    expect(await broken.send(3)).toEqual({
+      delivered: 0,
+      rejected: 0,
+      stored: 0,
+      dropped: { spool_failed: 3 },
+      error: new Error('EIO'),
+    });
   });
 
   it('answers in time when the spool does not, and counts what it stores later', async () => {
