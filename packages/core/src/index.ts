@@ -43,6 +43,7 @@ export {
 export { HELD_SPANS, type HeldSpans, heldSpansOf } from './held-spans.js';
 export { createInstruments, type Instruments, METRIC } from './instruments.js';
 export { LANES, type Lane, laneOf } from './lane.js';
+export { LearnedTimeout } from './learned-timeout.js';
 export {
   type BatchToken,
   type DropReason,

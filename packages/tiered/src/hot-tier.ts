@@ -4,10 +4,10 @@ import {
   type ExportError,
   type ExportOutcome,
   exportAttempt,
+  LearnedTimeout,
   type SpanBatch,
   type SpanBatchExporter,
 } from '@otel-resilience/core';
-import { HotTimeout } from './hot-timeout.js';
 
 /**
  * - `up`: it took the last batch it was asked to take, or was never asked.
@@ -37,7 +37,7 @@ export class HotTier {
   private readonly exporter: SpanBatchExporter;
   private readonly clock: Clock;
   private readonly onChange: (state: HotState) => void;
-  private readonly timeout: HotTimeout;
+  private readonly timeout: LearnedTimeout;
   private readonly attempts = new Set<Attempt>();
   private current: HotState;
   private latestTaken = Number.NEGATIVE_INFINITY;
@@ -49,7 +49,7 @@ export class HotTier {
   constructor(exporter: SpanBatchExporter, clock: Clock, timeoutMillis: number, onChange: (state: HotState) => void) {
     this.exporter = exporter;
     this.clock = clock;
-    this.timeout = new HotTimeout(timeoutMillis);
+    this.timeout = new LearnedTimeout(timeoutMillis);
     this.onChange = onChange;
     this.current = { kind: 'up', since: clock.now() };
   }

@@ -1,7 +1,7 @@
 import { AnyValueWriter, BOOL, INT, isOwn, numberLength, STRING } from './any-value-writer.js';
 import { utf8Room, varintSize } from './byte-writer.js';
 import { codeAt } from './code-at.js';
-import { KeyField, keyFieldOf, MAX_HEAD, PLACES } from './key-field.js';
+import { KeyField, MAX_HEAD, PLACES } from './key-field.js';
 import { copyPattern } from './pattern.js';
 
 /** Room for an attribute with a number or a short string, or one that is remembered. */
@@ -182,10 +182,17 @@ export class AttributeWriter extends AnyValueWriter {
   }
 
   private readableAttributes(tag: number, attributes: Readonly<Record<string, unknown>>): void {
+    let field = FIRST;
     for (const key of ownKeys(attributes)) {
       const { position } = this;
       try {
-        this.otherAttribute(tag, keyFieldOf(key), key, attributes[key]);
+        const value = attributes[key];
+        const next = field.to(key);
+        if (next === undefined) this.otherAttribute(tag, undefined, key, value);
+        else {
+          field = next;
+          this.attribute(tag, field, value);
+        }
       } catch {
         this.position = position;
         this.within.length = 0;

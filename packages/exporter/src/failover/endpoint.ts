@@ -5,6 +5,7 @@ import {
   ExportError,
   type ExportOutcome,
   type Failure,
+  LearnedTimeout,
   type Unsettled,
 } from '@otel-resilience/core';
 import {
@@ -12,7 +13,6 @@ import {
   isCircuitBreakerSpanExporter,
 } from '../circuit-breaker/circuit-breaker-span-exporter.js';
 import type { BreakerState } from '../circuit-breaker/states.js';
-import { AttemptTimeout } from './attempt-timeout.js';
 import { reworded } from './name-endpoints.js';
 import type { FailoverEndpointOptions } from './options.js';
 import type { Rankable } from './strategies.js';
@@ -91,7 +91,7 @@ export class Endpoint implements Rankable {
   lastTurn = 0;
   lastFailure: EndpointStatus['lastFailure'];
   private readonly clock: Clock;
-  private readonly timeout: AttemptTimeout;
+  private readonly timeout: LearnedTimeout;
   private throttle: { readonly until: number; readonly error: Error } | undefined;
   private rejecting: EndpointStatus['rejecting'];
   private attempts = 0;
@@ -115,7 +115,7 @@ export class Endpoint implements Rankable {
     this.priority = priority;
     this.weight = weight;
     this.clock = clock;
-    this.timeout = new AttemptTimeout(attemptTimeoutMillis);
+    this.timeout = new LearnedTimeout(attemptTimeoutMillis);
     this.exporter = isCircuitBreakerSpanExporter(exporter)
       ? exporter
       : new CircuitBreakerSpanExporter({ name, exporter, strategy: 'consecutive', consecutiveFailures: 3, clock });
@@ -161,7 +161,7 @@ export class Endpoint implements Rankable {
       timeoutMillis,
       acknowledgedLate: (spans) => {
         this.lateAcknowledgedSpans += spans;
-        this.timeout.acknowledgedLate(this.clock.now() - startedAt);
+        this.timeout.acknowledged(this.clock.now() - startedAt);
       },
       end: (outcome) => {
         this.inFlight--;
@@ -174,7 +174,7 @@ export class Endpoint implements Rankable {
         } else if (outcome.failure !== 'shutdown') {
           const tookMillis = this.clock.now() - startedAt;
           this.measure(tookMillis, outcome.failure !== undefined);
-          if (!outcome.remaining) this.timeout.answered(tookMillis);
+          if (!outcome.remaining) this.timeout.acknowledged(tookMillis);
           else this.timeout.unanswered(tookMillis);
         }
       },

@@ -60,7 +60,7 @@ describe('an endpoint that acknowledges after its attempt was given up', () => {
     await runAndWait();
     latency.millis = 20;
     const timeouts: number[] = [];
-    for (let call = 0; call < 6; call++) {
+    for (let call = 0; call < 15; call++) {
       await runAndWait();
       timeouts.push(status().attemptTimeoutMillis);
     }

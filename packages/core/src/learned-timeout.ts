@@ -8,12 +8,12 @@ const DECAY_WEIGHT = 0.05;
 const TIMER_TOLERANCE_MILLIS = 1;
 
 /**
- * How long the hot tier may keep a live batch: what was configured, until it acknowledges something later than that, be
- * it a live batch that was given up, or a probe or replay, which has more time. Then it is slow, not down, and gets
- * twice the time it took: it would only be sent the same spans again, out of the spool. One that answers fast again, or
- * not at all, comes back to what was configured.
+ * How long something may be waited for: what was configured, until it acknowledges spans later than that. Then it is
+ * slow, not dead, and giving it up again and again would only send it the same spans: it gets twice the time it took.
+ * One that answers fast again, or not at all, comes back to what was configured; so a black hole keeps nobody waiting
+ * for longer.
  */
-export class HotTimeout {
+export class LearnedTimeout {
   private readonly configuredMillis: number;
   private readonly maxMillis: number;
   private current: number;
