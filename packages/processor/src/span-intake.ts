@@ -58,7 +58,7 @@ export class SpanIntake implements HeldSpans {
   private take(span: ReadableSpan, origin: Origin): void {
     const { turns } = this.options.queue;
     if (turns.isTaken) {
-      if (!turns.defer(() => this.take(span, origin))) origin.dropped('queue_full');
+      this.defer(span, origin);
       return;
     }
     let overflowed: boolean | undefined;
@@ -70,6 +70,13 @@ export class SpanIntake implements HeldSpans {
     }
     turns.ended();
     if (overflowed !== undefined) this.options.onTaken(overflowed);
+  }
+
+  // The closures of rare cases are in methods of their own: where a function makes one of its variables, it allocates
+  // memory for them whenever it is called.
+
+  private defer(span: ReadableSpan, origin: Origin): void {
+    if (!this.options.queue.turns.defer(() => this.take(span, origin))) origin.dropped('queue_full');
   }
 
   /** Returns whether a span had to go, this one or others; `undefined` if this one did not come to the queue. */
@@ -93,17 +100,22 @@ export class SpanIntake implements HeldSpans {
 
   /** Returns whether a span had to go, this one or others. */
   private enqueue(span: ReadableSpan, origin: Origin): boolean {
-    const { queue, ledger, log, dropPolicy, bounds } = this.options;
+    const { queue, dropPolicy, bounds } = this.options;
     const evicted = admit(queue, dropPolicy, bounds, span);
     if (evicted === REFUSED) origin.dropped('queue_full');
     else origin.queued();
-    if (evicted > 0) ledger.dropQueued(evicted, 'queue_full');
     if (evicted === 0) return false;
+    this.overflowed(evicted);
+    return true;
+  }
+
+  private overflowed(evicted: number): void {
+    const { queue, ledger, log } = this.options;
+    if (evicted > 0) ledger.dropQueued(evicted, 'queue_full');
     log.warn(
       'queue_full',
       () => `the queue is full (${queue.spanCount} spans, ${queue.totalBytes} bytes): dropping spans`,
     );
-    return true;
   }
 }
 
