@@ -1,20 +1,17 @@
-import type { SpanContext, TraceState } from '@opentelemetry/api';
+import type { SpanContext } from '@opentelemetry/api';
 import type { Lane } from '../lane.js';
 import type { Link, ReadableSpan, TimedEvent } from '../sdk-types.js';
 import { MAX_ELEMENTS } from './any-value-writer.js';
-import { AttributeWriter } from './attribute-writer.js';
 import { SPAN_ID_BYTES, TRACE_ID_BYTES, UnreadableSpanError, writeId } from './ids.js';
 import { nameOf } from './names.js';
 import { copyPattern } from './pattern.js';
 import { readableSpan } from './readable-span.js';
-import { unlessThrown } from './unless-thrown.js';
+import { FIXED_PARTS, TraceWriter } from './trace-writer.js';
 
 // Tags: field number × 8 + wire type.
 const SPANS = 0x12; // ScopeSpans.spans
 const TRACE_ID = 0x0a;
 const SPAN_ID = 0x12;
-const TRACE_STATE = 0x1a;
-const PARENT_SPAN_ID = 0x22;
 const NAME = 0x2a;
 const KIND = 0x30;
 const START_TIME = 0x39;
@@ -48,8 +45,6 @@ export const START = 0;
 export const END = 1;
 const OF_EVENT = 2;
 
-/** Everything of a span whose size does not depend on it, at its longest. */
-const FIXED_PARTS = 320;
 /** Nearly every span takes from 128 to 16,383 bytes, and its length two. */
 const SPAN_LENGTH_SIZE = 2;
 
@@ -60,13 +55,7 @@ type Counting = ReadableSpan & { readonly _attributesCount?: number };
  * Writes spans one after the other, each as a field of ScopeSpans, in the order of the fields' numbers; so trace id and
  * span id come first. By the rules of NORMALISE.md every span can be written that has ids.
  */
-export class SpanWriter extends AttributeWriter {
-  private readonly lastTraceId = new Uint8Array(TRACE_ID_BYTES);
-  private lastTraceIdText = '';
-  private readonly lastParent = new Uint32Array(2);
-  private lastParentText = '';
-  private lastTraceState: TraceState | undefined;
-  private lastTraceStateText = '';
+export class SpanWriter extends TraceWriter {
   /** Of the last span, as it was written. */
   lane: Lane = 'rest';
   /** Likewise: its start and its end. */
@@ -136,19 +125,6 @@ export class SpanWriter extends AttributeWriter {
     this.position = at + 31;
   }
 
-  /** Spans of a trace mostly end one after the other, but a root is the last of them: what follows is of another one. */
-  private traceId(id: string, at: number, isRemembered: boolean): void {
-    const { bytes, lastTraceId } = this;
-    if (id === this.lastTraceIdText && id !== '') {
-      for (let i = 0; i < TRACE_ID_BYTES; i++) bytes[at + i] = lastTraceId[i]!;
-      return;
-    }
-    writeId(bytes, at, id, TRACE_ID_BYTES);
-    if (!isRemembered) return;
-    for (let i = 0; i < TRACE_ID_BYTES; i++) lastTraceId[i] = bytes[at + i]!;
-    this.lastTraceIdText = id;
-  }
-
   private kindAndTimes({ kind, startTime, endTime }: ReadableSpan): void {
     const { bytes } = this;
     let { position: at } = this;
@@ -187,51 +163,6 @@ export class SpanWriter extends AttributeWriter {
     copyPattern(name.pattern, name.length, this.view, at);
     this.bytes[at] = tag;
     this.position = at + name.length;
-  }
-
-  /** Throws when these are not hexadecimal digits, at most so many. */
-  private id(id: string, size: number): void {
-    writeId(this.bytes, this.position, id, size);
-    this.position += size;
-  }
-
-  /** Whether it could be read: a span without its parent is worth more than none. */
-  private parentSpanId(id: string): boolean {
-    const { view, position } = this;
-    try {
-      this.byte(PARENT_SPAN_ID);
-      this.byte(SPAN_ID_BYTES);
-      // Siblings mostly end one after the other.
-      if (id === this.lastParentText) {
-        view.setUint32(position + 2, this.lastParent[0]!);
-        view.setUint32(position + 6, this.lastParent[1]!);
-        this.position = position + 10;
-      } else {
-        // Cleared before, and set last: whatever throws in between, the text never stands for other bytes.
-        this.lastParentText = '';
-        this.id(id, SPAN_ID_BYTES);
-        this.lastParent[0] = view.getUint32(position + 2);
-        this.lastParent[1] = view.getUint32(position + 6);
-        this.lastParentText = id;
-      }
-      return true;
-    } catch {
-      this.position = position;
-      return false;
-    }
-  }
-
-  /** Serializing one allocates, and the spans of a local trace share one object and mostly end together. */
-  private traceState(traceState: TraceState): void {
-    if (traceState !== this.lastTraceState) {
-      this.lastTraceState = undefined;
-      this.lastTraceStateText = serialized(traceState);
-      this.lastTraceState = traceState;
-    }
-    if (this.lastTraceStateText === '') return;
-    this.byte(TRACE_STATE);
-    this.text(this.lastTraceStateText);
-    this.reserve(FIXED_PARTS);
   }
 
   private event(event: TimedEvent): void {
@@ -325,9 +256,4 @@ const isCount = (count: unknown): count is number => typeof count === 'number' &
 function flagsOf(traceFlags: number, isRemote: boolean | undefined): number {
   const flags = typeof traceFlags === 'number' ? traceFlags & 0xff : 0;
   return flags | (isRemote ? HAS_IS_REMOTE | IS_REMOTE : HAS_IS_REMOTE);
-}
-
-function serialized(traceState: TraceState): string {
-  const text: unknown = unlessThrown(() => traceState.serialize());
-  return typeof text === 'string' ? text : '';
 }
