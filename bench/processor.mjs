@@ -13,141 +13,62 @@
 //   harder to encode, and dearer to make.
 //
 // CPU time of the whole process, collector threads included, since what counts is what the application no longer has.
-import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
-import { deliveredOutcome, estimateSpanBytes, SpanBatchExporterBase } from '@otel-resilience/core';
-import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
-import { interleave, ratios, spreadOf, summarize } from './harness.mjs';
-import { makeSpanTemplates, spanEnder } from './support/varied-spans.mjs';
+// Each ratio is measured in processes of its own, for the engine tailors code to what it has seen, and an application has
+// one kind of queue; in three of them, one after the other, because what it happens to make of the code is not always
+// the same.
+import { ratios, spreadOf, summarize } from './harness.mjs';
+import { startProcess } from './support/processes.mjs';
 
-const SPANS_PER_TURN = 100;
-const SAME = { maxQueueSize: 10_000, maxExportBatchSize: 512 };
-
-const ATTRIBUTES = {
-  'http.request.method': 'GET',
-  'url.full': 'https://shop.example.com/api/v1/users/8231?expand=orders',
-  'http.route': '/api/v1/users/:id',
-  'http.response.status_code': 200,
-  'server.address': 'shop.example.com',
-  'server.port': 443,
-  'network.protocol.version': '1.1',
-  'user_agent.original': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36',
-  'app.tenant': 'acme-corporation',
-  'app.cached': false,
-};
-const EVENT = { 'cache.hit': false, 'cache.key': 'user:8231' };
-
-const noopExporter = () => ({
-  export: (_, done) => done({ code: 0 }),
-  forceFlush: async () => {},
-  shutdown: async () => {},
-});
-
-/** Takes bytes, which are there already. */
-class NoopOtlpExporter extends SpanBatchExporterBase {
-  prefers = 'bytes';
-  maxConcurrentExports = 1;
-
-  async exportBatch(batch) {
-    if (batch.otlp().length !== 1) throw new Error('impossible');
-    return deliveredOutcome(batch.spanCount);
-  }
-}
-
-const ours = (exporter, options) => new AdaptiveBatchSpanProcessor({ exporter, ...options });
+const PROCESSES = 3;
+const ROUNDS = 15;
 
 export async function run({ log }) {
-  log('processor: 41 interleaved rounds of 5 contenders, about 25 s');
-  const queues = await measure({
-    none: undefined,
-    stock: new BatchSpanProcessor(noopExporter(), SAME),
-    ours: ours(noopExporter(), SAME),
-    stockDefaults: new BatchSpanProcessor(noopExporter()),
-    oursDefaults: ours(noopExporter()),
-  });
-  const estimate = await interleave({ estimate: estimateOnly() }, { rounds: 11 });
+  const sets = {};
+  for (const set of ['queue', 'queueDefaults', 'encode', 'encodeVaried']) {
+    log(`processor: ${set}, ${PROCESSES} processes of ${ROUNDS} interleaved rounds, about 20 s`);
+    sets[set] = await measure(set);
+  }
+  const { estimate } = await inProcess((child) => child.call('estimate'));
 
-  // One after the other, for the engine tailors code to what it has seen, and an application has one kind of queue.
-  log('processor: 41 interleaved rounds of 2 contenders, one of which encodes, about 10 s');
-  const encoded = await measure(encodingContenders());
-  log('processor: the same with varied spans, about 10 s');
-  const templates = makeSpanTemplates();
-  const varied = await measure(encodingContenders(), (provider) => spanEnder(provider, templates));
-
-  const queueRatio = ratios(queues.ours, queues.stock);
-  const queueRatioDefaults = ratios(queues.oursDefaults, queues.stockDefaults);
-  const encodeRatio = ratios(encoded.encoding, encoded.stock);
-  const encodeRatioVaried = ratios(varied.encoding, varied.stock);
-  const { metrics, spread } = summarize({
+  const names = Object.keys(sets);
+  const samples = Object.fromEntries(names.map((set) => [`${set}Ratio`, ratios(sets[set].ours, sets[set].stock)]));
+  const { queueRatio, queueDefaultsRatio, encodeRatio, encodeVariedRatio } = samples;
+  const named = {
     queueRatio,
-    queueRatioDefaults,
+    queueRatioDefaults: queueDefaultsRatio,
     encodeRatio,
-    encodeRatioVaried,
-    noneNanos: queues.none,
-    stockNanos: queues.stock,
-    oursNanos: queues.ours,
-    encodingNanos: encoded.encoding,
-    stockVariedNanos: varied.stock,
-    encodingVariedNanos: varied.encoding,
-    estimateNanos: estimate.estimate,
-  });
-  return {
-    metrics: {
-      ...metrics,
-      queueRatioUpper90: spreadOf(queueRatio).upper90,
-      queueRatioDefaultsUpper90: spreadOf(queueRatioDefaults).upper90,
-      encodeRatioUpper90: spreadOf(encodeRatio).upper90,
-      encodeRatioVariedUpper90: spreadOf(encodeRatioVaried).upper90,
-    },
-    spread,
+    encodeRatioVaried: encodeVariedRatio,
   };
+  const { metrics, spread } = summarize({
+    ...named,
+    noneNanos: sets.queue.none,
+    stockNanos: sets.queue.stock,
+    oursNanos: sets.queue.ours,
+    stockEncodeNanos: sets.encode.stock,
+    encodingNanos: sets.encode.ours,
+    stockVariedNanos: sets.encodeVaried.stock,
+    encodingVariedNanos: sets.encodeVaried.ours,
+    estimateNanos: estimate,
+  });
+  const upper = Object.entries(named).map(([name, values]) => [`${name}Upper90`, spreadOf(values).upper90]);
+  return { metrics: { ...metrics, ...Object.fromEntries(upper) }, spread };
 }
 
-const encodingContenders = () => ({
-  stock: new BatchSpanProcessor(noopExporter(), SAME),
-  encoding: ours(new NoopOtlpExporter(), SAME),
-});
-
-async function measure(processors, makeEnder = enderOfOneShape) {
-  const entries = Object.entries(processors);
-  const contenders = Object.fromEntries(entries.map(([name, processor]) => [name, load(processor, makeEnder)]));
-  const nanos = await interleave(contenders, { rounds: 41, warmupRounds: 5, millis: 100, measure: 'cpu' });
-  for (const [name, processor] of entries) if (processor?.stats) checkNothingDropped(name, processor);
+/** The rounds of all processes together. */
+async function measure(set) {
+  const nanos = {};
+  for (let i = 0; i < PROCESSES; i++) {
+    const measured = await inProcess((child) => child.call('measure', set, ROUNDS));
+    for (const [name, values] of Object.entries(measured)) nanos[name] = [...(nanos[name] ?? []), ...values];
+  }
   return nanos;
 }
 
-function load(processor, makeEnder) {
-  const end = makeEnder(new BasicTracerProvider({ spanProcessors: processor ? [processor] : [] }));
-  let count = 0;
-  return async (iterations) => {
-    for (let done = 0; done < iterations; done += SPANS_PER_TURN) {
-      for (let i = Math.min(SPANS_PER_TURN, iterations - done); i > 0; i--) end(count++);
-      await new Promise(setImmediate);
-    }
-  };
-}
-
-function enderOfOneShape(provider) {
-  const tracer = provider.getTracer('bench');
-  return () => endOne(tracer);
-}
-
-function endOne(tracer) {
-  const span = tracer.startSpan('GET /api/v1/users/:id', { kind: 1, attributes: ATTRIBUTES });
-  span.addEvent('cache lookup', EVENT);
-  span.end();
-  return span;
-}
-
-function estimateOnly() {
-  const span = endOne(new BasicTracerProvider().getTracer('bench'));
-  return (iterations) => {
-    for (let i = 0; i < iterations; i++) if (estimateSpanBytes(span) < 100) throw new Error('impossible');
-  };
-}
-
-/** A processor that lost spans would be fast. */
-function checkNothingDropped(name, processor) {
-  const { ledger } = processor.stats();
-  if (ledger.balanced && Object.keys(ledger.dropped).length === 0) return;
-  throw new Error(`${name} dropped spans: ${JSON.stringify(ledger)}`);
+async function inProcess(work) {
+  const child = await startProcess('ending-process.mjs');
+  try {
+    return await work(child);
+  } finally {
+    await child.stop();
+  }
 }

@@ -111,28 +111,40 @@ describe('the preset', () => {
   const refused = (options: object) => () => resilience({ exporters: [new ScriptedExporter()], ...options });
 
   it.each<[string, object]>([
-    ['CpuTrigger.thresholds.light', { degradation: { triggers: { cpu: { thresholds: { light: 700 } } } } }],
-    ['QueueTrigger.thresholds.heavy', { degradation: { triggers: { queue: { thresholds: { heavy: 0.86 } } } } }],
-    ['LatencyTrigger.recoveryThreshold', { degradation: { triggers: { latency: { recoveryThreshold: 1_000 } } } }],
-    ['EndpointTrigger.holdForMillis', { degradation: { triggers: { endpoints: { holdForMillis: -1 } } } }],
+    [
+      'resilience.degradation.triggers.cpu.thresholds.light',
+      { degradation: { triggers: { cpu: { thresholds: { light: 700 } } } } },
+    ],
+    [
+      'resilience.degradation.triggers.queue.thresholds.heavy',
+      { degradation: { triggers: { queue: { thresholds: { heavy: 0.86 } } } } },
+    ],
+    [
+      'resilience.degradation.triggers.latency.recoveryThreshold',
+      { degradation: { triggers: { latency: { recoveryThreshold: 1_000 } } } },
+    ],
+    [
+      'resilience.degradation.triggers.endpoints.holdForMillis',
+      { degradation: { triggers: { endpoints: { holdForMillis: -1 } } } },
+    ],
     ['resilience.degradation.triggers.disk', { degradation: { triggers: { disk: true } } }],
     ['resilience.degradation.triggers.constructor', { degradation: { triggers: { constructor: true } } }],
     ['resilience.degradation.triggers.cpu', { degradation: { triggers: { cpu: 'off' } } }],
     ['resilience.degradation.triggers', { degradation: { triggers: [] } }],
     ['resilience.degradation.additionalTriggers', { degradation: { additionalTriggers: {} } }],
-    ['DegradationController.triggers[11]', { degradation: { additionalTriggers: [5] } }],
-    ['DegradationController.evaluationIntervalMillis', { degradation: { evaluationIntervalMillis: 0 } }],
+    ['resilience.degradation.additionalTriggers[0]', { degradation: { additionalTriggers: [5] } }],
+    ['resilience.degradation.evaluationIntervalMillis', { degradation: { evaluationIntervalMillis: 0 } }],
     ['resilience.degradation.evaluationIntervalMillis', { degradation: { evaluationIntervalMillis: Number.NaN } }],
     ['resilience.degradation.evaluationIntervalMillis', { degradation: { evaluationIntervalMillis: '30 s' } }],
-    ['DegradationController.features.core', { degradation: { features: { core: 'light' } } }],
-    ['DegradationController.strategies.errorsOnly', { degradation: { strategies: { errorsOnly: 5 } } }],
-    ['DegradationSampler.ratio', { sampler: { ratio: 1.01 } }],
-    ['DegradationSampler.ratios.heavy', { sampler: { ratios: { heavy: -0.01 } } }],
-    ['DegradationSampler.rules[0].ratio', { sampler: { rules: [{ ratio: Number.NaN }] } }],
+    ['resilience.degradation.features.core', { degradation: { features: { core: 'light' } } }],
+    ['resilience.degradation.strategies.errorsOnly', { degradation: { strategies: { errorsOnly: 5 } } }],
+    ['resilience.sampler.ratio', { sampler: { ratio: 1.01 } }],
+    ['resilience.sampler.ratios.heavy', { sampler: { ratios: { heavy: -0.01 } } }],
+    ['resilience.sampler.rules[0].ratio', { sampler: { rules: [{ ratio: Number.NaN }] } }],
     ['resilience.sampler.controller', { sampler: { controller: { level: 'heavy' } } }],
     ['resilience.tailSampling.next', { tailSampling: { next: {} } }],
-    ['TailSamplingSpanProcessor.maxHeldTraces', { tailSampling: { maxHeldTraces: 0 } }],
-    ['AttributeTrimmingSpanProcessor.maxEvents', { attributeTrimming: { maxEvents: -1 } }],
+    ['resilience.tailSampling.maxHeldTraces', { tailSampling: { maxHeldTraces: 0 } }],
+    ['resilience.attributeTrimming.maxEvents', { attributeTrimming: { maxEvents: -1 } }],
   ])('names %s', (path, options) => {
     expect(refusal(refused(options)).path).toBe(path);
   });
