@@ -15,24 +15,12 @@ import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { encodeSpans, SpanBatchBuilder } from '@otel-resilience/core';
 import { allocatedBytes, interleave, ratios, summarize } from './harness.mjs';
+import { endOne } from './support/one-shape.mjs';
 import { makeSpanTemplates, spanEnder } from './support/varied-spans.mjs';
 
 const BATCH = 512;
 const BATCHES = 4;
 const SPANS_PER_TURN = 100;
-
-const ATTRIBUTES = {
-  'http.request.method': 'GET',
-  'url.full': 'https://shop.example.com/api/v1/users/8231?expand=orders',
-  'http.route': '/api/v1/users/:id',
-  'http.response.status_code': 200,
-  'server.address': 'shop.example.com',
-  'server.port': 443,
-  'network.protocol.version': '1.1',
-  'user_agent.original': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36',
-  'app.tenant': 'acme-corporation',
-  'app.cached': false,
-};
 
 export async function run({ log }) {
   const homogeneous = batchesOf(endHomogeneous());
@@ -82,12 +70,7 @@ const PREMADE = { rounds: 21, warmupRounds: 5, millis: 60, measure: 'cpu', colle
 
 function endHomogeneous() {
   const tracer = new BasicTracerProvider().getTracer('bench');
-  return (i) => {
-    const span = tracer.startSpan('GET /api/v1/users/:id', { kind: 1, attributes: ATTRIBUTES });
-    span.addEvent('cache lookup', { 'cache.hit': false, 'cache.key': `user:${i}` });
-    span.end();
-    return span;
-  };
+  return (i) => endOne(tracer, { 'cache.hit': false, 'cache.key': `user:${i}` });
 }
 
 const endVaried = () => spanEnder(new BasicTracerProvider(), makeSpanTemplates({ seed: 1 }));

@@ -3,25 +3,12 @@ import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trac
 import { deliveredOutcome, estimateSpanBytes, SpanBatchExporterBase } from '@otel-resilience/core';
 import { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
 import { interleave } from '../harness.mjs';
+import { endOne } from './one-shape.mjs';
 import { answer } from './processes.mjs';
 import { makeSpanTemplates, spanEnder } from './varied-spans.mjs';
 
 const SPANS_PER_TURN = 100;
 const SAME = { maxQueueSize: 10_000, maxExportBatchSize: 512 };
-
-const ATTRIBUTES = {
-  'http.request.method': 'GET',
-  'url.full': 'https://shop.example.com/api/v1/users/8231?expand=orders',
-  'http.route': '/api/v1/users/:id',
-  'http.response.status_code': 200,
-  'server.address': 'shop.example.com',
-  'server.port': 443,
-  'network.protocol.version': '1.1',
-  'user_agent.original': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36',
-  'app.tenant': 'acme-corporation',
-  'app.cached': false,
-};
-const EVENT = { 'cache.hit': false, 'cache.key': 'user:8231' };
 
 const noopExporter = () => ({
   export: (_, done) => done({ code: 0 }),
@@ -87,13 +74,6 @@ function load(processor, makeEnder) {
 function endOneShape(provider) {
   const tracer = provider.getTracer('bench');
   return () => endOne(tracer);
-}
-
-function endOne(tracer) {
-  const span = tracer.startSpan('GET /api/v1/users/:id', { kind: 1, attributes: ATTRIBUTES });
-  span.addEvent('cache lookup', EVENT);
-  span.end();
-  return span;
 }
 
 function estimateOnly() {

@@ -12,6 +12,11 @@ export class ExportError extends Error {
   }
 }
 
+/** Whether something has ended because its time was up, and for no other reason. By its code, whichever copy of this package made it. */
+export function isTimeout(reason: unknown): boolean {
+  return (reason as { code?: unknown } | null | undefined)?.code === 'DEADLINE_EXCEEDED';
+}
+
 /** Turns whatever was thrown into an `Error`, so that a failure always carries one. Never throws. */
 export function toError(thrown: unknown, message = 'export failed'): Error {
   try {

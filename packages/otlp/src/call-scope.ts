@@ -1,4 +1,4 @@
-import { type Clock, ExportError, type Timer } from '@otel-resilience/core';
+import { type Clock, ExportError, isTimeout, type Timer } from '@otel-resilience/core';
 import type { OtlpRequest } from './otlp-transport.js';
 
 // `grpc-timeout` has eight digits at most.
@@ -34,7 +34,7 @@ export class CallScope {
 
   /** Whether it was time that ended it. The caller's own timer is set to the same deadline, and may be first. */
   get expired(): boolean {
-    return this.signal.aborted && (this.signal.reason as { code?: unknown } | undefined)?.code === 'DEADLINE_EXCEEDED';
+    return this.signal.aborted && isTimeout(this.signal.reason);
   }
 
   /** What is left for the answer, in whole milliseconds, from 1 to 99,999,999. */

@@ -7,6 +7,7 @@ import {
   type ExportOutcome,
   giveUp,
   type Instruments,
+  isTimeout,
   type Ledger,
   type LimitedLog,
   type SpanBatchExporter,
@@ -234,9 +235,6 @@ export class BatchDispatcher {
 }
 
 // By its code, not its class: there may be two copies of core in a process.
-const isTimeout = (error: Error | undefined): boolean =>
-  (error as { code?: unknown } | undefined)?.code === 'DEADLINE_EXCEEDED';
-
 const reasonsOf = ({ rejected, dropped }: ExportOutcome): string =>
   [...(rejected > 0 ? ['rejected'] : []), ...Object.keys(dropped)].join(', ');
 

@@ -6,7 +6,7 @@ import { copyPattern } from './pattern.js';
 export const STRING = 0x0a;
 export const BOOL = 0x10;
 export const INT = 0x18;
-export const DOUBLE = 0x21;
+const DOUBLE = 0x21;
 const ARRAY = 0x2a;
 const KVLIST = 0x32;
 const BYTES = 0x3a;

@@ -91,8 +91,7 @@ export class AttributeWriter extends AnyValueWriter {
         continue;
       }
       if (field.maxShortText > 0) {
-        const isNumber = typeof value === 'number';
-        const isSmall = isNumber && value >= 0 && value < 0x4000 && Number.isInteger(value);
+        const isSmall = typeof value === 'number' && value >= 0 && value < 0x4000 && Number.isInteger(value);
         if (isSmall || typeof value === 'boolean') {
           const number = value as number;
           const size = isSmall && number > 0x7f ? 3 : 2;

@@ -208,7 +208,7 @@ export class ByteWriter {
 
 const lengthGetter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length')!.get!;
 
-/** Of bytes that may be anybody's: a subclass may say of itself that it has any length. */
+/** How many bytes there really are. An attribute may be of a subclass of Uint8Array, whose own `length` may say anything. */
 export const intrinsicLength = (bytes: Uint8Array): number => lengthGetter.call(bytes) as number;
 
 /** Of longer strings it is worth counting what they take: three bytes a unit would be far too many for most. */

@@ -9,6 +9,7 @@ import {
   type ExportOutcome,
   exportAttempt,
   failedOutcome,
+  isTimeout,
   optional,
   readOptions,
   type SpanBatch,
@@ -18,7 +19,7 @@ import {
 } from '@otel-resilience/core';
 import { CircuitBreaker, isCircuitBreaker } from './circuit-breaker.js';
 import { CIRCUIT_BREAKER_SCHEMA, type CircuitBreakerOptions, readCircuitBreakerOptions } from './options.js';
-import { isTimeout, PatientCall } from './patient-call.js';
+import { PatientCall } from './patient-call.js';
 import type { BreakerPermit } from './permit.js';
 
 /** The options of the breaker, or a breaker made elsewhere. */

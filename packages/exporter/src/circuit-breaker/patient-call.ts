@@ -4,6 +4,7 @@ import {
   type ExportContext,
   ExportError,
   type ExportOutcome,
+  isTimeout,
   type SpanBatch,
   type SpanBatchExporter,
   type Timer,
@@ -72,9 +73,4 @@ export class PatientCall implements Pick<SpanBatchExporter, 'exportBatch'> {
     this.clock.clearTimeout(this.timer);
     this.onEnd();
   }
-}
-
-/** Whether something has ended because its time was up, and for no other reason. */
-export function isTimeout(reason: unknown): boolean {
-  return (reason as { code?: unknown } | null | undefined)?.code === 'DEADLINE_EXCEEDED';
 }
