@@ -26,7 +26,7 @@ export type CallResult =
 /** Makes one call, in the place that was taken for it by `beginCall`. Resolves, never rejects, by the end of `scope`. */
 export function unaryCall(session: GrpcSession, request: UnaryRequest, scope: CallScope): Promise<CallResult> {
   return new Promise((resolve) => {
-    new UnaryCall(session, request, scope, resolve).start();
+    new UnaryCall(session, request.maxResponseBytes, scope, resolve).start(request);
   });
 }
 
@@ -34,9 +34,10 @@ type Headers = IncomingHttpHeaders & IncomingHttpStatusHeader;
 
 const DRAIN_FACTOR = 16;
 
+/** Keeps nothing of what it sends: node keeps the stream, and so its listeners, until the whole heap is collected. */
 class UnaryCall {
   private readonly session: GrpcSession;
-  private readonly request: UnaryRequest;
+  private readonly maxResponseBytes: number;
   private readonly scope: CallScope;
   private readonly resolve: (result: CallResult) => void;
   private readonly bytesBefore: number;
@@ -52,23 +53,23 @@ class UnaryCall {
   private bodyBytes = 0;
   private settled = false;
 
-  constructor(session: GrpcSession, request: UnaryRequest, scope: CallScope, resolve: (result: CallResult) => void) {
+  constructor(session: GrpcSession, maxResponseBytes: number, scope: CallScope, resolve: (result: CallResult) => void) {
     this.session = session;
-    this.request = request;
+    this.maxResponseBytes = maxResponseBytes;
     this.scope = scope;
     this.resolve = resolve;
     this.bytesBefore = session.bytesRead;
   }
 
-  start(): void {
-    const { scope, session, request } = this;
+  start({ headers, chunks }: UnaryRequest): void {
+    const { scope, session } = this;
     if (scope.signal.aborted) {
       this.fail(scope.signal.reason);
       return;
     }
     let stream: ClientHttp2Stream;
     try {
-      stream = session.request(request.headers);
+      stream = session.request(headers);
     } catch (error) {
       this.fail(error, true); // the session has ended in this very moment
       return;
@@ -81,14 +82,7 @@ class UnaryCall {
     stream.on('error', this.onError);
     stream.on('close', this.onClose);
     scope.signal.addEventListener('abort', this.onAbort);
-    this.write(stream);
-  }
-
-  private write(stream: ClientHttp2Stream): void {
-    stream.cork(); // one write to the session
-    for (const chunk of this.request.chunks) stream.write(chunk);
-    stream.end();
-    stream.uncork();
+    write(stream, chunks);
   }
 
   private readonly onResponse = (headers: Headers, flags: number): void => {
@@ -115,7 +109,7 @@ class UnaryCall {
   }
 
   private readonly onData = (chunk: Buffer): void => {
-    const { maxResponseBytes } = this.request;
+    const { maxResponseBytes } = this;
     this.bodyBytes += chunk.byteLength;
     if (this.bodyBytes <= maxResponseBytes) this.body.push(chunk);
     // The rest is let go by, since the status still counts; but not for ever.
@@ -186,4 +180,11 @@ class UnaryCall {
     this.session.endCall({ answered: this.responded });
     this.resolve(result);
   }
+}
+
+function write(stream: ClientHttp2Stream, chunks: readonly Uint8Array[]): void {
+  stream.cork(); // one write to the session
+  for (const chunk of chunks) stream.write(chunk);
+  stream.end();
+  stream.uncork();
 }
