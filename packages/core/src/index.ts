@@ -40,6 +40,7 @@ export {
   totalDropped,
   type Unsettled,
 } from './export-outcome.js';
+export type { FileSystem, OpenFile } from './file-system.js';
 export { HELD_SPANS, type HeldSpans, heldSpansOf } from './held-spans.js';
 export { createInstruments, type Instruments, METRIC } from './instruments.js';
 export { LANES, type Lane, laneOf } from './lane.js';
