@@ -7,8 +7,7 @@ import type { ReadableSpan } from '@otel-resilience/core';
  * are going wrong.
  */
 export class SpanWithContext implements ReadableSpan {
-  /** May be replaced, where one such object is enough for many spans. */
-  span: ReadableSpan;
+  private readonly span: ReadableSpan;
   private readonly context: SpanContext;
 
   constructor(span: ReadableSpan, context: SpanContext) {
