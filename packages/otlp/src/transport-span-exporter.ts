@@ -158,7 +158,8 @@ export class TransportSpanExporter extends SpanBatchExporterBase {
         const outcome = this.cutOff(part, call);
         return outcome ? { outcome, call: 'none' } : this.send(part, call);
       },
-      onBadSpans: (spans, { message }) => this.log.warn('too large', () => `${spans} spans are too large: ${message}`),
+      onBadSpans: (spans, { message }) =>
+        this.log.warn('too large', () => `${spans} spans are too large for ${this.url}: ${message}`),
     });
   }
 
@@ -188,8 +189,8 @@ export class TransportSpanExporter extends SpanBatchExporterBase {
     const { rejectedSpans, message: said } = readPartialSuccess(body, spanCount);
     const message = said && secrets.mask(said);
     if (rejectedSpans > 0) {
-      this.log.warn('rejected', () => `the server rejected ${rejectedSpans} of ${spanCount} spans: ${message}`);
-    } else if (message !== '') this.log.warn('warning', () => `the server took all spans, and says: ${message}`);
+      this.log.warn('rejected', () => `${this.url} rejected ${rejectedSpans} of ${spanCount} spans: ${message}`);
+    } else if (message !== '') this.log.warn('warning', () => `${this.url} took all spans, and says: ${message}`);
     return deliveredOutcome(spanCount, rejectedSpans);
   }
 
