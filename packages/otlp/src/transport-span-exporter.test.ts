@@ -1,3 +1,4 @@
+import { diag } from '@opentelemetry/api';
 import {
   accountedFor,
   decodeSpans,
@@ -96,6 +97,19 @@ describe('an export', () => {
     expect(ids(transport.requests.slice(1))).toEqual(idsOf(good));
     expect(await send([unreadable])).toEqual({ delivered: 0, rejected: 0, stored: 0, dropped: { unreadable: 1 } });
     expect(transport.requests).toHaveLength(2);
+  });
+
+  it('logs which endpoint has rejected how many of how many spans, and why', async () => {
+    const lines: string[] = [];
+    const log = (...parts: unknown[]) => lines.push(parts.join(' '));
+    diag.setLogger({ error: log, warn: log, info: log, debug: log, verbose: log }, { suppressOverrideMessage: true });
+    try {
+      const { send, exporter } = setUp({}, bytes(0x0a, 7, 0x08, 2, 0x12, 3, ...Buffer.from('old')));
+      await send(3);
+      expect(lines.join('\n')).toContain(`${exporter.url} rejected 2 of 3 spans: old`);
+    } finally {
+      diag.disable();
+    }
   });
 
   it('counts what a partial success rejects, within what was sent', async () => {
