@@ -1,3 +1,8 @@
+export type { DiskError } from './disk/disk-error.js';
+export type { DiskFault } from './disk/disk-faults.js';
+export type { DiskOperation, DiskOperationKind } from './disk/disk-operation.js';
+export { type CrashOptions, type DiskMoment, FaultyDisk, type FaultyDiskOptions } from './disk/faulty-disk.js';
+export type { Keep, PendingChange } from './disk/survival.js';
 export type { LifecycleAnswer } from './exporter/lifecycle.js';
 export {
   type FailedStep,
