@@ -1,0 +1,249 @@
+import type { Clock, FileSystem } from '@otel-resilience/core';
+import { ignoring, isMissing, isTaken } from './file-errors.js';
+import { isFreeName, newFreeName, newLockToken, ownerName, parseOwnerName } from './lock-owner.js';
+import type { Processes } from './process-identity.js';
+import type { StaleWatch } from './stale-watch.js';
+
+/** The directory in which the owner's file lies: its name says who owns. */
+const LOCK = 'lock';
+/** `lock-<owner>`: a lock that is being made. */
+const DRAFT_PREFIX = 'lock-';
+
+/**
+ * For how long a renewed lock is certainly its owner's: less than an observer waits before it takes a lock over, so that
+ * their clocks may differ in rate by half.
+ */
+const LEASE_MILLIS = 20_000;
+
+// More than ever contend at once: each turn but the last was lost to somebody who got on.
+const MAX_TURNS = 100;
+
+export interface LockEnvironment {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly processes: Processes;
+  /** One for all locks that an observer looks at. */
+  readonly watch: StaleWatch;
+}
+
+/** An owner that can be succeeded; `heartbeat` where only its silence says so. */
+interface Predecessor {
+  readonly name: string;
+  readonly heartbeat: string | undefined;
+}
+
+/**
+ * One writer per directory, without `flock`, which node does not have. FORMAT.md ("The lock") has the protocol, and why no
+ * two processes own a directory at once: a lock comes into being with its owner in it (a directory is renamed to a name
+ * that refuses it while it is occupied), and changes hands by the renaming of the owner's file, whose name is never used
+ * again. So nothing is half made, and of several successors one finds the file.
+ */
+export class DirectoryLock {
+  readonly directory: string;
+  /** The name of the owner's file. */
+  readonly owner: string;
+  private readonly environment: LockEnvironment;
+  private readonly path: string;
+  private state: 'held' | 'lost' | 'released' = 'held';
+  private heartbeats = 0;
+  private renewedAt = 0;
+  private renewedAtWallTime = 0;
+
+  private constructor(directory: string, environment: LockEnvironment) {
+    this.directory = directory;
+    this.environment = environment;
+    this.owner = ownerName({ ...environment.processes.self(), token: newLockToken() });
+    this.path = `${directory}/${LOCK}`;
+  }
+
+  /**
+   * Resolves to `undefined` where another owner is alive, or cannot be said to be dead.
+   *
+   * @throws the file system's errors, such as `EROFS`.
+   */
+  static async acquire(directory: string, environment: LockEnvironment): Promise<DirectoryLock | undefined> {
+    const lock = new DirectoryLock(directory, environment);
+    let trouble: unknown;
+    for (let turn = 0; turn < MAX_TURNS; turn++) {
+      try {
+        const names = await lock.names();
+        if (names.includes(lock.owner)) {
+          await ignoring(lock.removeDrafts());
+          return lock;
+        }
+        const predecessor = await lock.predecessorAmong(names);
+        if (predecessor) await lock.succeed(predecessor);
+        else if (names.length > 0) return undefined;
+        else await lock.make();
+      } catch (error) {
+        trouble = error;
+        // What became of it is seen in the lock: a network file system may repeat a call that had gone well.
+        if (!isMissing(error) && !isTaken(error)) break;
+      }
+    }
+    await lock.release();
+    throw trouble;
+  }
+
+  /**
+   * Whether nobody can have taken the lock over yet. When not, nothing may be written before `renew()` has found out. The
+   * wall clock counts too: it goes on while a virtual machine is suspended, and a jump of it costs one renewal.
+   */
+  get isHeld(): boolean {
+    const { clock } = this.environment;
+    return (
+      this.state === 'held' &&
+      clock.now() - this.renewedAt < LEASE_MILLIS &&
+      Math.abs(clock.wallTime() - this.renewedAtWallTime) < LEASE_MILLIS
+    );
+  }
+
+  /** Taken over by another, which took this owner for dead. */
+  get isLost(): boolean {
+    return this.state === 'lost';
+  }
+
+  /**
+   * Resolves to whether the lock is still its owner's. A file that is at its place after it was written was there while
+   * it was; who takes it away later looks at it once more, finds this heartbeat, and gives it back.
+   *
+   * @throws the file system's errors; then nothing has changed.
+   */
+  async renew(): Promise<boolean> {
+    if (this.state !== 'held') return false;
+    const { clock } = this.environment;
+    const [now, wallTime] = [clock.now(), clock.wallTime()];
+    try {
+      await this.writeHeartbeat(this.path, 'update');
+      await this.readHeartbeat(this.owner);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      if (this.state === 'held') this.state = 'lost';
+      return false;
+    }
+    this.renewedAt = now;
+    this.renewedAtWallTime = wallTime;
+    return this.state === 'held';
+  }
+
+  /** Gives it back, if it is still its owner's; never another's. Does not throw. */
+  async release(): Promise<void> {
+    if (this.state !== 'held') return;
+    this.state = 'released';
+    const { fileSystem } = this.environment;
+    await ignoring(fileSystem.rename(`${this.path}/${this.owner}`, `${this.path}/${newFreeName()}`));
+  }
+
+  /** Gives it back with the directory, unless there is something left in it. Does not throw. */
+  async releaseAndRemove(): Promise<void> {
+    if (this.state !== 'held') return;
+    this.state = 'released';
+    const { fileSystem } = this.environment;
+    await ignoring(fileSystem.remove(`${this.path}/${this.owner}`));
+    await ignoring(fileSystem.removeDirectory(this.path));
+    await ignoring(fileSystem.removeDirectory(this.directory));
+  }
+
+  private async names(): Promise<string[]> {
+    try {
+      return await this.environment.fileSystem.list(this.path);
+    } catch (error) {
+      if (isMissing(error)) return [];
+      throw error;
+    }
+  }
+
+  /** Makes a lock where there is none. */
+  private async make(): Promise<void> {
+    const { fileSystem } = this.environment;
+    const draft = `${this.directory}/${DRAFT_PREFIX}${this.owner}`;
+    try {
+      await fileSystem.makeDirectory(draft);
+      await this.writeHeartbeat(draft, 'create');
+      // There are systems that rename no directory to the name of another, though it be empty.
+      await ignoring(fileSystem.removeDirectory(this.path));
+      this.beginLease();
+      await fileSystem.rename(draft, this.path);
+    } catch (error) {
+      await removeDraft(fileSystem, draft, this.owner);
+      throw error;
+    }
+  }
+
+  /** Who may be succeeded, of all that are in the lock: nobody while one of them may be alive. */
+  private async predecessorAmong(names: readonly string[]): Promise<Predecessor | undefined> {
+    const { fileSystem } = this.environment;
+    // After a power failure a file that was renamed may be at both its names; its owners are all dead then.
+    const found = await Promise.all([...names].sort().map((name) => this.judge(name)));
+    const gone = found.filter((each) => each !== undefined);
+    if (gone.length < names.length) return undefined;
+    const [first, ...others] = gone;
+    for (const { name } of others) await ignoring(fileSystem.remove(`${this.path}/${name}`));
+    return first;
+  }
+
+  private async judge(name: string): Promise<Predecessor | undefined> {
+    if (isFreeName(name)) return { name, heartbeat: undefined };
+    const owner = parseOwnerName(name);
+    if (!owner) return undefined;
+    const { processes, watch } = this.environment;
+    const self = processes.self();
+    if (owner.namespace === self.namespace) {
+      if (!processes.isAlive(owner)) return { name, heartbeat: undefined };
+      // Another thread of this process may have ended, and a pid without a start time be somebody else's by now.
+      if (owner.pid !== self.pid && owner.startTime !== undefined) return undefined;
+    }
+    const heartbeat = await this.readHeartbeat(name);
+    return watch.observe(`${this.path}/${name}`, heartbeat) ? { name, heartbeat } : undefined;
+  }
+
+  private async succeed({ name, heartbeat }: Predecessor): Promise<void> {
+    const { fileSystem } = this.environment;
+    const [theirs, ours] = [`${this.path}/${name}`, `${this.path}/${this.owner}`];
+    this.beginLease();
+    await fileSystem.rename(theirs, ours);
+    if (heartbeat === undefined || (await this.readHeartbeat(this.owner)) === heartbeat) return;
+    // Renewed at the last moment: alive after all.
+    await fileSystem.rename(ours, theirs);
+  }
+
+  /** Before the lock can be seen as this owner's. */
+  private beginLease(): void {
+    this.renewedAt = this.environment.clock.now();
+    this.renewedAtWallTime = this.environment.clock.wallTime();
+  }
+
+  /** Those of claimants that have died, and of those that will find the lock taken. */
+  private async removeDrafts(): Promise<void> {
+    const { fileSystem } = this.environment;
+    for (const name of await fileSystem.list(this.directory)) {
+      const owner = name.slice(DRAFT_PREFIX.length);
+      if (!name.startsWith(DRAFT_PREFIX) || !parseOwnerName(owner)) continue;
+      await removeDraft(fileSystem, `${this.directory}/${name}`, owner);
+    }
+  }
+
+  private async readHeartbeat(owner: string): Promise<string> {
+    const file = await this.environment.fileSystem.open(`${this.path}/${owner}`, 'read');
+    try {
+      const bytes = Buffer.alloc(32);
+      return bytes.toString('latin1', 0, await file.read(bytes, 0));
+    } finally {
+      await ignoring(file.close());
+    }
+  }
+
+  private async writeHeartbeat(directory: string, how: 'create' | 'update'): Promise<void> {
+    const file = await this.environment.fileSystem.open(`${directory}/${this.owner}`, how);
+    try {
+      await file.write([Buffer.from(`${String(++this.heartbeats).padStart(12, '0')}\n`, 'latin1')], 0);
+    } finally {
+      await ignoring(file.close());
+    }
+  }
+}
+
+async function removeDraft(fileSystem: FileSystem, draft: string, owner: string): Promise<void> {
+  await ignoring(fileSystem.remove(`${draft}/${owner}`));
+  await ignoring(fileSystem.removeDirectory(draft));
+}
