@@ -1,5 +1,8 @@
 export type { HotState } from './hot-tier.js';
 export type { TieredSpanExporterOptions } from './options.js';
+export { Spool, type SpoolStatus } from './spool/disk-spool.js';
 export { MemorySpool, type MemorySpoolOptions } from './spool/memory-spool.js';
+export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';
+export type { SpoolOptions } from './spool/spool-options.js';
 export { type HotStatus, TieredSpanExporter, type TieredSpanExporterStats } from './tiered-span-exporter.js';

@@ -1,0 +1,248 @@
+import {
+  accountedFor,
+  type Clock,
+  type ExportOutcome,
+  type FileSystem,
+  type SpanBatch,
+  type SpoolLedger,
+} from '@otel-resilience/core';
+import { crcOf, encodeFrameHeader, FRAME_HEADER_BYTES } from './frame.js';
+import { FrameReader, type TakenFrames } from './frame-reader.js';
+import type { Recovered } from './recovery.js';
+import { ACK_BYTES, EMPTY_SEGMENT_BYTES, type Segment } from './segment.js';
+import type { Damage } from './segment-reader.js';
+import { SegmentStore } from './segment-store.js';
+import type { PendingFrame } from './segment-writer.js';
+import type { SpoolSettings } from './spool-options.js';
+import { quietly, WriteQueue } from './write-queue.js';
+
+export interface DiskQueueOptions {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly directory: string;
+  readonly settings: SpoolSettings;
+  readonly ledger: SpoolLedger;
+  readonly recovered: Recovered;
+  /** Held elsewhere, within the same bound. */
+  readonly otherBytes: () => number;
+  /** What was acknowledged, and is on no disk now. */
+  readonly onUnsaved: (batches: readonly SpanBatch[], error: unknown) => void;
+}
+
+/** More is never leased at a time: it is in memory then. */
+const MAX_LEASED_BYTES = 32 * 1024 * 1024;
+/** Waiting to be written: more than that, and the disk is too slow to be of help. */
+const MAX_PENDING_BYTES = 64 * 1024 * 1024;
+const MAX_JOINED_BYTES = 1024 * 1024;
+const MAX_JOINED_SHARE = 1 / 16;
+const SEGMENT_SHARE_OF_AGE = 1 / 8;
+
+/** The batches of one directory: written, leased, settled. Counts in the spool's ledger whatever leaves it. */
+export class DiskQueue {
+  private readonly options: DiskQueueOptions;
+  private readonly store: SegmentStore;
+  private readonly queue: WriteQueue;
+  private readonly reader: FrameReader;
+  private readonly found: Damage;
+  private nextId: number;
+  private nextSegment: number;
+  private leasedBytes = 0;
+  /** Appending what remains of leases. */
+  private readonly pending = new Set<Promise<unknown>>();
+
+  constructor(options: DiskQueueOptions) {
+    const { fileSystem, clock, directory, settings, ledger, recovered } = options;
+    const { fsync, fsyncIntervalMillis, maxSegmentBytes, maxAgeMillis, order, maxBytes } = settings;
+    this.options = options;
+    this.nextId = recovered.nextId;
+    this.nextSegment = recovered.nextNumber;
+    this.found = { ...recovered.corrupt };
+    this.store = new SegmentStore({
+      fileSystem,
+      clock,
+      ledger,
+      maxAgeMillis,
+      finish: (segment) => this.queue.finishIfIdle(segment),
+      onRemoved: () => {},
+    });
+    this.store.add(...recovered.segments);
+    for (const { spans } of recovered.segments) ledger.recover(spans);
+    this.queue = new WriteQueue({
+      fileSystem,
+      directory,
+      clock,
+      fsync,
+      fsyncIntervalMillis,
+      maxSegmentBytes,
+      maxSegmentAgeMillis: maxAgeMillis * SEGMENT_SHARE_OF_AGE,
+      nextNumber: () => this.nextSegment++,
+      makeRoom: (bytes) => this.makeRoom(bytes),
+      onSegment: (segment) => this.store.add(segment),
+      onDiscard: (segment) => this.store.forget(segment),
+      onUnsaved: (frames, error) =>
+        options.onUnsaved(
+          frames.map(({ batch }) => batch),
+          error,
+        ),
+    });
+    this.reader = new FrameReader({
+      fileSystem,
+      clock,
+      order,
+      maxJoinedBytes: Math.min(MAX_JOINED_BYTES, maxBytes * MAX_JOINED_SHARE),
+      onMissing: (_, spans) => (spans > 0 ? ledger.drop(spans, 'corrupt') : ledger.recover(-spans)),
+      onDamage: (damage) => this.count(damage),
+      onCorrupt: (segment, frames) => this.dropCorrupt(segment, frames),
+    });
+  }
+
+  get bytes(): number {
+    return this.store.bytes;
+  }
+
+  get segments(): number {
+    return this.store.segments.length;
+  }
+
+  get corrupt(): Readonly<Damage> {
+    return this.found;
+  }
+
+  get hasUnsynced(): boolean {
+    return this.queue.hasUnsynced;
+  }
+
+  /**
+   * Resolves when it is as durable as `fsync` says; `onAcknowledged` is called just before. Rejects with `NO_ROOM`, what
+   * encoding throws, or an error of the disk.
+   */
+  async append(batch: SpanBatch, onAcknowledged: () => void): Promise<void> {
+    if (this.queue.pendingBytes > MAX_PENDING_BYTES) throw TOO_SLOW;
+    const chunks = batch.otlp();
+    let bodyBytes = 0;
+    for (const chunk of chunks) bodyBytes += chunk.byteLength;
+    const id = this.nextId++;
+    const wallMillis = this.options.clock.wallTime();
+    const header = encodeFrameHeader({
+      bodyBytes,
+      spanCount: batch.spanCount,
+      id,
+      wallMillis,
+      bodyCrc: crcOf(chunks),
+      isSeal: false,
+    });
+    await new Promise<void>((resolve, reject) => {
+      const frame: PendingFrame = {
+        batch,
+        id,
+        wallMillis,
+        bodyBytes,
+        chunks: [header, ...chunks],
+        acknowledged: false,
+        resolve: () => {
+          onAcknowledged();
+          resolve();
+        },
+        reject,
+      };
+      this.queue.append(frame);
+    });
+  }
+
+  async take(): Promise<TakenFrames | undefined> {
+    await this.store.expire();
+    if (this.leasedBytes > MAX_LEASED_BYTES) return undefined;
+    const taken = (await this.reader.take(this.store.segments)) ?? (await this.takeUnsynced());
+    if (taken) this.leasedBytes += taken.batch.byteLength;
+    return taken;
+  }
+
+  /** The ledger is not written to: what left it was counted by the caller. */
+  settle(taken: TakenFrames, leasedBytes: number, outcome: ExportOutcome): void {
+    this.leasedBytes -= leasedBytes;
+    const { remaining } = outcome;
+    const goesBack = remaining && outcome.failure !== 'permanent';
+    if (!goesBack && accountedFor(outcome) === taken.batch.spanCount) this.release(taken);
+    else if (!remaining || remaining.spanCount === taken.batch.spanCount) this.reader.putBack(taken);
+    else if (remaining.spanCount === 0) this.release(taken);
+    else this.track(this.replace(taken, remaining));
+  }
+
+  /** What is written is durable, and what is settled noted. No handle and no timer is left. */
+  async close(): Promise<void> {
+    await Promise.all(this.pending);
+    await this.queue.close();
+    await this.store.settled();
+    this.store.stop();
+  }
+
+  private async takeUnsynced(): Promise<TakenFrames | undefined> {
+    if (!this.queue.hasUnsynced) return undefined;
+    await this.queue.syncNow();
+    return this.reader.take(this.store.segments);
+  }
+
+  private release({ segment, frames }: TakenFrames): void {
+    segment.leasedFrames -= frames.length;
+    this.store.settle(segment, frames);
+  }
+
+  /** The rest first, or a crash in between would lose it. */
+  private async replace(taken: TakenFrames, remaining: SpanBatch): Promise<void> {
+    try {
+      await this.append(remaining, () => {});
+    } catch (error) {
+      // Its frames stay on disk unsettled: after a restart they come back.
+      this.options.onUnsaved([remaining], error);
+      return;
+    }
+    this.release(taken);
+  }
+
+  private dropCorrupt(segment: Segment, frames: TakenFrames['frames']): void {
+    let bytes = 0;
+    let spans = 0;
+    for (const { bodyBytes, spanCount } of frames) {
+      bytes += FRAME_HEADER_BYTES + bodyBytes;
+      spans += spanCount;
+    }
+    this.count({ bytes, spans, frames: frames.length });
+    this.options.ledger.drop(spans, 'corrupt');
+    this.store.settle(segment, frames);
+  }
+
+  private count(damage: Damage): void {
+    this.found.bytes += damage.bytes;
+    this.found.frames += damage.frames;
+    this.found.spans += damage.spans;
+  }
+
+  /** Called by the queue while it stands still. */
+  private makeRoom(bytes: number): boolean | Promise<boolean> {
+    const { settings, otherBytes } = this.options;
+    const needed = bytes + EMPTY_SEGMENT_BYTES + ACK_BYTES;
+    const fits = () => this.store.bytes + otherBytes() + needed <= settings.maxBytes;
+    if (fits()) return true;
+    if (settings.dropPolicy === 'newest' || needed + otherBytes() > settings.maxBytes) return false;
+    return this.evictUntil(fits);
+  }
+
+  private async evictUntil(fits: () => boolean): Promise<boolean> {
+    while (!fits()) {
+      if (await this.store.evict()) continue;
+      // What is being written is all that is left.
+      const before = this.store.segments.filter(({ active }) => active).length;
+      if (before === 0) return false;
+      await this.queue.finish();
+      if (!(await this.store.evict())) return fits();
+    }
+    return true;
+  }
+
+  private track(work: Promise<unknown>): void {
+    const done = quietly(work).finally(() => this.pending.delete(done));
+    this.pending.add(done);
+  }
+}
+
+const TOO_SLOW = new Error('the disk does not keep up');

@@ -1,0 +1,386 @@
+import {
+  accountedFor,
+  type Clock,
+  ConfigurationError,
+  DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
+  type DeadlineOptions,
+  deliveredOutcome,
+  describeError,
+  type ExportOutcome,
+  type FileSystem,
+  failedOutcome,
+  LimitedLog,
+  type SpanBatch,
+  SpoolLedger,
+  type SpoolLedgerSnapshot,
+  settledBy,
+  suppressTracing,
+  systemClock,
+  type Timer,
+  toError,
+  totalDropped,
+  type UnreadableSpansError,
+} from '@otel-resilience/core';
+import { DiskQueue } from './disk-queue.js';
+import { MemorySpool } from './memory-spool.js';
+import { nodeFileSystem } from './node-file-system.js';
+import { recover } from './recovery.js';
+import type { Damage } from './segment-reader.js';
+import type { SpanSpool, SpoolAppend, SpoolLease } from './spool.js';
+import { readSpoolOptions, type SpoolOptions, type SpoolSettings } from './spool-options.js';
+import { NO_ROOM } from './write-queue.js';
+
+export interface SpoolStatus {
+  /**
+   * `closed`: not opened yet, or shut down. `memory`: the disk cannot be written to, for `error`; it is tried again, and
+   * what waits in memory then goes there.
+   */
+  readonly mode: 'closed' | 'opening' | 'disk' | 'memory';
+  readonly error?: string;
+  /** Where the segments of this process are. */
+  readonly directory: string;
+  readonly segments: number;
+  /** Waiting in memory: lost if the process ends. */
+  readonly spansInMemory: number;
+  /** Frames that were damaged, and skipped. */
+  readonly corrupt: Readonly<Damage>;
+  /** What a crash had left of appends, cut off when it was opened. */
+  readonly torn: Readonly<Damage>;
+  /** Names in the directory that are not ours; they are left alone. */
+  readonly foreign: readonly string[];
+}
+
+const MAX_MEMORY_BYTES = 64 * 1024 * 1024;
+const MIN_RETRY_MILLIS = 1_000;
+const MAX_RETRY_MILLIS = 60_000;
+const NO_DAMAGE: Damage = { bytes: 0, frames: 0, spans: 0 };
+
+type Opened = {
+  readonly disk: DiskQueue;
+  readonly directory: string;
+  readonly foreign: string[];
+  readonly torn: Damage;
+};
+
+/**
+ * A spool on disk: what waits in it survives the process and, as `fsync` says, the machine. Batches are sent at least
+ * once: a crash may send again what had been sent shortly before. FORMAT.md beside this file says what is written.
+ *
+ *     new TieredSpanExporter({ hot, spool: new Spool({ directory: '/var/lib/my-service/spans' }) })
+ *
+ * Nothing is touched before `open()`, or the first `append` or `lease`. A directory that cannot be used keeps nothing
+ * from working: batches wait in memory then, within 64 MiB and `maxBytes`.
+ *
+ * @throws ConfigurationError naming the option, what was expected and what came.
+ */
+export class Spool implements SpanSpool {
+  readonly maxBytes: number;
+  private readonly settings: SpoolSettings;
+  private readonly clock: Clock;
+  private readonly fileSystem: FileSystem;
+  private readonly log: LimitedLog;
+  private readonly ledger = new SpoolLedger();
+  private readonly memory: MemorySpool;
+  /** Spans that went from memory to disk: both ledgers have them. */
+  private moved = 0;
+  private opened: Opened | undefined;
+  private opening: Promise<void> | undefined;
+  private trouble: Error | undefined;
+  private retryMillis = MIN_RETRY_MILLIS;
+  private retryTimer: Timer | undefined;
+  private retrying: Promise<void> | undefined;
+  private leasing: Promise<unknown> = Promise.resolve();
+  private closing: Promise<void> | undefined;
+
+  constructor(options: SpoolOptions) {
+    this.settings = readSpoolOptions(options);
+    this.maxBytes = this.settings.maxBytes;
+    this.clock = this.settings.clock ?? systemClock;
+    this.fileSystem = this.settings.fileSystem ?? nodeFileSystem;
+    this.log = new LimitedLog('Spool', { clock: this.clock });
+    this.memory = new MemorySpool({ maxBytes: Math.min(MAX_MEMORY_BYTES, this.maxBytes) });
+  }
+
+  /** Spans waiting, leased ones included; 0 before it is open. */
+  get size(): number {
+    return this.stats().waiting;
+  }
+
+  /** On disk and, in trouble, in memory. */
+  get bytes(): number {
+    return (this.opened?.disk.bytes ?? 0) + this.memory.bytes;
+  }
+
+  /** Whether all that was acknowledged survives the process: not while some of it waits in memory. */
+  get durable(): boolean {
+    return this.trouble === undefined && this.memory.size === 0;
+  }
+
+  /**
+   * Recovers what an earlier process has left. Called by the first `append` or `lease`; to be called at the start, so
+   * that what waits is sent before there is something new. Resolves too when batches have to wait in memory.
+   *
+   * @throws ConfigurationError when the directory cannot be used and `required` is set.
+   */
+  open(): Promise<void> {
+    if (this.closing) return Promise.resolve();
+    this.opening ??= suppressTracing(() => this.openOrBear());
+    return this.opening;
+  }
+
+  async append(batch: SpanBatch): Promise<SpoolAppend> {
+    if (!this.opened) await this.open();
+    const { spanCount } = batch;
+    if (this.closing) return { stored: 0, dropped: spanCount };
+    if (spanCount === 0) return { stored: 0, dropped: 0 };
+    if (this.trouble || !this.opened) return this.memory.append(batch);
+    try {
+      await this.opened.disk.append(batch, () => this.ledger.accept(spanCount));
+    } catch (thrown) {
+      return this.appendFailed(batch, thrown);
+    }
+    this.retryMillis = MIN_RETRY_MILLIS;
+    return { stored: spanCount, dropped: 0 };
+  }
+
+  async lease(): Promise<SpoolLease | undefined> {
+    if (!this.opened) await this.open();
+    // One at a time: they read the same segment.
+    const lease = this.leasing.then(() => suppressTracing(() => this.leaseNext()));
+    this.leasing = lease.catch(() => {});
+    return lease;
+  }
+
+  stats(): SpoolLedgerSnapshot {
+    const { memory, moved } = this;
+    const disk = this.ledger.snapshot();
+    const inMemory = memory.stats();
+    const dropped: Record<string, number> = { ...disk.dropped };
+    for (const [reason, spans] of Object.entries(inMemory.dropped)) dropped[reason] = (dropped[reason] ?? 0) + spans;
+    const accepted = disk.accepted + inMemory.accepted - moved;
+    const delivered = disk.delivered + inMemory.delivered - moved;
+    const waiting = disk.waiting + inMemory.waiting;
+    const rejected = disk.rejected + inMemory.rejected;
+    const { recovered } = disk;
+    const balanced =
+      disk.balanced &&
+      inMemory.balanced &&
+      accepted + recovered === waiting + delivered + rejected + totalDropped(dropped);
+    return { accepted, recovered, waiting, delivered, rejected, dropped, balanced };
+  }
+
+  status(): SpoolStatus {
+    const { opened, trouble, opening, closing, settings } = this;
+    const mode = closing ? 'closed' : trouble ? 'memory' : opened ? 'disk' : opening ? 'opening' : 'closed';
+    return {
+      mode,
+      ...(trouble && { error: describeError(trouble) }),
+      directory: opened?.directory ?? settings.directory,
+      segments: opened?.disk.segments ?? 0,
+      spansInMemory: this.memory.size,
+      corrupt: { ...(opened?.disk.corrupt ?? NO_DAMAGE) },
+      torn: { ...(opened?.torn ?? NO_DAMAGE) },
+      foreign: opened?.foreign ?? [],
+    };
+  }
+
+  /**
+   * Takes no more. What is being appended is written, what waits in memory goes to disk if it can, otherwise it is
+   * `dropped.shutdown`; what waits on disk is kept. Resolves by `deadline` (by the clock; default: in 10 s).
+   */
+  shutdown({ deadline = this.clock.now() + DEFAULT_SHUTDOWN_TIMEOUT_MILLIS }: DeadlineOptions = {}): Promise<void> {
+    this.closing ??= suppressTracing(() => this.close(deadline));
+    return this.closing;
+  }
+
+  private async openOrBear(): Promise<void> {
+    try {
+      await this.openDirectory();
+    } catch (thrown) {
+      const error = toError(thrown);
+      if (this.settings.required) {
+        const expected = 'a directory that can be written to (required is set)';
+        throw new ConfigurationError(
+          'Spool.directory',
+          expected,
+          `${this.settings.directory}: ${describeError(error)}`,
+        );
+      }
+      this.fail(error);
+    }
+  }
+
+  private async openDirectory(): Promise<void> {
+    const { fileSystem, clock, settings, ledger } = this;
+    const { directory } = settings;
+    await fileSystem.makeDirectory(directory);
+    const recovered = await recover({
+      fileSystem,
+      directory,
+      known: (name) => name === 'quarantine' || name.startsWith('lock') || name.startsWith('p-'),
+      now: clock.now(),
+      wallMillis: clock.wallTime(),
+    });
+    const disk = new DiskQueue({
+      fileSystem,
+      clock,
+      directory,
+      settings,
+      ledger,
+      recovered,
+      otherBytes: () => this.memory.bytes,
+      onUnsaved: (batches, error) => this.keepUnsaved(batches, error),
+    });
+    this.opened = { disk, directory, foreign: recovered.foreign, torn: recovered.torn };
+  }
+
+  private async leaseNext(): Promise<SpoolLease | undefined> {
+    if (this.closing) return undefined;
+    let failed: unknown;
+    const disk = this.opened?.disk;
+    const taken = await disk?.take().catch((thrown) => {
+      failed = thrown;
+      return undefined;
+    });
+    if (!disk || !taken) {
+      const lease = await this.memory.lease();
+      if (!lease && failed !== undefined) throw failed;
+      return lease;
+    }
+    const { batch } = taken;
+    const { byteLength, spanCount } = batch;
+    let open = true;
+    return {
+      batch,
+      settle: (outcome) => {
+        if (!open) return;
+        open = false;
+        this.count(outcome, spanCount);
+        suppressTracing(() => disk.settle(taken, byteLength, outcome));
+      },
+    };
+  }
+
+  /** As a memory spool counts. */
+  private count(outcome: ExportOutcome, spanCount: number): void {
+    const { ledger } = this;
+    const { delivered, stored, rejected, dropped, remaining } = outcome;
+    if (accountedFor(outcome) !== spanCount) return;
+    ledger.deliver(delivered + stored);
+    ledger.reject(rejected);
+    for (const reason in dropped) {
+      if (reason === 'poison' || reason === 'shutdown') ledger.drop(dropped[reason]!, reason);
+      else ledger.reject(dropped[reason]!);
+    }
+    if (remaining && outcome.failure === 'permanent') ledger.reject(remaining.spanCount);
+  }
+
+  private async appendFailed(batch: SpanBatch, thrown: unknown): Promise<SpoolAppend> {
+    if (thrown === NO_ROOM) return { stored: 0, dropped: batch.spanCount };
+    const unreadable = unreadableOf(thrown);
+    if (unreadable) return this.appendReadable(batch, unreadable);
+    if (!this.closing) this.fail(toError(thrown));
+    return this.memory.append(batch);
+  }
+
+  private async appendReadable(batch: SpanBatch, unreadable: ReadonlySet<number>): Promise<SpoolAppend> {
+    const readable = batch.partition((_, index) => !unreadable.has(index)).get(true);
+    const { stored } = readable ? await this.append(readable) : { stored: 0 };
+    return { stored, dropped: batch.spanCount - stored };
+  }
+
+  /** Batches wait in memory from here on, until the disk can be written to. */
+  private fail(error: Error): void {
+    if (!this.trouble) {
+      const { directory } = this.settings;
+      this.log.warn(
+        'trouble',
+        () => `${directory} cannot be written to, spans wait in memory: ${describeError(error)}`,
+      );
+    }
+    this.trouble = error;
+    this.retryLater();
+  }
+
+  private retryLater(): void {
+    if (this.closing || this.retryTimer) return;
+    this.retryTimer = this.clock.setTimeout(() => {
+      this.retryTimer = undefined;
+      this.retrying = this.retry();
+    }, this.retryMillis);
+    this.retryMillis = Math.min(this.retryMillis * 2, MAX_RETRY_MILLIS);
+  }
+
+  private async retry(): Promise<void> {
+    try {
+      if (!this.opened) await this.openDirectory();
+      await this.moveToDisk();
+    } catch (thrown) {
+      this.fail(toError(thrown));
+      return;
+    }
+    this.trouble = undefined;
+    this.log.warn('recovered', () => `${this.settings.directory} can be written to again`);
+  }
+
+  /** Rejects with the disk's error; what does not fit stays where it is. */
+  private async moveToDisk(): Promise<void> {
+    const disk = this.opened?.disk;
+    if (!disk) return;
+    for (let lease = await this.memory.lease(); lease; lease = await this.memory.lease()) {
+      const { batch, settle } = lease;
+      try {
+        await disk.append(batch, () => {
+          this.ledger.accept(batch.spanCount);
+          this.moved += batch.spanCount;
+          settle(deliveredOutcome(batch.spanCount));
+        });
+      } catch (thrown) {
+        settle(failedOutcome(batch, 'refused', toError(thrown)));
+        if (thrown === NO_ROOM) return;
+        throw thrown;
+      }
+    }
+  }
+
+  /** They were acknowledged, and the disk has lost them. */
+  private keepUnsaved(batches: readonly SpanBatch[], error: unknown): void {
+    for (const batch of batches) {
+      const before = this.memory.stats().accepted;
+      void this.memory.append(batch);
+      const kept = this.memory.stats().accepted - before;
+      // As if the one spool had delivered to the other.
+      this.ledger.deliver(kept);
+      this.moved += kept;
+      this.ledger.drop(batch.spanCount - kept, 'full');
+    }
+    if (!this.closing) this.fail(toError(error));
+  }
+
+  private async close(deadline: number): Promise<void> {
+    const { clock } = this;
+    clock.clearTimeout(this.retryTimer);
+    this.retryTimer = undefined;
+    const closed = this.closeDisk();
+    const inTime = await settledBy(clock, deadline, closed);
+    if (!inTime) this.log.warn('shutdown', () => `${this.settings.directory} did not answer in time`);
+    const { size } = this.memory;
+    if (size > 0) this.log.warn('lost', () => `shut down with ${size} spans that could not be written: dropped`);
+    await this.memory.shutdown();
+  }
+
+  private async closeDisk(): Promise<void> {
+    await Promise.allSettled([this.opening, this.retrying, this.leasing]);
+    try {
+      await this.moveToDisk();
+    } catch {
+      // Counted when the memory is closed.
+    }
+    await this.opened?.disk.close();
+  }
+}
+
+function unreadableOf(thrown: unknown): ReadonlySet<number> | undefined {
+  const { name, indexes } = thrown as Partial<UnreadableSpansError>;
+  return name === 'UnreadableSpansError' && Array.isArray(indexes) ? new Set(indexes) : undefined;
+}

@@ -1,0 +1,186 @@
+import { type Clock, type FileSystem, SpanBatch, toError } from '@otel-resilience/core';
+import { readAcks } from './ack-file.js';
+import { SEGMENT_HEADER_BYTES } from './frame.js';
+import { type FrameEntry, type Segment, segmentPath, waitingFrames } from './segment.js';
+import { type Damage, readBodies, type ScannedFrame, scanFrames } from './segment-reader.js';
+import { frameBytes } from './segment-writer.js';
+import { quietly } from './write-queue.js';
+
+/** Frames that lie one after the other, leased as one batch. */
+export interface TakenFrames {
+  readonly segment: Segment;
+  readonly frames: readonly FrameEntry[];
+  readonly batch: SpanBatch;
+}
+
+export interface FrameReaderOptions {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly order: 'oldest' | 'newest';
+  readonly maxJoinedBytes: number;
+  /** Fewer (or, below 0, more) spans wait in it than was thought. */
+  readonly onMissing: (segment: Segment, spans: number) => void;
+  readonly onDamage: (damage: Damage) => void;
+  /** They are read no more: neither now nor after a restart. */
+  readonly onCorrupt: (segment: Segment, frames: readonly FrameEntry[]) => void;
+}
+
+const MAX_JOINED_SPANS = 1_000;
+const MIN_BLOCKED_MILLIS = 1_000;
+const MAX_BLOCKED_MILLIS = 60_000;
+
+/** Reads frames out of segments, the oldest or the newest first. Files are open only while they are read. */
+export class FrameReader {
+  private readonly options: FrameReaderOptions;
+
+  constructor(options: FrameReaderOptions) {
+    this.options = options;
+  }
+
+  /**
+   * Rejects when nothing could be read although something waits: one segment that cannot be read keeps nobody from the
+   * others, and is tried again later.
+   */
+  async take(segments: readonly Segment[]): Promise<TakenFrames | undefined> {
+    const { order, clock } = this.options;
+    const inOrder = order === 'oldest' ? segments.slice() : segments.slice().reverse();
+    let failed: Error | undefined;
+    for (const segment of inOrder) {
+      if (waitingFrames(segment) <= 0 || segment.gone) continue;
+      if (clock.now() < segment.blockedUntil) {
+        failed ??= new Error('a segment could not be read; it is tried again in a while');
+        continue;
+      }
+      try {
+        const taken = await this.takeFrom(segment);
+        if (taken) return taken;
+      } catch (thrown) {
+        failed = toError(thrown);
+        this.block(segment);
+      }
+    }
+    if (failed) throw failed;
+    return undefined;
+  }
+
+  /** In its place again. */
+  putBack({ segment, frames }: TakenFrames): void {
+    segment.leasedFrames -= frames.length;
+    const first = frames[0]!.offset;
+    const at = segment.waiting.findIndex(({ offset }) => offset > first);
+    segment.waiting.splice(at < 0 ? segment.waiting.length : at, 0, ...frames);
+  }
+
+  /** What cannot be given out is put back, or noted as corrupt. */
+  private async takeFrom(segment: Segment): Promise<TakenFrames | undefined> {
+    const file = await this.options.fileSystem.open(segmentPath(segment), 'read');
+    try {
+      if (segment.unscannedFrames > 0) await this.scan(segment, file);
+      while (!segment.gone && segment.waiting.length > 0) {
+        const frames = this.pick(segment);
+        segment.leasedFrames += frames.length;
+        let bodies: Array<Buffer | undefined>;
+        try {
+          bodies = await readBodies(file, frames);
+        } catch (error) {
+          this.putBack({ segment, frames } as unknown as TakenFrames);
+          throw error;
+        }
+        segment.blockedMillis = 0;
+        const taken = this.toBatch(segment, frames, bodies);
+        if (taken) return taken;
+      }
+      // What was thought to wait in it is not there.
+      if (waitingFrames(segment) === 0) this.options.onCorrupt(segment, []);
+      return undefined;
+    } finally {
+      await quietly(file.close());
+    }
+  }
+
+  private async scan(segment: Segment, file: Parameters<typeof scanFrames>[0]): Promise<void> {
+    const { fileSystem, onMissing, onDamage } = this.options;
+    const { scannedBytes, unscannedFrames, unscannedSpans } = segment;
+    const to = Math.min(segment.visibleBytes, await file.size());
+    const isFirst = scannedBytes === SEGMENT_HEADER_BYTES;
+    const acks =
+      isFirst && segment.hasAcks
+        ? await readAcks(fileSystem, segment).catch(() => new Set<number>())
+        : new Set<number>();
+    const found: ScannedFrame[] = [];
+    const { corrupt, torn } = await scanFrames(file, scannedBytes, to, (frame) => {
+      if (!acks.has(frame.id)) found.push(frame);
+    });
+    const spans = found.reduce((sum, { spanCount }) => sum + spanCount, 0);
+    segment.scannedBytes = to;
+    segment.unscannedFrames -= unscannedFrames;
+    segment.unscannedSpans -= unscannedSpans;
+    segment.frames += found.length - unscannedFrames;
+    for (const frame of found) segment.waiting.push(frame);
+    if (spans === unscannedSpans) return;
+    segment.spans += spans - unscannedSpans;
+    onDamage(corrupt);
+    onDamage(torn);
+    onMissing(segment, unscannedSpans - spans);
+  }
+
+  /** Takes frames out of `waiting` that lie one after the other, as many as make a batch of sensible size. */
+  private pick(segment: Segment): FrameEntry[] {
+    const { order, maxJoinedBytes } = this.options;
+    const { waiting } = segment;
+    const forward = order === 'oldest';
+    const at = (index: number) => (forward ? waiting[index] : waiting[waiting.length - 1 - index]);
+    let spans = 0;
+    let bytes = 0;
+    let count = 0;
+    for (let frame = at(0); frame; frame = at(count)) {
+      spans += frame.spanCount;
+      bytes += frame.bodyBytes;
+      const before = at(count - 1);
+      const isNext =
+        !before ||
+        (forward
+          ? before.offset + frameBytes(before) === frame.offset
+          : frame.offset + frameBytes(frame) === before.offset);
+      if (count > 0 && (!isNext || spans > MAX_JOINED_SPANS || bytes > maxJoinedBytes)) break;
+      count++;
+    }
+    return forward ? waiting.splice(0, count) : waiting.splice(waiting.length - count, count);
+  }
+
+  private toBatch(
+    segment: Segment,
+    frames: readonly FrameEntry[],
+    bodies: ReadonlyArray<Buffer | undefined>,
+  ): TakenFrames | undefined {
+    const intact: FrameEntry[] = [];
+    const corrupt: FrameEntry[] = [];
+    const batches: SpanBatch[] = [];
+    for (const [index, frame] of frames.entries()) {
+      const batch = batchOf(bodies[index], frame.spanCount);
+      if (batch) batches.push(batch);
+      (batch ? intact : corrupt).push(frame);
+    }
+    if (corrupt.length > 0) {
+      segment.leasedFrames -= corrupt.length;
+      this.options.onCorrupt(segment, corrupt);
+    }
+    return batches.length > 0 ? { segment, frames: intact, batch: SpanBatch.join(batches) } : undefined;
+  }
+
+  private block(segment: Segment): void {
+    segment.blockedMillis = Math.min(Math.max(MIN_BLOCKED_MILLIS, segment.blockedMillis * 2), MAX_BLOCKED_MILLIS);
+    segment.blockedUntil = this.options.clock.now() + segment.blockedMillis;
+  }
+}
+
+/** `undefined` for bytes that are damaged, or no request of so many spans. */
+function batchOf(body: Buffer | undefined, spanCount: number): SpanBatch | undefined {
+  if (!body) return undefined;
+  try {
+    const batch = SpanBatch.fromBytes([body]);
+    return batch.spanCount === spanCount ? batch : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,121 @@
+import type { FileSystem, OpenFile, SpanBatch } from '@otel-resilience/core';
+import { encodeSeal, encodeSegmentHeader, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './frame.js';
+import { ACK_BYTES, type Segment, segmentPath } from './segment.js';
+
+/** A frame on its way to disk. */
+export interface PendingFrame {
+  readonly batch: SpanBatch;
+  readonly id: number;
+  readonly wallMillis: number;
+  readonly bodyBytes: number;
+  /** Header and body, as they are written. */
+  readonly chunks: readonly Uint8Array[];
+  /** The promise of `append` has been resolved. */
+  acknowledged: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export const frameBytes = ({ bodyBytes }: { readonly bodyBytes: number }): number => FRAME_HEADER_BYTES + bodyBytes;
+/** What a frame is charged with. */
+export const chargeOf = (frame: { readonly bodyBytes: number }): number => frameBytes(frame) + ACK_BYTES;
+
+/** The file of the segment that is being written. Every method rejects with what the file system says. */
+export class SegmentWriter {
+  readonly segment: Segment;
+  readonly begunAt: number;
+  private readonly fileSystem: FileSystem;
+  private readonly file: OpenFile;
+  private header: Uint8Array | undefined;
+  /** Where the next frame goes: all before it was written, whole. */
+  private end = SEGMENT_HEADER_BYTES;
+  /** Whether the file's name is durable. */
+  private linked = false;
+  /** Written, not synced. */
+  private unsynced: PendingFrame[] = [];
+  unsyncedBytes = 0;
+  frames = 0;
+
+  private constructor(fileSystem: FileSystem, file: OpenFile, segment: Segment, wallMillis: number, now: number) {
+    this.fileSystem = fileSystem;
+    this.file = file;
+    this.segment = segment;
+    this.begunAt = now;
+    this.header = encodeSegmentHeader({ ...segment, createdMillis: wallMillis });
+  }
+
+  static async create(fileSystem: FileSystem, segment: Segment, wallMillis: number, now: number) {
+    const file = await fileSystem.open(segmentPath(segment), 'create');
+    return new SegmentWriter(fileSystem, file, segment, wallMillis, now);
+  }
+
+  get writtenBytes(): number {
+    return this.end;
+  }
+
+  /** All of them or, when it rejects, none: what was written of them is after the end and may be cut off. */
+  async write(frames: readonly PendingFrame[]): Promise<void> {
+    const chunks = frames.flatMap((frame) => frame.chunks);
+    if (this.header) chunks.unshift(this.header);
+    const position = this.header ? 0 : this.end;
+    const end = await writeFully(this.file, chunks, position);
+    this.header = undefined;
+    this.end = end;
+    this.frames += frames.length;
+    for (const frame of frames) {
+      this.unsynced.push(frame);
+      this.unsyncedBytes += frame.bodyBytes;
+    }
+  }
+
+  /** Returns what had been written and not synced. */
+  takeUnsynced(): PendingFrame[] {
+    this.unsyncedBytes = 0;
+    return this.unsynced.splice(0);
+  }
+
+  get hasUnsynced(): boolean {
+    return this.unsynced.length > 0;
+  }
+
+  /** The content first: a name that is durable before it would lead to nothing. */
+  async sync(): Promise<void> {
+    await this.file.sync();
+    if (this.linked) return;
+    await this.fileSystem.syncDirectory(this.segment.directory);
+    this.linked = true;
+  }
+
+  /** Sums up what is in it, so that the next start need not look. */
+  async seal(spans: number, lastId: number, newestMillis: number): Promise<void> {
+    const seal = encodeSeal({ frames: this.frames, spans, lastId, newestMillis, offset: this.end });
+    await writeFully(this.file, [seal], this.end);
+  }
+
+  truncate(length: number): Promise<void> {
+    return this.file.truncate(length);
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+}
+
+/** Continues short writes; returns where they end. */
+export async function writeFully(file: OpenFile, chunks: readonly Uint8Array[], position: number): Promise<number> {
+  let left = chunks;
+  let at = position;
+  while (left.length > 0) {
+    let written = await file.write(left, at);
+    at += written;
+    // As a write that finds no room would be reported the next time.
+    if (written <= 0) throw NOTHING_WRITTEN;
+    let index = 0;
+    while (index < left.length && written >= left[index]!.byteLength) written -= left[index++]!.byteLength;
+    left = left.slice(index);
+    if (written > 0) left = [left[0]!.subarray(written), ...left.slice(1)];
+  }
+  return at;
+}
+
+const NOTHING_WRITTEN = new Error('nothing could be written');

@@ -1,0 +1,300 @@
+import { type Clock, type FileSystem, suppressTracing, type Timer } from '@otel-resilience/core';
+import { newToken } from './frame.js';
+import { newSegment, type Segment, segmentPath } from './segment.js';
+import { chargeOf, frameBytes, type PendingFrame, SegmentWriter } from './segment-writer.js';
+
+export type FsyncMode = 'always' | 'interval' | 'never';
+
+export interface WriteQueueOptions {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly fsync: FsyncMode;
+  readonly fsyncIntervalMillis: number;
+  readonly maxSegmentBytes: number;
+  readonly maxSegmentAgeMillis: number;
+  readonly nextNumber: () => number;
+  /** Makes room for so many bytes more, `false` when there is none. */
+  readonly makeRoom: (bytes: number) => boolean | Promise<boolean>;
+  readonly onSegment: (segment: Segment) => void;
+  /** Nothing that counts is in it, and nothing will be. */
+  readonly onDiscard: (segment: Segment) => void;
+  /** Frames that had been acknowledged, and which no segment holds for certain. */
+  readonly onUnsaved: (frames: readonly PendingFrame[], error: unknown) => void;
+}
+
+/** Rejects an append that does not fit: `instanceof` would be good for nothing else. */
+export const NO_ROOM = new Error('the spool is full');
+
+/** Written in one go, and synced together: what waits when the disk is ready. */
+const MAX_GROUP_BYTES = 4 * 1024 * 1024;
+const MAX_GROUP_FRAMES = 256;
+/** A segment's frames are listed in memory while it is replayed. */
+const MAX_SEGMENT_FRAMES = 16_384;
+/** What is not synced is kept, to be written again when the sync fails. */
+const MAX_UNSYNCED_BYTES = 8 * 1024 * 1024;
+
+/**
+ * The one writer of a directory: appends and everything else that moves the end of a segment happen one after the
+ * other. Appends that come while it is busy are written together, and share a sync.
+ *
+ * A frame becomes visible, which is to say may be leased, when it is as durable as it will be: after the sync or, with
+ * `never`, the write. So whatever a failed sync leaves in doubt is still here, unread, and is written again elsewhere.
+ */
+export class WriteQueue {
+  private readonly options: WriteQueueOptions;
+  private readonly queue: PendingFrame[] = [];
+  private readonly commands: Array<() => Promise<void>> = [];
+  private writer: SegmentWriter | undefined;
+  private timer: Timer | undefined;
+  private running = false;
+  private queuedBytes = 0;
+  private spans = 0;
+  private lastId = 0;
+  private newestMillis = 0;
+
+  constructor(options: WriteQueueOptions) {
+    this.options = options;
+  }
+
+  /** Waiting to be written. */
+  get pendingBytes(): number {
+    return this.queuedBytes;
+  }
+
+  /** Settles the frame's promise. */
+  append(frame: PendingFrame): void {
+    this.queue.push(frame);
+    this.queuedBytes += frame.bodyBytes;
+    this.pump();
+  }
+
+  /** Makes visible what is written. */
+  syncNow(): Promise<void> {
+    return this.enqueue(() => this.sync());
+  }
+
+  get hasUnsynced(): boolean {
+    return this.writer?.hasUnsynced ?? false;
+  }
+
+  /** Finishes the segment that is being written, if it is this one and nothing is about to be added. */
+  finishIfIdle(segment: Segment): Promise<void> {
+    return this.enqueue(async () => {
+      if (this.writer?.segment === segment && this.queue.length === 0 && !this.writer.hasUnsynced) await this.finish();
+    });
+  }
+
+  /** After everything that waits. No handle and no timer is left. */
+  close(): Promise<void> {
+    return this.enqueue(async () => {
+      while (this.queue.length > 0) await this.commit(this.takeGroup());
+      await this.finish();
+      this.options.clock.clearTimeout(this.timer);
+      this.timer = undefined;
+    });
+  }
+
+  /** To be called from within `makeRoom` only: the queue is at a standstill then. */
+  async finish(): Promise<void> {
+    const { writer } = this;
+    if (!writer) return;
+    if (this.options.fsync !== 'never') await this.sync();
+    // A sync that failed has finished it already.
+    if (this.writer !== writer) return;
+    this.writer = undefined;
+    await quietly(writer.seal(this.spans, this.lastId, this.newestMillis));
+    await this.release(writer);
+  }
+
+  private enqueue(command: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.commands.push(() => command().then(resolve, reject));
+      this.pump();
+    });
+  }
+
+  private pump(): void {
+    if (this.running) return;
+    this.running = true;
+    suppressTracing(() => this.run());
+  }
+
+  private async run(): Promise<void> {
+    for (;;) {
+      const command = this.commands.shift();
+      if (command) await command();
+      else if (this.queue.length > 0) await this.commit(this.takeGroup());
+      else break;
+    }
+    this.running = false;
+  }
+
+  /** As many as fit into the segment that is being written, at least one. */
+  private takeGroup(): PendingFrame[] {
+    const { queue, writer } = this;
+    const room = this.options.maxSegmentBytes - (writer?.writtenBytes ?? 0);
+    let bytes = 0;
+    let count = 0;
+    while (count < queue.length && count < MAX_GROUP_FRAMES) {
+      bytes += frameBytes(queue[count]!);
+      if (count > 0 && (bytes > MAX_GROUP_BYTES || bytes > room)) break;
+      count++;
+    }
+    const group = queue.splice(0, count);
+    for (const { bodyBytes } of group) this.queuedBytes -= bodyBytes;
+    return group;
+  }
+
+  private async commit(group: readonly PendingFrame[]): Promise<void> {
+    const { fsync, makeRoom } = this.options;
+    try {
+      const room = makeRoom(chargeAll(group));
+      if (!(typeof room === 'boolean' ? room : await room)) throw NO_ROOM;
+      await this.write(group);
+    } catch (error) {
+      for (const frame of group) frame.reject(error);
+      return;
+    }
+    if (fsync === 'always') return this.sync();
+    for (const frame of group) acknowledge(frame);
+    if (fsync === 'never') this.reveal(this.writer!, this.writer!.takeUnsynced());
+    else if (this.writer!.unsyncedBytes > MAX_UNSYNCED_BYTES) await this.sync();
+    else this.syncLater();
+  }
+
+  private async write(frames: readonly PendingFrame[]): Promise<void> {
+    const { writer: current, options } = this;
+    const bytes = frames.reduce((sum, frame) => sum + frameBytes(frame), 0);
+    if (current && !this.fits(current, bytes, frames.length)) await this.finish();
+    this.writer ??= await this.begin();
+    const { writer } = this;
+    try {
+      await writer.write(frames);
+    } catch (error) {
+      await this.undo(writer);
+      throw error;
+    }
+    writer.segment.bytes += chargeAll(frames);
+    writer.segment.newestAt = options.clock.now();
+  }
+
+  private fits(writer: SegmentWriter, bytes: number, frames: number): boolean {
+    const { maxSegmentBytes, maxSegmentAgeMillis, clock } = this.options;
+    if (writer.frames === 0) return true;
+    if (writer.frames + frames > MAX_SEGMENT_FRAMES) return false;
+    if (clock.now() - writer.begunAt > maxSegmentAgeMillis) return false;
+    return writer.writtenBytes + bytes <= maxSegmentBytes;
+  }
+
+  private async begin(): Promise<SegmentWriter> {
+    const { fileSystem, directory, clock, nextNumber, onSegment } = this.options;
+    const segment = newSegment(nextNumber(), directory, newToken(), clock.now());
+    segment.active = true;
+    const writer = await SegmentWriter.create(fileSystem, segment, clock.wallTime(), clock.now());
+    this.spans = 0;
+    this.newestMillis = 0;
+    onSegment(segment);
+    return writer;
+  }
+
+  /** What a failed write has left behind is cut off; where that fails too, nothing is written after it. */
+  private async undo(writer: SegmentWriter): Promise<void> {
+    const isCut = writer.frames > 0 && (await quietly(writer.truncate(writer.writtenBytes)));
+    if (isCut) return;
+    if (this.options.fsync !== 'never') await this.sync();
+    if (this.writer !== writer) return;
+    this.writer = undefined;
+    await this.release(writer);
+  }
+
+  /** Never rejects: the frames are acknowledged, or handed on. */
+  private async sync(): Promise<void> {
+    this.options.clock.clearTimeout(this.timer);
+    this.timer = undefined;
+    const { writer } = this;
+    if (!writer?.hasUnsynced) return;
+    const frames = writer.takeUnsynced();
+    try {
+      await writer.sync();
+    } catch {
+      await this.abandon(writer, frames);
+      return this.writeAgain(frames);
+    }
+    this.reveal(writer, frames);
+  }
+
+  /** After a sync that failed the pages may be gone, and another sync would say that all is well. */
+  private async writeAgain(frames: readonly PendingFrame[]): Promise<void> {
+    try {
+      await this.write(frames);
+      const writer = this.writer!;
+      writer.takeUnsynced();
+      try {
+        await writer.sync();
+      } catch (error) {
+        await this.abandon(writer, frames);
+        throw error;
+      }
+      this.reveal(writer, frames);
+    } catch (error) {
+      for (const frame of frames) if (!frame.acknowledged) frame.reject(error);
+      const unsaved = frames.filter(({ acknowledged }) => acknowledged);
+      if (unsaved.length > 0) this.options.onUnsaved(unsaved, error);
+    }
+  }
+
+  private async abandon(writer: SegmentWriter, frames: readonly PendingFrame[]): Promise<void> {
+    this.writer = undefined;
+    writer.segment.bytes -= chargeAll(frames);
+    await quietly(writer.truncate(writer.segment.visibleBytes));
+    await this.release(writer);
+  }
+
+  private async release(writer: SegmentWriter): Promise<void> {
+    const { segment } = writer;
+    segment.active = false;
+    await quietly(writer.close());
+    if (segment.frames > 0) return;
+    segment.gone = true;
+    await quietly(this.options.fileSystem.remove(segmentPath(segment)));
+    this.options.onDiscard(segment);
+  }
+
+  private reveal({ segment, writtenBytes }: SegmentWriter, frames: readonly PendingFrame[]): void {
+    for (const { batch, id, wallMillis } of frames) {
+      segment.spans += batch.spanCount;
+      segment.unscannedSpans += batch.spanCount;
+      this.spans += batch.spanCount;
+      this.lastId = id;
+      this.newestMillis = Math.max(this.newestMillis, wallMillis);
+    }
+    segment.frames += frames.length;
+    segment.unscannedFrames += frames.length;
+    segment.visibleBytes = writtenBytes;
+    for (const frame of frames) acknowledge(frame);
+  }
+
+  private syncLater(): void {
+    const { clock, fsyncIntervalMillis } = this.options;
+    this.timer ??= clock.setTimeout(() => {
+      this.timer = undefined;
+      void this.syncNow();
+    }, fsyncIntervalMillis);
+  }
+}
+
+const chargeAll = (frames: readonly PendingFrame[]): number => frames.reduce((sum, frame) => sum + chargeOf(frame), 0);
+
+function acknowledge(frame: PendingFrame): void {
+  if (frame.acknowledged) return;
+  frame.acknowledged = true;
+  frame.resolve();
+}
+
+/** Whether it went well. What is tried so is either not needed, or covered otherwise. */
+export const quietly = (attempt: Promise<unknown>): Promise<boolean> =>
+  attempt.then(
+    () => true,
+    () => false,
+  );
