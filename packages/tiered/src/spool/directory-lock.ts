@@ -18,6 +18,9 @@ const LEASE_MILLIS = 20_000;
 // More than ever contend at once: each turn but the last was lost to somebody who got on.
 const MAX_TURNS = 100;
 
+export const isLockName = (name: string): boolean =>
+  name === LOCK || (name.startsWith(DRAFT_PREFIX) && parseOwnerName(name.slice(DRAFT_PREFIX.length)) !== undefined);
+
 export interface LockEnvironment {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;
@@ -217,9 +220,8 @@ export class DirectoryLock {
   private async removeDrafts(): Promise<void> {
     const { fileSystem } = this.environment;
     for (const name of await fileSystem.list(this.directory)) {
-      const owner = name.slice(DRAFT_PREFIX.length);
-      if (!name.startsWith(DRAFT_PREFIX) || !parseOwnerName(owner)) continue;
-      await removeDraft(fileSystem, `${this.directory}/${name}`, owner);
+      if (name === LOCK || !isLockName(name)) continue;
+      await removeDraft(fileSystem, `${this.directory}/${name}`, name.slice(DRAFT_PREFIX.length));
     }
   }
 

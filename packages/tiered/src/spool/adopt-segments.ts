@@ -1,0 +1,53 @@
+import type { FileSystem } from '@otel-resilience/core';
+import { isMissing } from './file-errors.js';
+import { ACK_NAME, ackName, numberOf, SEGMENT_NAME, segmentName } from './segment.js';
+
+export interface AdoptionOptions {
+  readonly fileSystem: FileSystem;
+  readonly from: string;
+  readonly to: string;
+  /** A number that no file in `to` has had. */
+  readonly nextNumber: () => number;
+  /** Called with the name of each segment as soon as it is there. */
+  readonly onAdopted: (name: string) => void;
+}
+
+/**
+ * Moves the segments of a dead owner, oldest first. Each is in one of the two directories at any time, whole, and is
+ * moved once, however many try. A crash between a segment and its notes of settled frames costs duplicates.
+ *
+ * @throws the file system's errors: what was moved before has been moved.
+ */
+export async function adoptSegments({ fileSystem, from, to, nextNumber, onAdopted }: AdoptionOptions): Promise<void> {
+  const names = await fileSystem.list(from);
+  const segments = names.filter((name) => SEGMENT_NAME.test(name)).sort();
+  for (const segment of segments) {
+    const number = nextNumber();
+    const adopted = segmentName(number);
+    if (!(await move(fileSystem, `${from}/${segment}`, `${to}/${adopted}`))) continue;
+    // After its segment: notes without a segment are nobody's, and a number that has notes is not used again.
+    await move(fileSystem, `${from}/${ackName(numberOf(segment))}`, `${to}/${ackName(number)}`);
+    onAdopted(adopted);
+  }
+  if (segments.length > 0) {
+    // In this order, or a power failure might find them in neither.
+    await fileSystem.syncDirectory(to);
+    await fileSystem.syncDirectory(from);
+  }
+  const left = await fileSystem.list(from);
+  for (const name of left) {
+    if (!ACK_NAME.test(name) || left.includes(segmentName(numberOf(name)))) continue;
+    await fileSystem.remove(`${from}/${name}`);
+  }
+}
+
+/** Resolves to `false` where there is nothing to move. */
+async function move(fileSystem: FileSystem, from: string, to: string): Promise<boolean> {
+  try {
+    await fileSystem.rename(from, to);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}

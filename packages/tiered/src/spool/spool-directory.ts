@@ -1,0 +1,206 @@
+import { dirname } from 'node:path';
+import type { Clock, FileSystem, Timer } from '@otel-resilience/core';
+import { adoptSegments } from './adopt-segments.js';
+import { DirectoryLock, isLockName, type LockEnvironment } from './directory-lock.js';
+import { codeOf, ignoring } from './file-errors.js';
+import { newLockToken } from './lock-owner.js';
+import { type Processes, systemProcesses } from './process-identity.js';
+import { ACK_NAME, numberOf, SEGMENT_NAME } from './segment.js';
+import { HEARTBEAT_MILLIS, StaleWatch } from './stale-watch.js';
+
+export interface AcquireDirectoryOptions {
+  readonly directory: string;
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  /** Default: those of this machine. */
+  readonly processes?: Processes;
+}
+
+/** What an owner is told of, and asked for, while it has a directory. */
+export interface DirectoryEvents {
+  /** A number that no file in the directory has had. */
+  nextNumber(): number;
+  /** Segments of a dead owner have come into the directory. */
+  onAdopted(names: readonly string[]): void;
+  /** Another process took this one for dead, and has its segments now: nothing may be written, and a new directory be acquired. */
+  onLost(): void;
+  /** Segments of a dead owner could not be moved, or the lock not be renewed; tried again with the next heartbeat. */
+  onTrouble(error: unknown): void;
+}
+
+/** Names of locks and of directories of other owners: no segments, and ours all the same. */
+export const isOwnersName = (name: string): boolean => isLockName(name) || OWN_DIRECTORY.test(name);
+
+const OWN_DIRECTORY = /^p-[1-9]\d*-[0-9a-f]{16}$/;
+
+/**
+ * The directory, or one of its own (`p-<pid>-<token>`) in it where another owner is alive: another process, thread or
+ * spool. What dead owners have left anywhere in it is moved there, now and with every heartbeat from `watch` on.
+ *
+ * @throws the file system's errors, such as `EROFS`.
+ */
+export async function acquireDirectory({
+  directory,
+  fileSystem,
+  clock,
+  processes = systemProcesses,
+}: AcquireDirectoryOptions): Promise<OwnedDirectory> {
+  const environment: LockEnvironment = { fileSystem, clock, processes, watch: new StaleWatch(clock) };
+  await fileSystem.makeDirectory(directory);
+  const lock =
+    (await DirectoryLock.acquire(directory, environment)) ?? (await lockOwnDirectory(directory, environment));
+  // What is synced in it is durable when it is so itself, and all that it is in: any of them may be new.
+  for (let path = lock.directory; path !== dirname(path); path = dirname(path)) {
+    await ignoring(fileSystem.syncDirectory(dirname(path)));
+  }
+  const owned = new OwnedDirectory(directory, lock, environment);
+  await owned.begin();
+  return owned;
+}
+
+async function lockOwnDirectory(root: string, environment: LockEnvironment): Promise<DirectoryLock> {
+  const { pid } = environment.processes.self();
+  for (;;) {
+    // Whoever looks for the dead may find it before it has a lock: then another is made.
+    const lock = await DirectoryLock.acquire(`${root}/p-${pid}-${newLockToken()}`, environment);
+    if (lock) return lock;
+  }
+}
+
+export class OwnedDirectory {
+  /** Where this owner's segments are. */
+  readonly path: string;
+  private readonly root: string;
+  private readonly lock: DirectoryLock;
+  private readonly environment: LockEnvironment;
+  private readonly adoptedAtFirst: string[] = [];
+  private events: DirectoryEvents | undefined;
+  private timer: Timer | undefined;
+  private beat: Promise<void> = Promise.resolve();
+  private closed = false;
+
+  /** @internal by {@link acquireDirectory} */
+  constructor(root: string, lock: DirectoryLock, environment: LockEnvironment) {
+    this.root = root;
+    this.path = lock.directory;
+    this.lock = lock;
+    this.environment = environment;
+  }
+
+  /** The segments that were adopted before it was acquired. */
+  get adopted(): readonly string[] {
+    return this.adoptedAtFirst;
+  }
+
+  /**
+   * Whether this owner may write: nobody can have taken the directory over yet. When `false`, `confirm` says.
+   */
+  get isHeld(): boolean {
+    return this.lock.isHeld;
+  }
+
+  /** Resolves to whether the directory is still this owner's, whatever time has passed. */
+  async confirm(): Promise<boolean> {
+    return this.lock.isHeld || this.lock.renew();
+  }
+
+  /** From here on the dead are looked for, and `events` told. */
+  watch(events: DirectoryEvents): void {
+    this.events = events;
+  }
+
+  /** Ends the heartbeats and gives the directory back; one of its own goes when it is empty. Does not throw. */
+  async release(): Promise<void> {
+    this.closed = true;
+    this.environment.clock.clearTimeout(this.timer);
+    await this.beat;
+    await (this.path === this.root ? this.lock.release() : this.lock.releaseAndRemove());
+  }
+
+  /** @internal */
+  async begin(): Promise<void> {
+    try {
+      let next = await this.firstNumber();
+      await this.adoptOrphans(
+        () => next++,
+        (name) => this.adoptedAtFirst.push(name),
+      );
+    } catch {
+      // As every heartbeat will, and say so.
+    }
+    this.beatLater();
+  }
+
+  private beatLater(): void {
+    if (this.closed || this.lock.isLost) return;
+    this.timer = this.environment.clock.setTimeout(() => {
+      this.beat = this.renewAndAdopt();
+    }, HEARTBEAT_MILLIS);
+  }
+
+  private async renewAndAdopt(): Promise<void> {
+    const { events } = this;
+    try {
+      if (!(await this.lock.renew())) events?.onLost();
+      else if (events) await this.adoptWhileWatched(events);
+    } catch (error) {
+      events?.onTrouble(error);
+    }
+    this.beatLater();
+  }
+
+  private async adoptWhileWatched(events: DirectoryEvents): Promise<void> {
+    const adopted: string[] = [];
+    try {
+      await this.adoptOrphans(
+        () => events.nextNumber(),
+        (name) => adopted.push(name),
+      );
+    } finally {
+      if (adopted.length > 0) events.onAdopted(adopted);
+    }
+  }
+
+  private async adoptOrphans(nextNumber: () => number, onAdopted: (name: string) => void): Promise<void> {
+    let trouble: unknown;
+    for (const from of await this.others()) {
+      try {
+        if (await this.isWorthwhile(from)) await this.adoptFrom(from, nextNumber, onAdopted);
+      } catch (error) {
+        // Another adopter was faster, or it is no directory at all.
+        if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) trouble ??= error;
+      }
+    }
+    if (trouble !== undefined) throw trouble;
+  }
+
+  private async adoptFrom(from: string, nextNumber: () => number, onAdopted: (name: string) => void): Promise<void> {
+    const { fileSystem } = this.environment;
+    const lock = await DirectoryLock.acquire(from, this.environment);
+    if (!lock) return;
+    try {
+      await adoptSegments({ fileSystem, from, to: this.path, nextNumber, onAdopted });
+    } finally {
+      await (from === this.root ? lock.release() : lock.releaseAndRemove());
+    }
+  }
+
+  private async others(): Promise<string[]> {
+    const names = await this.environment.fileSystem.list(this.root);
+    const own = names.filter((name) => OWN_DIRECTORY.test(name)).map((name) => `${this.root}/${name}`);
+    return [this.root, ...own.sort()].filter((directory) => directory !== this.path);
+  }
+
+  /** Whether there would be something to adopt or to tidy up, if its owner were dead. */
+  private async isWorthwhile(directory: string): Promise<boolean> {
+    const names = await this.environment.fileSystem.list(directory);
+    if (names.some((name) => SEGMENT_NAME.test(name))) return true;
+    return directory !== this.root && names.every((name) => isLockName(name) || ACK_NAME.test(name));
+  }
+
+  private async firstNumber(): Promise<number> {
+    const names = await this.environment.fileSystem.list(this.path);
+    const numbers = names.filter((name) => SEGMENT_NAME.test(name) || ACK_NAME.test(name)).map(numberOf);
+    return Math.max(0, ...numbers.filter(Number.isSafeInteger)) + 1;
+  }
+}
