@@ -82,7 +82,7 @@ export class FaultyFile implements OpenFile {
 
   truncate(length: number): Promise<void> {
     return this.make('truncate', { bytes: length }, () => {
-      this.checkWritable('ftruncate');
+      this.checkWritable('ftruncate', 'EINVAL');
       if (length - this.file.size > this.host.freeBytes) throw diskError('ENOSPC', 'ftruncate', this.path);
       this.file.truncate(length);
     });
@@ -111,8 +111,8 @@ export class FaultyFile implements OpenFile {
     });
   }
 
-  private checkWritable(syscall: string): void {
-    if (!this.isWritable) throw diskError('EBADF', syscall, this.path);
+  private checkWritable(syscall: string, codeForReader = 'EBADF'): void {
+    if (!this.isWritable) throw diskError(codeForReader, syscall, this.path);
     if (this.host.readOnly) throw diskError('EROFS', syscall, this.path);
   }
 

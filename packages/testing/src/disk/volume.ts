@@ -15,9 +15,10 @@ export class Volume {
 
   makeDirectory(path: string): void {
     let directory = this.root;
-    for (const name of namesIn(path)) {
+    const names = namesIn(path);
+    for (const [index, name] of names.entries()) {
       const there = directory.entries.get(name);
-      if (there?.kind === 'file') throw diskError('ENOTDIR', 'mkdir', path);
+      if (there?.kind === 'file') throw diskError(index + 1 < names.length ? 'ENOTDIR' : 'EEXIST', 'mkdir', path);
       const next = there ?? new DirectoryNode(join(directory.path, name));
       if (!there) directory.set(name, next);
       directory = next;
@@ -59,6 +60,7 @@ export class Volume {
     if (!node) throw diskError('ENOENT', 'rename', from);
     const replaced = target.directory.entries.get(target.name);
     if (replaced === node) return;
+    if (`${namesIn(to).join('/')}/`.startsWith(`${namesIn(from).join('/')}/`)) throw diskError('EINVAL', 'rename', to);
     if (replaced) checkReplaceable(node, replaced, to);
     const added = target.directory.set(target.name, node);
     source.directory.set(source.name, undefined, added);
