@@ -11,6 +11,8 @@ export interface EntryChange {
   readonly node: DiskNode | undefined;
   /** A rename removes the old name after the new one is there: what is renamed may be at both names, never at none. */
   readonly after: EntryChange | undefined;
+  /** A directory has one name: that it is gone from the old one happens with this. */
+  twin: EntryChange | undefined;
   isDurable: boolean;
 }
 
@@ -35,7 +37,7 @@ export class DirectoryNode {
 
   set(name: string, node: DiskNode | undefined, after?: EntryChange): EntryChange {
     put(this.entries, name, node);
-    const change = { directory: this, order: this.order++, name, node, after, isDurable: false };
+    const change = { directory: this, order: this.order++, name, node, after, twin: undefined, isDurable: false };
     this.pending.push(change);
     return change;
   }
@@ -72,6 +74,7 @@ export class DirectoryNode {
     }
     this.pending = this.pending.filter(({ isDurable }) => !isDurable);
     put(this.durable, change.name, change.node);
+    change.twin?.directory.makeDurable(change.twin);
   }
 }
 
@@ -93,7 +96,7 @@ function copyOf<N extends DiskNode>(node: N, copies: TreeCopies): N {
 function copyOfChange(change: EntryChange, copies: TreeCopies): EntryChange {
   const known = copies.changes.get(change);
   if (known) return known;
-  const { directory, node, after } = change;
+  const { directory, node, after, twin } = change;
   const copy = {
     ...change,
     directory: copyOf(directory, copies),
@@ -101,6 +104,7 @@ function copyOfChange(change: EntryChange, copies: TreeCopies): EntryChange {
     after: after && copyOfChange(after, copies),
   };
   copies.changes.set(change, copy);
+  copy.twin = twin && copyOfChange(twin, copies);
   return copy;
 }
 
@@ -114,6 +118,7 @@ export function treeAfterCrash(root: DirectoryNode, survivalOf: () => Survival):
     const known = kept.get(change);
     if (known !== undefined) return known;
     const { directory, name, node, after } = change;
+    if (after?.twin === change) return after.isDurable || keeps(after);
     const survival = survivalOfDirectory.get(directory) ?? survivalOf();
     survivalOfDirectory.set(directory, survival);
     const isKept =

@@ -151,6 +151,26 @@ describe('FaultyDisk after a crash', () => {
     expect(sorted(sourceSynced)).toEqual(new Set([moved]));
   });
 
+  it('has a directory that was renamed at one of both names', async () => {
+    const disk = new FaultyDisk({ seed: 7 });
+    await disk.makeDirectory('/a/d');
+    await disk.makeDirectory('/b');
+    for (const path of ['/', '/a', '/a/d']) await disk.syncDirectory(path);
+    await put(disk, '/a/d/f', 'f');
+    await disk.syncDirectory('/a/d');
+    await disk.rename('/a/d', '/b/d');
+    const outcomes = () => new Set(Array.from({ length: 50 }, () => JSON.stringify(contents(disk.crash()))));
+    expect(outcomes()).toEqual(new Set(['{"/a/d/f":"f"}', '{"/b/d/f":"f"}']));
+    const killed = disk.kill();
+    for (const [one, synced] of [
+      [disk, '/a'],
+      [killed, '/b'],
+    ] as const) {
+      await one.syncDirectory(synced);
+      expect(contents(one.crash({ keep: 'none' }))).toEqual({ '/b/d/f': 'f' });
+    }
+  });
+
   it('has any of the sectors of a write, and any of the lengths that the file had', async () => {
     const { disk, file } = await withFile();
     await disk.syncDirectory('/d');

@@ -63,7 +63,8 @@ export class Volume {
     if (`${namesIn(to).join('/')}/`.startsWith(`${namesIn(from).join('/')}/`)) throw diskError('EINVAL', 'rename', to);
     if (replaced) checkReplaceable(node, replaced, to);
     const added = target.directory.set(target.name, node);
-    source.directory.set(source.name, undefined, added);
+    const removed = source.directory.set(source.name, undefined, added);
+    if (node.kind === 'directory') added.twin = removed;
   }
 
   remove(path: string): void {
