@@ -16,6 +16,7 @@ const BENCHES = {
   pipeline: () => import('./pipeline.mjs'),
   processor: () => import('./processor.mjs'),
   sampler: () => import('./sampler.mjs'),
+  spool: () => import('./spool.mjs'),
 };
 const BUSY = 0.25;
 const USAGE = `usage: npm run bench -- NAME [--json]
