@@ -1,6 +1,6 @@
 import { FaultyDisk, VirtualClock } from '@otel-resilience/testing';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DirectoryLock, type LockEnvironment } from './directory-lock.js';
 import { SimulatedMachine, type SimulatedProcess } from './simulated-process.test-support.js';
 import { HEARTBEAT_MILLIS, StaleWatch } from './stale-watch.js';
@@ -37,7 +37,7 @@ function setUp(disk = new FaultyDisk()) {
       await clock.advance(HEARTBEAT_MILLIS);
     }
   };
-  return { disk, clock, machine, elsewhere, start, tryFor };
+  return { disk, clock, machine, elsewhere, start, tryFor, environmentOf };
 }
 
 async function acquired(lock: Promise<DirectoryLock | undefined>): Promise<DirectoryLock> {
@@ -73,13 +73,27 @@ describe('DirectoryLock', () => {
   });
 
   it('leaves another thread’s lock alone until that has been silent for long', async () => {
-    const { start, tryFor, machine } = setUp();
-    const identity = { pid: 7, startTime: 1_000 };
-    const main = await acquired(start(machine, identity).acquire());
-    const worker = start(machine, identity);
-    expect(await tryFor(10 * STALE_AFTER_MILLIS, worker.acquire, () => main.renew())).toBeUndefined();
-    expect(await tryFor(10 * STALE_AFTER_MILLIS, worker.acquire)).toBe(STALE_AFTER_MILLIS);
+    const { start, tryFor, machine, environmentOf } = setUp();
+    const { process, acquire } = start(machine, { pid: 7, startTime: 1_000 });
+    const main = await acquired(acquire());
+    vi.resetModules();
+    const thread = await import('./directory-lock.js');
+    const environment = environmentOf(process);
+    const acquireThere = () =>
+      thread.DirectoryLock.acquire(DIRECTORY, environment) as Promise<DirectoryLock | undefined>;
+    expect(await tryFor(10 * STALE_AFTER_MILLIS, acquireThere, () => main.renew())).toBeUndefined();
+    expect(await tryFor(10 * STALE_AFTER_MILLIS, acquireThere)).toBe(STALE_AFTER_MILLIS);
     expect(await main.renew()).toBe(false);
+  });
+
+  it('takes its own lock on another file system for a copy, and on the same for what it is', async () => {
+    const { disk, start, machine } = setUp();
+    const identity = { pid: 7, startTime: 1_000 };
+    const { acquire } = start(machine, identity);
+    await acquired(acquire());
+    expect(await acquire()).toBeUndefined();
+    const after = setUp(disk.crash({ keep: 'all' }));
+    await acquired(after.start(after.machine, identity).acquire());
   });
 
   it('judges an owner of another namespace by its heartbeat, whatever lives under its pid here', async () => {

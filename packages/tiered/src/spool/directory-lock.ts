@@ -29,6 +29,9 @@ export interface LockEnvironment {
   readonly watch: StaleWatch;
 }
 
+/** The tokens of this thread's locks, and on which file system each is. */
+const ownTokens = new Map<string, WeakRef<FileSystem>>();
+
 /** An owner that can be succeeded; `heartbeat` where only its silence says so. */
 interface Predecessor {
   readonly name: string;
@@ -47,6 +50,7 @@ export class DirectoryLock {
   readonly owner: string;
   private readonly environment: LockEnvironment;
   private readonly path: string;
+  private readonly token = newLockToken();
   private state: 'held' | 'lost' | 'released' = 'held';
   private heartbeats = 0;
   private renewedAt = 0;
@@ -55,7 +59,7 @@ export class DirectoryLock {
   private constructor(directory: string, environment: LockEnvironment) {
     this.directory = directory;
     this.environment = environment;
-    this.owner = ownerName({ ...environment.processes.self(), token: newLockToken() });
+    this.owner = ownerName({ ...environment.processes.self(), token: this.token });
     this.path = `${directory}/${LOCK}`;
   }
 
@@ -71,6 +75,7 @@ export class DirectoryLock {
       try {
         const names = await lock.names();
         if (names.includes(lock.owner)) {
+          ownTokens.set(lock.token, new WeakRef(environment.fileSystem));
           await ignoring(lock.removeDrafts());
           return lock;
         }
@@ -122,6 +127,7 @@ export class DirectoryLock {
     } catch (error) {
       if (!isMissing(error)) throw error;
       if (this.state === 'held') this.state = 'lost';
+      ownTokens.delete(this.token);
       return false;
     }
     this.renewedAt = now;
@@ -133,6 +139,7 @@ export class DirectoryLock {
   async release(): Promise<void> {
     if (this.state !== 'held') return;
     this.state = 'released';
+    ownTokens.delete(this.token);
     const { fileSystem } = this.environment;
     await ignoring(fileSystem.rename(`${this.path}/${this.owner}`, `${this.path}/${newFreeName()}`));
   }
@@ -141,6 +148,7 @@ export class DirectoryLock {
   async releaseAndRemove(): Promise<void> {
     if (this.state !== 'held') return;
     this.state = 'released';
+    ownTokens.delete(this.token);
     const { fileSystem } = this.environment;
     await ignoring(fileSystem.remove(`${this.path}/${this.owner}`));
     await ignoring(fileSystem.removeDirectory(this.path));
@@ -193,6 +201,9 @@ export class DirectoryLock {
     const self = processes.self();
     if (owner.namespace === self.namespace) {
       if (!processes.isAlive(owner)) return { name, heartbeat: undefined };
+      // A lock that this thread has on another file system is a copy here: of a disk that a test lets crash, say.
+      const own = owner.pid === self.pid ? ownTokens.get(owner.token) : undefined;
+      if (own && own.deref() !== this.environment.fileSystem) return { name, heartbeat: undefined };
       // Another thread of this process may have ended, and a pid without a start time be somebody else's by now.
       if (owner.pid !== self.pid && owner.startTime !== undefined) return undefined;
     }

@@ -63,10 +63,16 @@ describe('acquireDirectory', () => {
   });
 
   it('gives a second spool of the same process one of its own', async () => {
-    const { start, machine } = setUp();
-    const identity = { pid: 7, startTime: 70 };
-    expect((await start(machine, identity)).path).toBe(ROOT);
-    expect((await start(machine, identity)).path).toMatch(/^\/spool\/p-7-/);
+    const { start, machine, clock } = setUp();
+    const { process, path } = await start(machine, { pid: 7 });
+    expect(path).toBe(ROOT);
+    const second = await acquireDirectory({
+      directory: ROOT,
+      fileSystem: process,
+      clock,
+      processes: process.processes,
+    });
+    expect(second.path).toMatch(/^\/spool\/p-7-/);
   });
 
   it('keeps what a dead owner left where it is, and moves there what others left', async () => {

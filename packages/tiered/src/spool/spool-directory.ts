@@ -3,6 +3,7 @@ import type { Clock, FileSystem, Timer } from '@otel-resilience/core';
 import { adoptSegments } from './adopt-segments.js';
 import { DirectoryLock, isLockName, type LockEnvironment } from './directory-lock.js';
 import { codeOf, ignoring } from './file-errors.js';
+import { guardedFileSystem } from './guarded-file-system.js';
 import { newLockToken } from './lock-owner.js';
 import { type Processes, systemProcesses } from './process-identity.js';
 import { ACK_NAME, numberOf, SEGMENT_NAME } from './segment.js';
@@ -70,6 +71,8 @@ async function lockOwnDirectory(root: string, environment: LockEnvironment): Pro
 export class OwnedDirectory {
   /** Where this owner's segments are. */
   readonly path: string;
+  /** For all that is done in it. Rejects once the directory may be another's, until `confirm` says that it is not. */
+  readonly fileSystem: FileSystem;
   private readonly root: string;
   private readonly lock: DirectoryLock;
   private readonly environment: LockEnvironment;
@@ -78,6 +81,7 @@ export class OwnedDirectory {
   private timer: Timer | undefined;
   private beat: Promise<void> = Promise.resolve();
   private closed = false;
+  private isLossTold = false;
 
   /** @internal by {@link acquireDirectory} */
   constructor(root: string, lock: DirectoryLock, environment: LockEnvironment) {
@@ -85,6 +89,7 @@ export class OwnedDirectory {
     this.path = lock.directory;
     this.lock = lock;
     this.environment = environment;
+    this.fileSystem = guardedFileSystem(environment.fileSystem, () => (lock.isHeld ? undefined : this.check()));
   }
 
   /** The segments that were adopted before it was acquired. */
@@ -131,6 +136,18 @@ export class OwnedDirectory {
     this.beatLater();
   }
 
+  private async check(): Promise<void> {
+    if (await this.confirm()) return;
+    this.tellOfLoss();
+    throw new Error(`another process has taken ${this.path} over`);
+  }
+
+  private tellOfLoss(): void {
+    if (!this.lock.isLost || this.isLossTold) return;
+    this.isLossTold = true;
+    this.events?.onLost();
+  }
+
   private beatLater(): void {
     if (this.closed || this.lock.isLost) return;
     this.timer = this.environment.clock.setTimeout(() => {
@@ -141,7 +158,7 @@ export class OwnedDirectory {
   private async renewAndAdopt(): Promise<void> {
     const { events } = this;
     try {
-      if (!(await this.lock.renew())) events?.onLost();
+      if (!(await this.lock.renew())) this.tellOfLoss();
       else if (events) await this.adoptWhileWatched(events);
     } catch (error) {
       events?.onTrouble(error);
