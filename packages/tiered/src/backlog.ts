@@ -37,6 +37,8 @@ const FIRST_ROUND = 16;
 const LATER_ROUNDS = 2;
 const SUSPECTS_SHARE_OF_BYTES = 0.25;
 const PROBES_SHARE_OF_BYTES = 0.5;
+/** What is leased of a spool on disk is in memory besides: as if the spool were no larger than this. */
+const MAX_BYTES_TO_SHARE = 32 * 1024 * 1024;
 /** Every second probe passes over so many of the oldest: those that always fail may stand in a row. */
 const REACH = 8;
 /** Failed alone this often, a batch is cut in two; a part of it at its first failure. */
@@ -124,7 +126,7 @@ export class Backlog {
   maySuspect({ leased }: Taken): boolean {
     const { size } = this.suspectedLeases;
     if (size === 0 || this.suspectedLeases.has(leased)) return true;
-    return size < MAX_SUSPECTS && this.suspectedBytes + leased.bytes <= this.spool.maxBytes * SUSPECTS_SHARE_OF_BYTES;
+    return size < MAX_SUSPECTS && this.suspectedBytes + leased.bytes <= this.bytesToShare * SUSPECTS_SHARE_OF_BYTES;
   }
 
   /** Something was appended, or has come back. */
@@ -192,7 +194,12 @@ export class Backlog {
 
   /** Probes that hang or failed take no more than a share of the spool: what is leased cannot be evicted. */
   private get mayProbeMore(): boolean {
-    return this.takenBytes === 0 || this.takenBytes < this.spool.maxBytes * PROBES_SHARE_OF_BYTES;
+    return this.takenBytes === 0 || this.takenBytes < this.bytesToShare * PROBES_SHARE_OF_BYTES;
+  }
+
+  private get bytesToShare(): number {
+    const { durable, maxBytes } = this.spool;
+    return durable ? Math.min(maxBytes, MAX_BYTES_TO_SHARE) : maxBytes;
   }
 
   private suspect(taken: Taken, outcome: ExportOutcome, latestTakenAt: number): void {

@@ -6,3 +6,4 @@ export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';
 export type { SpoolOptions } from './spool/spool-options.js';
 export { type HotStatus, TieredSpanExporter, type TieredSpanExporterStats } from './tiered-span-exporter.js';
+export * from './object-store/index.js';

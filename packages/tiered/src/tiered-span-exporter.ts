@@ -77,10 +77,11 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private readonly replayer: Replayer;
   private readonly log: LimitedLog;
   private readonly unpublish: ReadonlyArray<() => void>;
-  private readonly open = new Set<Promise<ExportOutcome>>();
+  private readonly exporting = new Set<Promise<ExportOutcome>>();
   private spilledSpans = 0;
   private reportedEvictions = 0;
   private lateStored = 0;
+  private opening: Promise<void> | undefined;
 
   constructor(options: TieredSpanExporterOptions) {
     const read = readTieredOptions(options);
@@ -112,10 +113,25 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       : [];
   }
 
+  /**
+   * Begins to send what an earlier process has left in the spool; the first export does too.
+   *
+   * @throws ConfigurationError when the spool is `required` and cannot be used.
+   */
+  open(): Promise<void> {
+    this.opening ??= this.openSpool();
+    return this.opening;
+  }
+
   exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    if (!this.opening) {
+      this.open().catch((thrown) => {
+        this.log.warn('open', () => `the spool cannot be used: ${describeError(toError(thrown))}`);
+      });
+    }
     const outcome = context.overflow ? this.takeOverflow(batch, context) : this.exportOrSpill(batch, context);
-    this.open.add(outcome);
-    return outcome.finally(() => this.open.delete(outcome));
+    this.exporting.add(outcome);
+    return outcome.finally(() => this.exporting.delete(outcome));
   }
 
   /** Rejects with what is the matter with `hot`, and how many spans wait for it. */
@@ -139,7 +155,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     return {
       hot: shown(hot.state),
       hotTimeoutMillis: hot.timeoutMillis,
-      openExports: this.open.size,
+      openExports: this.exporting.size,
       openReplays: replayer.openReplays,
       spilledSpans,
       replayedSpans: replayer.replayedSpans,
@@ -152,7 +168,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
 
   /** Every live export open now is answered and nothing waits: the spool is empty, unless it is durable. */
   protected override async onFlush(deadline: number): Promise<void> {
-    await Promise.allSettled([...this.open]);
+    await Promise.allSettled([...this.exporting]);
     if (this.spool.durable) return;
     const emptied = this.replayer.idle();
     if (await settledBy(this.clock, deadline, emptied)) return emptied;
@@ -163,7 +179,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     const left = Math.max(0, deadline - this.clock.now());
     const endBy = deadline - Math.min(SHUTDOWN_MARGIN_MILLIS, left / 10);
     this.replayer.hurry();
-    const emptied = Promise.allSettled([...this.open]).then(() =>
+    const emptied = Promise.allSettled([...this.exporting]).then(() =>
       this.spool.durable ? undefined : this.replayer.idle(),
     );
     await settledBy(this.clock, endBy, emptied);
@@ -171,9 +187,19 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     this.hot.abort(this.shutdownSignal.reason);
     this.slots.turnAway();
     const halted = this.replayer.halt(this.shutdownSignal.reason);
-    await settledBy(this.clock, deadline, Promise.allSettled([...this.open, halted]));
+    await settledBy(this.clock, deadline, Promise.allSettled([...this.exporting, halted]));
     await settledBy(this.clock, deadline, this.closeSpool());
     for (const takeAway of this.unpublish) takeAway();
+  }
+
+  private async openSpool(): Promise<void> {
+    const onArrival = () => {
+      this.backlog.arrived();
+      this.replayer.pump();
+    };
+    if (!this.spool.open) return;
+    await this.spool.open(onArrival);
+    if (this.spool.size > 0) onArrival();
   }
 
   /** Everything up to the append is done before this returns: a burst that fills the caller's queue in one tick fits. */

@@ -47,6 +47,8 @@ export class DiskQueue {
   private nextId: number;
   private nextSegment: number;
   private leasedBytes = 0;
+  private leasedSpans = 0;
+  private isLost = false;
   /** Appending what remains of leases. */
   private readonly pending = new Set<Promise<unknown>>();
 
@@ -56,7 +58,7 @@ export class DiskQueue {
     this.options = options;
     this.nextId = recovered.nextId;
     this.nextSegment = recovered.nextNumber;
-    this.found = { ...recovered.corrupt };
+    this.found = { bytes: 0, frames: 0, spans: 0 };
     this.store = new SegmentStore({
       fileSystem,
       clock,
@@ -65,8 +67,6 @@ export class DiskQueue {
       finish: (segment) => this.queue.finishIfIdle(segment),
       onRemoved: () => {},
     });
-    this.store.add(...recovered.segments);
-    for (const { spans } of recovered.segments) ledger.recover(spans);
     this.queue = new WriteQueue({
       fileSystem,
       directory,
@@ -75,7 +75,7 @@ export class DiskQueue {
       fsyncIntervalMillis,
       maxSegmentBytes,
       maxSegmentAgeMillis: maxAgeMillis * SEGMENT_SHARE_OF_AGE,
-      nextNumber: () => this.nextSegment++,
+      nextNumber: () => this.nextNumber(),
       makeRoom: (bytes) => this.makeRoom(bytes),
       onSegment: (segment) => this.store.add(segment),
       onDiscard: (segment) => this.store.forget(segment),
@@ -94,6 +94,27 @@ export class DiskQueue {
       onDamage: (damage) => this.count(damage),
       onCorrupt: (segment, frames) => this.dropCorrupt(segment, frames),
     });
+    this.adopt(recovered);
+  }
+
+  /** Of a segment; never used before. */
+  nextNumber(): number {
+    return this.nextSegment++;
+  }
+
+  /** Segments that were there, or have come. */
+  adopt({ segments, corrupt }: Recovered): void {
+    this.store.add(...segments);
+    for (const { spans } of segments) this.options.ledger.recover(spans);
+    this.count(corrupt);
+  }
+
+  /** Another process has the directory, and answers for what waits in it, as any receiver that stored spans. */
+  lose(): void {
+    if (this.isLost) return;
+    this.isLost = true;
+    this.queue.halt();
+    this.options.ledger.deliver(this.store.abandon() - this.leasedSpans);
   }
 
   get bytes(): number {
@@ -153,19 +174,30 @@ export class DiskQueue {
     await this.store.expire();
     if (this.leasedBytes > MAX_LEASED_BYTES) return undefined;
     const taken = (await this.reader.take(this.store.segments)) ?? (await this.takeUnsynced());
-    if (taken) this.leasedBytes += taken.batch.byteLength;
+    if (taken) {
+      this.leasedBytes += taken.batch.byteLength;
+      this.leasedSpans += taken.batch.spanCount;
+    }
     return taken;
   }
 
   /** The ledger is not written to: what left it was counted by the caller. */
   settle(taken: TakenFrames, leasedBytes: number, outcome: ExportOutcome): void {
+    const { spanCount } = taken.batch;
     this.leasedBytes -= leasedBytes;
+    this.leasedSpans -= spanCount;
     const { remaining } = outcome;
-    const goesBack = remaining && outcome.failure !== 'permanent';
-    if (!goesBack && accountedFor(outcome) === taken.batch.spanCount) this.release(taken);
-    else if (!remaining || remaining.spanCount === taken.batch.spanCount) this.reader.putBack(taken);
-    else if (remaining.spanCount === 0) this.release(taken);
-    else this.track(this.replace(taken, remaining));
+    // An outcome that does not add up says nothing: the whole batch waits on.
+    const left =
+      accountedFor(outcome) !== spanCount
+        ? spanCount
+        : outcome.failure === 'permanent'
+          ? 0
+          : (remaining?.spanCount ?? 0);
+    if (this.isLost) this.options.ledger.deliver(left);
+    else if (left === 0) this.release(taken);
+    else if (left === spanCount) this.reader.putBack(taken);
+    else this.track(this.replace(taken, remaining!));
   }
 
   /** What is written is durable, and what is settled noted. No handle and no timer is left. */

@@ -21,10 +21,9 @@ import {
   totalDropped,
   type UnreadableSpansError,
 } from '@otel-resilience/core';
-import { DiskQueue } from './disk-queue.js';
 import { MemorySpool } from './memory-spool.js';
 import { nodeFileSystem } from './node-file-system.js';
-import { recover } from './recovery.js';
+import { type OpenedDirectory, openDirectory } from './opened-directory.js';
 import type { Damage } from './segment-reader.js';
 import type { SpanSpool, SpoolAppend, SpoolLease } from './spool.js';
 import { readSpoolOptions, type SpoolOptions, type SpoolSettings } from './spool-options.js';
@@ -55,13 +54,6 @@ const MIN_RETRY_MILLIS = 1_000;
 const MAX_RETRY_MILLIS = 60_000;
 const NO_DAMAGE: Damage = { bytes: 0, frames: 0, spans: 0 };
 
-type Opened = {
-  readonly disk: DiskQueue;
-  readonly directory: string;
-  readonly foreign: string[];
-  readonly torn: Damage;
-};
-
 /**
  * A spool on disk: what waits in it survives the process and, as `fsync` says, the machine. Batches are sent at least
  * once: a crash may send again what had been sent shortly before. FORMAT.md beside this file says what is written.
@@ -83,7 +75,8 @@ export class Spool implements SpanSpool {
   private readonly memory: MemorySpool;
   /** Spans that went from memory to disk: both ledgers have them. */
   private moved = 0;
-  private opened: Opened | undefined;
+  private onArrival: (() => void) | undefined;
+  private opened: OpenedDirectory | undefined;
   private opening: Promise<void> | undefined;
   private trouble: Error | undefined;
   private retryMillis = MIN_RETRY_MILLIS;
@@ -118,11 +111,13 @@ export class Spool implements SpanSpool {
 
   /**
    * Recovers what an earlier process has left. Called by the first `append` or `lease`; to be called at the start, so
-   * that what waits is sent before there is something new. Resolves too when batches have to wait in memory.
+   * that what waits is sent before there is something new. Resolves too when batches have to wait in memory. `onArrival`
+   * is called when something is recovered later: from another process that has died, or when the disk is back.
    *
    * @throws ConfigurationError when the directory cannot be used and `required` is set.
    */
-  open(): Promise<void> {
+  open(onArrival?: () => void): Promise<void> {
+    this.onArrival ??= onArrival;
     if (this.closing) return Promise.resolve();
     this.opening ??= suppressTracing(() => this.openOrBear());
     return this.opening;
@@ -175,12 +170,12 @@ export class Spool implements SpanSpool {
     return {
       mode,
       ...(trouble && { error: describeError(trouble) }),
-      directory: opened?.directory ?? settings.directory,
+      directory: opened?.owned.path ?? settings.directory,
       segments: opened?.disk.segments ?? 0,
       spansInMemory: this.memory.size,
       corrupt: { ...(opened?.disk.corrupt ?? NO_DAMAGE) },
-      torn: { ...(opened?.torn ?? NO_DAMAGE) },
-      foreign: opened?.foreign ?? [],
+      torn: { ...(opened?.recovered.torn ?? NO_DAMAGE) },
+      foreign: opened?.recovered.foreign ?? [],
     };
   }
 
@@ -212,26 +207,27 @@ export class Spool implements SpanSpool {
 
   private async openDirectory(): Promise<void> {
     const { fileSystem, clock, settings, ledger } = this;
-    const { directory } = settings;
-    await fileSystem.makeDirectory(directory);
-    const recovered = await recover({
-      fileSystem,
-      directory,
-      known: (name) => name === 'quarantine' || name.startsWith('lock') || name.startsWith('p-'),
-      now: clock.now(),
-      wallMillis: clock.wallTime(),
-    });
-    const disk = new DiskQueue({
+    const opened = await openDirectory({
       fileSystem,
       clock,
-      directory,
       settings,
       ledger,
-      recovered,
       otherBytes: () => this.memory.bytes,
       onUnsaved: (batches, error) => this.keepUnsaved(batches, error),
+      onArrival: () => this.onArrival?.(),
+      onLost: (lost) => this.lose(lost),
+      onTrouble: (error) => this.log.warn('directory', () => `${settings.directory}: ${describeError(toError(error))}`),
     });
-    this.opened = { disk, directory, foreign: recovered.foreign, torn: recovered.torn };
+    if (this.closing) await opened.owned.release();
+    else this.opened = opened;
+  }
+
+  private lose(lost: OpenedDirectory): void {
+    if (this.opened !== lost) return;
+    this.opened = undefined;
+    lost.disk.lose();
+    void lost.owned.release();
+    this.fail(new Error('another process has taken the directory over'));
   }
 
   private async leaseNext(): Promise<SpoolLease | undefined> {
@@ -320,6 +316,7 @@ export class Spool implements SpanSpool {
       return;
     }
     this.trouble = undefined;
+    this.onArrival?.();
     this.log.warn('recovered', () => `${this.settings.directory} can be written to again`);
   }
 
@@ -363,6 +360,7 @@ export class Spool implements SpanSpool {
     this.retryTimer = undefined;
     const closed = this.closeDisk();
     const inTime = await settledBy(clock, deadline, closed);
+    if (!inTime) void this.opened?.owned.release();
     if (!inTime) this.log.warn('shutdown', () => `${this.settings.directory} did not answer in time`);
     const { size } = this.memory;
     if (size > 0) this.log.warn('lost', () => `shut down with ${size} spans that could not be written: dropped`);
@@ -376,7 +374,9 @@ export class Spool implements SpanSpool {
     } catch {
       // Counted when the memory is closed.
     }
-    await this.opened?.disk.close();
+    const { opened } = this;
+    await opened?.disk.close();
+    await opened?.owned.release();
   }
 }
 

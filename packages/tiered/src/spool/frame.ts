@@ -60,11 +60,11 @@ export function encodeSegmentHeader({ number, createdMillis, token }: SegmentHea
   return bytes;
 }
 
-/** `undefined` for what is no header of this version. */
-export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
+/** `undefined` for what is no header. */
+export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | 'other version' | undefined {
   if (bytes.byteLength < SEGMENT_HEADER_BYTES || bytes.readUInt32LE(0) !== SEGMENT_MAGIC) return undefined;
   if (bytes.readUInt32LE(28) !== crc32(bytes.subarray(0, 28))) return undefined;
-  if (bytes.readUInt16LE(4) !== FORMAT_VERSION) return undefined;
+  if (bytes.readUInt16LE(4) !== FORMAT_VERSION) return 'other version';
   return {
     createdMillis: bytes.readUIntLE(6, 6),
     number: readInteger(bytes, 12),

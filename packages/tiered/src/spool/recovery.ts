@@ -1,5 +1,6 @@
-import type { FileSystem, OpenFile } from '@otel-resilience/core';
+import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
+import { isMissing } from './file-errors.js';
 import { decodeSeal, decodeSegmentHeader, SEAL_BYTES, SEGMENT_HEADER_BYTES, type Seal } from './frame.js';
 import {
   ACK_BYTES,
@@ -13,7 +14,7 @@ import {
   segmentName,
   segmentPath,
 } from './segment.js';
-import { type Damage, noDamage, readFully, type Scan, type ScannedFrame, scanFrames } from './segment-reader.js';
+import { type Damage, noDamage, readFully, type ScannedFrame, scanFrames } from './segment-reader.js';
 import { quietly } from './write-queue.js';
 
 export interface Recovered {
@@ -30,10 +31,9 @@ export interface Recovered {
 export interface RecoveryOptions {
   readonly fileSystem: FileSystem;
   readonly directory: string;
-  /** Names of other parts of the spool. */
-  readonly known: (name: string) => boolean;
-  readonly now: number;
-  readonly wallMillis: number;
+  /** Of other parts of the spool. */
+  readonly isKnown: (name: string) => boolean;
+  readonly clock: Clock;
 }
 
 interface Summary {
@@ -46,25 +46,31 @@ interface Summary {
 
 /** A clock that says so had not been set yet: no span was written before this was. */
 const EARLIEST_MILLIS = Date.UTC(2020, 0, 1);
+const NOTHING: ReadonlySet<number> = new Set();
 
 /**
  * Finds out what an earlier process has left in a directory. Bodies are not read, nor the headers of a segment that was
  * finished in peace: it sums itself up. What that says is checked when the segment is replayed.
  */
-export async function recover(options: RecoveryOptions): Promise<Recovered> {
-  const { fileSystem, directory, known } = options;
+export async function recover(options: RecoveryOptions, only?: readonly string[]): Promise<Recovered> {
+  const { fileSystem, directory, isKnown } = options;
   const names = (await fileSystem.list(directory)).sort();
-  const isOurs = (name: string) => Number.isSafeInteger(numberOf(name));
-  const segmentNames = names.filter((name) => SEGMENT_NAME.test(name) && isOurs(name));
-  const ackNames = names.filter((name) => ACK_NAME.test(name) && isOurs(name));
-  const foreign = names.filter((name) => !known(name) && !segmentNames.includes(name) && !ackNames.includes(name));
+  const segmentNames = names.filter((name) => SEGMENT_NAME.test(name) && Number.isSafeInteger(numberOf(name)));
+  const ackNames = names.filter((name) => ACK_NAME.test(name) && Number.isSafeInteger(numberOf(name)));
+  const ours = new Set([...segmentNames, ...ackNames]);
   const recovery = new Recovery(options, new Set(ackNames));
-  for (const name of segmentNames) await recovery.read(numberOf(name));
-  for (const name of ackNames) {
-    if (!segmentNames.includes(name.replace('.ack', '.seg'))) await quietly(fileSystem.remove(`${directory}/${name}`));
+  for (const name of only ?? segmentNames) await recovery.read(numberOf(name));
+  if (!only) {
+    // Of segments that were removed just before the end.
+    const orphans = ackNames.filter((name) => !ours.has(segmentName(numberOf(name))));
+    for (const name of orphans) await quietly(fileSystem.remove(`${directory}/${name}`));
   }
-  const numbers = [...segmentNames, ...ackNames].map(numberOf);
-  return { ...recovery.result, foreign, nextNumber: Math.max(0, ...numbers) + 1 };
+  const { foreign, ...result } = recovery.result;
+  return {
+    ...result,
+    foreign: [...names.filter((name) => !ours.has(name) && !isKnown(name)), ...foreign],
+    nextNumber: [...ours].map(numberOf).reduce((most, number) => Math.max(most, number), 0) + 1,
+  };
 }
 
 class Recovery {
@@ -73,6 +79,7 @@ class Recovery {
   private readonly segments: Segment[] = [];
   private readonly corrupt = noDamage();
   private readonly torn = noDamage();
+  private readonly foreign: string[] = [];
   private lastId = 0;
   private newestMillis = 0;
 
@@ -82,42 +89,44 @@ class Recovery {
   }
 
   get result() {
-    const { segments, corrupt, torn, lastId } = this;
-    return { segments, corrupt, torn, nextId: lastId + 1 };
+    const { segments, corrupt, torn, foreign, lastId } = this;
+    return { segments, corrupt, torn, foreign, nextId: lastId + 1 };
   }
 
   async read(number: number): Promise<void> {
-    const { fileSystem, directory, now } = this.options;
-    const path = `${directory}/${segmentName(number)}`;
+    const { fileSystem, directory, clock } = this.options;
+    const name = segmentName(number);
     try {
-      const file = await fileSystem.open(path, 'read');
-      let segment: Segment;
-      try {
-        segment = await this.summarize(number, file);
-      } finally {
-        await quietly(file.close());
-      }
-      if (segment.frames > segment.settledFrames) this.segments.push(segment);
+      const file = await fileSystem.open(`${directory}/${name}`, 'read');
+      const segment = await this.summarize(number, file).finally(() => quietly(file.close()));
+      if (segment === 'foreign') this.foreign.push(name);
+      else if (segment.frames > segment.settledFrames) this.segments.push(segment);
       else await this.discard(segment);
-    } catch {
+    } catch (error) {
+      // Gone in the meantime, with its owner's consent.
+      if (isMissing(error)) return;
       // It cannot be read now: its frames are counted when it can be.
-      const segment = newSegment(number, directory, 0n, now);
-      const unknown = { frames: 1, unscannedFrames: 1, visibleBytes: Number.POSITIVE_INFINITY };
-      this.segments.push({ ...segment, ...unknown });
+      const segment = newSegment(number, directory, 0n, clock.now());
+      this.segments.push({ ...segment, frames: 1, unscannedFrames: 1, visibleBytes: Number.POSITIVE_INFINITY });
     }
   }
 
-  private async summarize(number: number, file: OpenFile): Promise<Segment> {
-    const { fileSystem, directory, now, wallMillis } = this.options;
+  private async summarize(number: number, file: OpenFile): Promise<Segment | 'foreign'> {
+    const { fileSystem, directory, clock } = this.options;
     const size = await file.size();
-    const header = decodeSegmentHeader(await readFully(file, 0, SEGMENT_HEADER_BYTES));
-    const segment = newSegment(number, directory, header?.token ?? 0n, now);
+    const head = await readFully(file, 0, SEGMENT_HEADER_BYTES);
+    const header = decodeSegmentHeader(head);
+    if (header === 'other version') return 'foreign';
+    const segment = newSegment(number, directory, header?.token ?? 0n, clock.now());
     segment.hasAcks = header !== undefined && this.ackNames.has(ackName(number));
+    const acks = segment.hasAcks ? await readAcks(fileSystem, segment).catch(() => NOTHING) : NOTHING;
     const seal = await readSeal(file, size);
-    const acks = segment.hasAcks ? await readAcks(fileSystem, segment).catch(() => undefined) : undefined;
     // With notes of what is settled the frames have to be looked at.
-    const summary =
-      seal && !acks?.size ? { ...seal, end: seal.offset } : await this.scan(segment, file, size, acks ?? new Set());
+    const isSummedUp = seal !== undefined && acks.size === 0;
+    const summary = isSummedUp ? { ...seal, end: seal.offset } : await this.scan(segment, file, size, acks);
+    const isNothingOfOurs = !header && summary.frames === 0;
+    if (isNothingOfOurs && size > 0 && !isBlank(head)) return 'foreign';
+    if (!isSummedUp) await this.cutTail(segment, summary.end, size);
     segment.frames = summary.frames;
     segment.spans = summary.spans;
     segment.unscannedFrames = summary.frames - segment.settledFrames;
@@ -125,12 +134,17 @@ class Recovery {
     segment.visibleBytes = summary.end;
     segment.bytes = EMPTY_SEGMENT_BYTES + summary.end + summary.frames * ACK_BYTES;
     this.lastId = Math.max(this.lastId, summary.lastId);
-    // A clock that was set back in between does not make what came later older than what came before.
-    if (summary.newestMillis >= EARLIEST_MILLIS) {
-      this.newestMillis = Math.max(this.newestMillis, Math.min(summary.newestMillis, wallMillis));
-      segment.newestAt = now - Math.max(0, wallMillis - this.newestMillis);
-    }
+    this.dateBack(segment, summary.newestMillis);
     return segment;
+  }
+
+  /** A clock that was set back in between does not make what came later older than what came before. */
+  private dateBack(segment: Segment, newestMillis: number): void {
+    if (newestMillis < EARLIEST_MILLIS) return;
+    const { clock } = this.options;
+    const wallMillis = clock.wallTime();
+    this.newestMillis = Math.max(this.newestMillis, Math.min(newestMillis, wallMillis));
+    segment.newestAt = clock.now() - (wallMillis - this.newestMillis);
   }
 
   private async scan(segment: Segment, file: OpenFile, size: number, acks: ReadonlySet<number>): Promise<Summary> {
@@ -145,15 +159,14 @@ class Recovery {
       lastId = Math.max(lastId, frame.id);
       newestMillis = Math.max(newestMillis, frame.wallMillis);
     };
-    const scan = await scanFrames(file, SEGMENT_HEADER_BYTES, size, visit);
-    await this.cutTail(segment, scan, size);
-    return { frames, spans, lastId, newestMillis, end: scan.end };
+    const { end, corrupt, torn } = await scanFrames(file, SEGMENT_HEADER_BYTES, size, visit);
+    add(this.corrupt, corrupt);
+    add(this.torn, torn);
+    return { frames, spans, lastId, newestMillis, end };
   }
 
   /** What follows the last intact frame is what a crash has left of an append. */
-  private async cutTail(segment: Segment, { end, corrupt, torn }: Scan, size: number): Promise<void> {
-    add(this.corrupt, corrupt);
-    add(this.torn, torn);
+  private async cutTail(segment: Segment, end: number, size: number): Promise<void> {
     if (end >= size) return;
     const { fileSystem } = this.options;
     await quietly(
@@ -173,6 +186,9 @@ class Recovery {
     }
   }
 }
+
+/** As a file is found whose content never got to the disk; or one that was cut off in its header. */
+const isBlank = (head: Buffer): boolean => head.byteLength < SEGMENT_HEADER_BYTES || head.every((byte) => byte === 0);
 
 async function readSeal(file: OpenFile, size: number): Promise<Seal | undefined> {
   const offset = size - SEAL_BYTES;

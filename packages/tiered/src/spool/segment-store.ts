@@ -76,6 +76,18 @@ export class SegmentStore {
     this.timer = undefined;
   }
 
+  /** They are no longer ours. Returns how many spans waited in them. */
+  abandon(): number {
+    this.stop();
+    let spans = 0;
+    for (const segment of this.segments.splice(0)) {
+      segment.gone = true;
+      spans += segment.spans;
+    }
+    this.unnoted.clear();
+    return spans;
+  }
+
   /** Removes the oldest whole segment that nobody has leased of; `false` when there is none. */
   async evict(): Promise<boolean> {
     for (const segment of this.segments) {

@@ -34,6 +34,11 @@ export interface SpoolLease {
  * What was evicted to make room is `dropped.full` in the spool's own ledger, never part of an append's answer.
  */
 export interface SpanSpool {
+  /**
+   * Recovers what an earlier process has left; `append` and `lease` work without, or wait for it. `onArrival` is called
+   * when something waits later on that nobody has appended. Rejects when the spool cannot be used at all.
+   */
+  open?(onArrival?: () => void): Promise<void>;
   append(batch: SpanBatch): Promise<SpoolAppend>;
   /** The oldest batch that is not leased, or `undefined`. */
   lease(): Promise<SpoolLease | undefined>;

@@ -26,6 +26,8 @@ export interface WriteQueueOptions {
 /** Rejects an append that does not fit: `instanceof` would be good for nothing else. */
 export const NO_ROOM = new Error('the spool is full');
 
+const NOT_OURS = new Error('another process has taken the directory over');
+
 /** Written in one go, and synced together: what waits when the disk is ready. */
 const MAX_GROUP_BYTES = 4 * 1024 * 1024;
 const MAX_GROUP_FRAMES = 256;
@@ -92,6 +94,20 @@ export class WriteQueue {
       await this.finish();
       this.options.clock.clearTimeout(this.timer);
       this.timer = undefined;
+    });
+  }
+
+  /** The directory is not ours any more: nothing is written, cut off or removed. */
+  halt(): void {
+    void this.enqueue(async () => {
+      const { writer } = this;
+      this.writer = undefined;
+      this.options.clock.clearTimeout(this.timer);
+      this.timer = undefined;
+      if (!writer) return;
+      const unsaved = writer.takeUnsynced().filter(({ acknowledged }) => acknowledged);
+      if (unsaved.length > 0) this.options.onUnsaved(unsaved, NOT_OURS);
+      await quietly(writer.close());
     });
   }
 
