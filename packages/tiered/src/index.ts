@@ -1,4 +1,5 @@
 export type { HotState } from './hot-tier.js';
+export * from './object-store/index.js';
 export type { TieredSpanExporterOptions } from './options.js';
 export { Spool, type SpoolStatus } from './spool/disk-spool.js';
 export { MemorySpool, type MemorySpoolOptions } from './spool/memory-spool.js';
@@ -6,4 +7,3 @@ export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';
 export type { SpoolOptions } from './spool/spool-options.js';
 export { type HotStatus, TieredSpanExporter, type TieredSpanExporterStats } from './tiered-span-exporter.js';
-export * from './object-store/index.js';

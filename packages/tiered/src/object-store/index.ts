@@ -1,0 +1,20 @@
+export { type CopyObjectOptions, copyObject } from './copy-object.js';
+export { FileObjectStore, type FileObjectStoreOptions } from './file-object-store.js';
+export { checkKey, escapeKeySegment } from './object-key.js';
+export {
+  type GetOptions,
+  type HeadOptions,
+  type ListedObject,
+  type ListOptions,
+  type ObjectHead,
+  type ObjectStore,
+  type ObjectStoreStatus,
+  type PutOptions,
+  type RestoreOptions,
+  type RestoreStatus,
+  STORAGE_CLASSES,
+  type StorageClass,
+  type StoreCallOptions,
+} from './object-store.js';
+export { ObjectStoreError, type ObjectStoreErrorCode } from './object-store-error.js';
+export { RetryingObjectStore, type RetryingObjectStoreOptions, type StoreBreaker } from './retrying-object-store.js';

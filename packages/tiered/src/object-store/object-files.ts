@@ -1,0 +1,205 @@
+import { randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
+import { codeOf, ignoring, isMissing } from '../spool/file-errors.js';
+import { ObjectStoreError } from './object-store-error.js';
+
+/** How a file begins that is being written, followed by when it was begun. */
+const DRAFT_PREFIX = '.put-';
+/** A draft as old as this has no writer any more. */
+const ABANDONED_MILLIS = 24 * 3_600_000;
+const MAX_KNOWN_DIRECTORIES = 10_000;
+/** Whoever removes what is empty may take a directory away in which a file is about to be created. */
+const MAX_TURNS = 5;
+const READ_BYTES = 1024 * 1024;
+
+/**
+ * Files that come into being as a whole: written under another name in the same directory, synced, renamed, and the
+ * directory synced, together with those that had to be made for it.
+ */
+export class ObjectFiles {
+  private readonly root: string;
+  private readonly fileSystem: FileSystem;
+  private readonly clock: Clock;
+  /** Directories that are there for certain, and durably so, unless somebody has removed them. */
+  private readonly known = new Set<string>();
+
+  constructor(root: string, fileSystem: FileSystem, clock: Clock) {
+    this.root = root;
+    this.fileSystem = fileSystem;
+    this.clock = clock;
+  }
+
+  /** Replaces what was there. */
+  async write(path: string, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+    const { fileSystem } = this;
+    const directory = parentOf(path);
+    const { file, draft } = await this.createDraft(directory);
+    try {
+      try {
+        await writeAll(file, chunks, signal);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      signal.throwIfAborted();
+      await fileSystem.rename(draft, path);
+    } catch (error) {
+      await ignoring(fileSystem.remove(draft));
+      throw error;
+    }
+    await fileSystem.syncDirectory(directory);
+  }
+
+  /** `undefined` where there is no such file. */
+  async size(path: string): Promise<number | undefined> {
+    try {
+      return await this.withFile(path, async (file) => {
+        await file.read(new Uint8Array(1), 0); // a directory can be opened, but not read
+        return file.size();
+      });
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR', 'EISDIR'].includes(codeOf(error) ?? '')) return undefined;
+      throw error;
+    }
+  }
+
+  read(path: string, maxBytes: number): Promise<Uint8Array> {
+    return this.withFile(path, async (file) => {
+      const size = await file.size();
+      if (size > maxBytes) {
+        throw new ObjectStoreError('TOO_LARGE', `${size} bytes, where ${maxBytes} were declared`);
+      }
+      const bytes = new Uint8Array(size);
+      for (let at = 0; at < size; ) {
+        const count = await file.read(bytes.subarray(at), at);
+        if (count === 0) throw new ObjectStoreError('CHECKSUM', `ends at byte ${at} of ${size}`);
+        at += count;
+      }
+      return bytes;
+    });
+  }
+
+  /** Of what the file holds by now. */
+  crc32(path: string, signal: AbortSignal): Promise<number> {
+    return this.withFile(path, async (file) => {
+      const window = Buffer.allocUnsafe(READ_BYTES);
+      let crc = 0;
+      for (let at = 0; ; ) {
+        signal.throwIfAborted();
+        const count = await file.read(window, at);
+        if (count === 0) return crc;
+        crc = crc32(window.subarray(0, count), crc);
+        at += count;
+      }
+    });
+  }
+
+  /** To another directory; where that is on another device, by a copy that is compared before the source goes. */
+  async move(from: string, to: string, signal: AbortSignal): Promise<void> {
+    const { fileSystem } = this;
+    await this.ensureDirectory(parentOf(to));
+    try {
+      await fileSystem.rename(from, to);
+    } catch (error) {
+      if (codeOf(error) !== 'EXDEV') throw error;
+      await this.write(to, [await this.read(from, Number.POSITIVE_INFINITY)], signal);
+      if ((await this.crc32(from, signal)) !== (await this.crc32(to, signal))) {
+        throw new ObjectStoreError('CHECKSUM', 'the copy on the other device is not what was copied');
+      }
+      await fileSystem.remove(from);
+    }
+    // The new entry first: a crash may leave two of them, and never none.
+    await fileSystem.syncDirectory(parentOf(to));
+    await fileSystem.syncDirectory(parentOf(from));
+    await this.removeEmpty(parentOf(from));
+  }
+
+  /** Fine where there is none. */
+  async remove(path: string): Promise<void> {
+    try {
+      await this.fileSystem.remove(path);
+    } catch (error) {
+      if (isMissing(error) || codeOf(error) === 'ENOTDIR') return;
+      throw error;
+    }
+    await this.fileSystem.syncDirectory(parentOf(path));
+    await this.removeEmpty(parentOf(path));
+  }
+
+  isDraft(name: string): boolean {
+    return name.startsWith(DRAFT_PREFIX);
+  }
+
+  /** Removes a draft whose writer is gone. */
+  async removeAbandoned(directory: string, name: string): Promise<boolean> {
+    const begunAt = Number.parseInt(name.slice(DRAFT_PREFIX.length), 36);
+    if (!(Math.abs(this.clock.wallTime() - begunAt) > ABANDONED_MILLIS)) return false;
+    await ignoring(this.fileSystem.remove(`${directory}/${name}`));
+    return true;
+  }
+
+  /** With its parents, durably. */
+  async ensureDirectory(directory: string): Promise<void> {
+    if (this.known.has(directory)) return;
+    await this.fileSystem.makeDirectory(directory);
+    for (let path = directory; path.length >= this.root.length; path = parentOf(path)) {
+      if (this.known.has(path)) break;
+      await this.fileSystem.syncDirectory(parentOf(path));
+    }
+    if (this.known.size >= MAX_KNOWN_DIRECTORIES) this.known.clear();
+    this.known.add(directory);
+  }
+
+  private async createDraft(directory: string): Promise<{ file: OpenFile; draft: string }> {
+    const begunAt = Math.max(0, Math.floor(this.clock.wallTime())).toString(36);
+    const draft = `${directory}/${DRAFT_PREFIX}${begunAt}-${randomBytes(8).toString('hex')}`;
+    for (let turn = 1; ; turn++) {
+      await this.ensureDirectory(directory);
+      try {
+        return { file: await this.fileSystem.open(draft, 'create'), draft };
+      } catch (error) {
+        this.known.clear();
+        if (!isMissing(error) || turn === MAX_TURNS) throw error;
+      }
+    }
+  }
+
+  /** Directories under the root that hold nothing any more. */
+  private async removeEmpty(directory: string): Promise<void> {
+    for (let path = directory; path.length > this.root.length; path = parentOf(path)) {
+      this.known.delete(path);
+      try {
+        await this.fileSystem.removeDirectory(path);
+      } catch {
+        return;
+      }
+    }
+  }
+
+  private async withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T> {
+    const file = await this.fileSystem.open(path, 'read');
+    try {
+      return await use(file);
+    } finally {
+      await ignoring(file.close());
+    }
+  }
+}
+
+async function writeAll(file: OpenFile, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
+  let rest = chunks.filter(({ byteLength }) => byteLength > 0);
+  for (let at = 0; rest.length > 0; ) {
+    signal.throwIfAborted();
+    let written = await file.write(rest, at);
+    if (written === 0) throw new ObjectStoreError('FULL', 'nothing more can be written');
+    at += written;
+    while (rest.length > 0 && written >= rest[0]!.byteLength) {
+      written -= rest[0]!.byteLength;
+      rest = rest.slice(1);
+    }
+    if (written > 0) rest = [rest[0]!.subarray(written), ...rest.slice(1)];
+  }
+}
+
+const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';
