@@ -34,7 +34,8 @@ export async function openDirectory(options: OpenDirectoryOptions): Promise<Open
   const owned = await acquireDirectory({ directory: settings.directory, fileSystem: options.fileSystem, clock });
   const { fileSystem } = owned;
   try {
-    const recovery = { fileSystem, directory: owned.path, isKnown, clock };
+    const sync = settings.fsync !== 'never';
+    const recovery = { fileSystem, directory: owned.path, isKnown, sync, clock };
     const recovered = await recover(recovery);
     const disk = new DiskQueue({ ...options, fileSystem, directory: owned.path, recovered });
     const opened = { owned, disk, recovered };

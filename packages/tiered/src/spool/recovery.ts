@@ -33,6 +33,8 @@ export interface RecoveryOptions {
   readonly directory: string;
   /** Of other parts of the spool. */
   readonly isKnown: (name: string) => boolean;
+  /** Whether what is found is to be made durable: its writer may have died before it was. */
+  readonly sync: boolean;
   readonly clock: Clock;
 }
 
@@ -60,6 +62,7 @@ export async function recover(options: RecoveryOptions, only?: readonly string[]
   const ours = new Set([...segmentNames, ...ackNames]);
   const recovery = new Recovery(options, new Set(ackNames));
   for (const name of only ?? segmentNames) await recovery.read(numberOf(name));
+  await recovery.syncDirectory();
   if (!only) {
     // Of segments that were removed just before the end.
     const orphans = ackNames.filter((name) => !ours.has(segmentName(numberOf(name))));
@@ -82,6 +85,7 @@ class Recovery {
   private readonly foreign: string[] = [];
   private lastId = 0;
   private newestMillis = 0;
+  private hasUnsynced = false;
 
   constructor(options: RecoveryOptions, ackNames: ReadonlySet<string>) {
     this.options = options;
@@ -126,7 +130,7 @@ class Recovery {
     const summary = isSummedUp ? { ...seal, end: seal.offset } : await this.scan(segment, file, size, acks);
     const isNothingOfOurs = !header && summary.frames === 0;
     if (isNothingOfOurs && size > 0 && !isBlank(head)) return 'foreign';
-    if (!isSummedUp) await this.cutTail(segment, summary.end, size);
+    if (!isSummedUp) await this.repair(segment, summary.end, size);
     segment.frames = summary.frames;
     segment.spans = summary.spans;
     segment.unscannedFrames = summary.frames - segment.settledFrames;
@@ -165,15 +169,26 @@ class Recovery {
     return { frames, spans, lastId, newestMillis, end };
   }
 
-  /** What follows the last intact frame is what a crash has left of an append. */
-  private async cutTail(segment: Segment, end: number, size: number): Promise<void> {
-    if (end >= size) return;
-    const { fileSystem } = this.options;
-    await quietly(
-      fileSystem.open(segmentPath(segment), 'update').then(async (file) => {
-        await file.truncate(end).finally(() => file.close());
-      }),
-    );
+  async syncDirectory(): Promise<void> {
+    const { fileSystem, directory } = this.options;
+    if (this.hasUnsynced) await quietly(fileSystem.syncDirectory(directory));
+  }
+
+  /** What follows the last intact frame is what a crash has left of an append; and what precedes it may not be durable. */
+  private async repair(segment: Segment, end: number, size: number): Promise<void> {
+    const { fileSystem, sync } = this.options;
+    if (end >= size && !sync) return;
+    this.hasUnsynced ||= sync;
+    const repair = async () => {
+      const file = await fileSystem.open(segmentPath(segment), 'update');
+      try {
+        if (end < size) await file.truncate(end);
+        if (sync) await file.sync();
+      } finally {
+        await file.close();
+      }
+    };
+    await quietly(repair());
   }
 
   /** Nothing in it counts. The segment before its notes: without them all of it would come back. */

@@ -234,14 +234,15 @@ export class WriteQueue {
     try {
       await writer.sync();
     } catch {
-      await this.abandon(writer, frames);
-      return this.writeAgain(frames);
+      this.writer = undefined;
+      const isSaved = await this.writeAgain(frames);
+      return this.abandon(writer, frames, isSaved);
     }
     this.reveal(writer, frames);
   }
 
   /** After a sync that failed the pages may be gone, and another sync would say that all is well. */
-  private async writeAgain(frames: readonly PendingFrame[]): Promise<void> {
+  private async writeAgain(frames: readonly PendingFrame[]): Promise<boolean> {
     try {
       await this.write(frames);
       const writer = this.writer!;
@@ -249,22 +250,32 @@ export class WriteQueue {
       try {
         await writer.sync();
       } catch (error) {
-        await this.abandon(writer, frames);
+        this.writer = undefined;
+        await this.abandon(writer, frames, false);
         throw error;
       }
       this.reveal(writer, frames);
+      return true;
     } catch (error) {
       for (const frame of frames) if (!frame.acknowledged) frame.reject(error);
       const unsaved = frames.filter(({ acknowledged }) => acknowledged);
       if (unsaved.length > 0) this.options.onUnsaved(unsaved, error);
+      return false;
     }
   }
 
-  private async abandon(writer: SegmentWriter, frames: readonly PendingFrame[]): Promise<void> {
-    this.writer = undefined;
-    writer.segment.bytes -= chargeAll(frames);
-    await quietly(writer.truncate(writer.segment.visibleBytes));
-    await this.release(writer);
+  /**
+   * Ends a segment whose last frames could not be synced. They are cut off when they are safe elsewhere; until then the
+   * process may die, and they be found here.
+   */
+  private async abandon(writer: SegmentWriter, frames: readonly PendingFrame[], isSaved: boolean): Promise<void> {
+    const { segment } = writer;
+    if (isSaved && (await quietly(writer.truncate(segment.visibleBytes)))) segment.bytes -= chargeAll(frames);
+    if (isSaved || segment.frames > 0) return this.release(writer);
+    segment.active = false;
+    segment.gone = true;
+    await quietly(writer.close());
+    this.options.onDiscard(segment);
   }
 
   private async release(writer: SegmentWriter): Promise<void> {
