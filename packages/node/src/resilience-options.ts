@@ -25,7 +25,7 @@ import type {
   AttributeTrimmingSpanProcessorOptions,
 } from '@otel-resilience/processor';
 import type { DegradationSamplerOptions, TailSamplingSpanProcessorOptions } from '@otel-resilience/sampler';
-import type { MemorySpoolOptions, TieredSpanExporterOptions } from '@otel-resilience/tiered';
+import type { MemorySpoolOptions, SpoolOptions, TieredSpanExporterOptions } from '@otel-resilience/tiered';
 import type { DegradationOptions } from './degradation.js';
 import {
   checkForStock,
@@ -88,8 +88,11 @@ export interface ResilienceOptions {
   readonly failover?: Section<FailoverSpanExporterOptions, 'endpoints'>;
   /** Options of the `TieredSpanExporter`: replay of what waits in the spool. */
   readonly tiered?: Section<TieredSpanExporterOptions, 'hot' | 'spool'>;
-  /** Where spans wait while no endpoint takes them: memory, 64 MiB by default. */
-  readonly spool?: Section<MemorySpoolOptions, never>;
+  /**
+   * Where spans wait while no endpoint takes them: memory, 64 MiB by default. With a `directory` it is a disk, 1 GiB by
+   * default: what waits there survives the process, and is sent by the next one with that directory.
+   */
+  readonly spool?: Section<MemorySpoolOptions, never> | Section<SpoolOptions, 'fileSystem'>;
   /**
    * Whether to publish metrics of our own through the global meter provider. Default: if `OTEL_METRICS_EXPORTER` names
    * an exporter or `OTEL_NODE_EXPERIMENTAL_SDK_METRICS` is true; otherwise they could be the first ones in the process,
@@ -123,7 +126,7 @@ export function readResilienceOptions(options: ResilienceOptions) {
     circuitBreaker: optional(section<'circuitBreaker'>('exporter')),
     failover: optional(section<'failover'>('endpoints')),
     tiered: optional(section<'tiered'>('hot', 'spool')),
-    spool: optional(section<'spool'>()),
+    spool: optional(section<'spool'>('fileSystem')),
     metrics: optional(boolean({ default: false })),
     clock: optional(aClock),
   });

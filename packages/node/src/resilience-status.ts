@@ -14,7 +14,13 @@ import type {
   TailSamplingSpanProcessor,
   TailSamplingStats,
 } from '@otel-resilience/sampler';
-import type { TieredSpanExporter, TieredSpanExporterStats } from '@otel-resilience/tiered';
+import type {
+  MemorySpool,
+  Spool,
+  SpoolStatus,
+  TieredSpanExporter,
+  TieredSpanExporterStats,
+} from '@otel-resilience/tiered';
 import type { Leaf, Transport } from './otlp-endpoint.js';
 
 export interface ResilienceStatus {
@@ -22,7 +28,7 @@ export interface ResilienceStatus {
   readonly disabled: boolean;
   /** Whether every span is accounted for: both ledgers add up, and the spool has all that was handed to it. */
   readonly balanced: boolean;
-  /** Both ledgers together. */
+  /** Both ledgers together: `ended + recovered` is the sum of what follows. */
   readonly totals: SpanTotals;
   /**
    * Spans an endpoint acknowledged after their attempt had been given up and they had gone elsewhere: known duplicates,
@@ -36,6 +42,8 @@ export interface ResilienceStatus {
   readonly attributeTrimming: AttributeTrimmingStats;
   readonly processor: ProcessorStats;
   readonly tiered: TieredSpanExporterStats;
+  /** Of a spool on disk: whether it can be written to, what was found damaged. */
+  readonly spool: SpoolStatus | undefined;
   readonly endpoints: readonly ResilienceEndpointStatus[];
   readonly signals: Partial<PipelineGauges>;
 }
@@ -50,6 +58,8 @@ export interface ResilienceEndpointStatus extends EndpointStatus {
 
 export interface SpanTotals {
   readonly ended: number;
+  /** Left in a spool on disk by an earlier process: they are in the counts below as well. */
+  readonly recovered: number;
   /** Acknowledged, live or replayed. */
   readonly delivered: number;
   readonly rejected: number;
@@ -68,6 +78,7 @@ interface Parts {
   readonly trimming: AttributeTrimmingSpanProcessor;
   readonly processor: AdaptiveBatchSpanProcessor;
   readonly tiered: TieredSpanExporter;
+  readonly spool: MemorySpool | Spool;
   readonly failover: FailoverSpanExporter;
   /** In the order of the failover's endpoints. */
   readonly leaves: readonly Leaf[];
@@ -92,6 +103,7 @@ export function statusOf(parts: Parts): ResilienceStatus {
     attributeTrimming: parts.trimming.stats(),
     processor,
     tiered,
+    spool: 'status' in parts.spool ? parts.spool.status() : undefined,
     endpoints,
     signals: parts.signals.snapshot(),
   };
@@ -109,6 +121,7 @@ function totalsOf(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): S
   }
   return {
     ended: ledger.ended,
+    recovered: spool.recovered,
     delivered: ledger.delivered + spool.delivered,
     rejected: ledger.rejected + spool.rejected,
     // Between a spool's taking a batch and its outcome, both ledgers have it.

@@ -1,9 +1,16 @@
-import { DEFAULT_FLUSH_TIMEOUT_MILLIS, PipelineSignals, type SpanProcessor, systemClock } from '@otel-resilience/core';
+import {
+  DEFAULT_FLUSH_TIMEOUT_MILLIS,
+  describeError,
+  LimitedLog,
+  PipelineSignals,
+  type SpanProcessor,
+  systemClock,
+} from '@otel-resilience/core';
 import type { DegradationController } from '@otel-resilience/degradation';
 import { CircuitBreakerSpanExporter, FailoverSpanExporter, RetryingSpanExporter } from '@otel-resilience/exporter';
 import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
 import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/sampler';
-import { MemorySpool, TieredSpanExporter } from '@otel-resilience/tiered';
+import { TieredSpanExporter } from '@otel-resilience/tiered';
 import { createController, followed } from './degradation.js';
 import { type EnvironmentSettings, readEnvironment } from './environment.js';
 import { type Leaf, otlpLeaf } from './otlp-endpoint.js';
@@ -11,6 +18,7 @@ import { processorOptions } from './processor-options.js';
 import { type ResilienceOptions, readResilienceOptions } from './resilience-options.js';
 import { type ResilienceStatus, statusOf } from './resilience-status.js';
 import { samplerOptions } from './sampler-environment.js';
+import { makeSpool } from './spool.js';
 import { stoppingWith } from './stopping-with.js';
 import { writtenAt } from './written-at.js';
 
@@ -33,10 +41,11 @@ export interface Resilience {
  * Everything between a NodeSDK and its collectors, in one call:
  *
  *     sampler ─ TailSampling ─ AttributeTrimming ─ AdaptiveBatch ─ Tiered ─ Retry ─ Failover ─┬─ CircuitBreaker ─ A
- *           \          |               /                             └─ spool (memory)         └─ CircuitBreaker ─ B
+ *           \          |               /                             └─ spool                  └─ CircuitBreaker ─ B
  *            DegradationController
  *
- * Nothing starts before the first span. Throws a `ConfigurationError` for a wrong option.
+ * Nothing starts before the first span, but that what an earlier process has left in a spool on disk is sent. Throws a
+ * `ConfigurationError` for a wrong option.
  */
 export function resilience(options: ResilienceOptions = {}): Resilience {
   const { endpoints, transport, ...sections } = readResilienceOptions(options);
@@ -68,7 +77,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     () => new RetryingSpanExporter({ ...sections.retry, exporter: failover, clock }),
   );
   signals.publish('throttledExports', () => hot.stats().throttled);
-  const spool = writtenAt('resilience.spool', () => new MemorySpool({ ...sections.spool }));
+  const spool = makeSpool(sections.spool, clock);
   const tiered = writtenAt(
     'resilience.tiered',
     () =>
@@ -102,6 +111,13 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     () => new DegradationSampler({ ...samplerSection(sections.sampler, environment), controller, ...common }),
   );
 
+  if (!environment.disabled && spool.durable) {
+    // Not with the first span: that may be long in coming.
+    tiered.open().catch((thrown) => {
+      new LimitedLog('resilience', { clock }).warn('spool', () => `the spool cannot be used: ${describeError(thrown)}`);
+    });
+  }
+
   const first = stoppingWith(tail, () => {
     controller.stop();
     sampler.shutdown();
@@ -121,6 +137,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
         trimming,
         processor,
         tiered,
+        spool,
         failover,
         leaves,
         signals,

@@ -1,0 +1,26 @@
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { type Clock, ConfigurationError, describeError, toError } from '@otel-resilience/core';
+import { MemorySpool, Spool } from '@otel-resilience/tiered';
+import type { ResilienceOptions } from './resilience-options.js';
+import { writtenAt } from './written-at.js';
+
+/** On disk where there is a directory for it, else in memory. */
+export function makeSpool(options: ResilienceOptions['spool'], clock: Clock | undefined): MemorySpool | Spool {
+  return writtenAt('resilience.spool', () => {
+    if (options === undefined || !('directory' in options)) return new MemorySpool({ ...options });
+    const spool = new Spool({ ...options, clock });
+    if (options.required) checkWritable(options.directory);
+    return spool;
+  });
+}
+
+/** At once, so that an application that cannot do without does not start. */
+function checkWritable(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    accessSync(directory, constants.W_OK | constants.X_OK);
+  } catch (thrown) {
+    const expected = 'a directory that can be written to (required is set)';
+    throw new ConfigurationError('Spool.directory', expected, `${directory}: ${describeError(toError(thrown))}`);
+  }
+}
