@@ -8,6 +8,7 @@ import {
 } from '@otel-resilience/core';
 import { crcOf, encodeFrameHeader, FRAME_HEADER_BYTES } from './frame.js';
 import { FrameReader, type TakenFrames } from './frame-reader.js';
+import { Quarantine } from './quarantine.js';
 import type { Recovered } from './recovery.js';
 import { ACK_BYTES, EMPTY_SEGMENT_BYTES, type Segment } from './segment.js';
 import type { Damage } from './segment-reader.js';
@@ -43,6 +44,9 @@ export class DiskQueue {
   private readonly store: SegmentStore;
   private readonly queue: WriteQueue;
   private readonly reader: FrameReader;
+  private readonly quarantine: Quarantine;
+  /** What poison is being written to the quarantine, one batch after the other. */
+  private quarantining: Promise<unknown> = Promise.resolve();
   private readonly found: Damage;
   private nextId: number;
   private nextSegment: number;
@@ -94,6 +98,7 @@ export class DiskQueue {
       onDamage: (damage) => this.count(damage),
       onCorrupt: (segment, frames) => this.dropCorrupt(segment, frames),
     });
+    this.quarantine = new Quarantine({ fileSystem, clock, directory, sync: fsync !== 'never' });
     this.adopt(recovered);
   }
 
@@ -127,6 +132,10 @@ export class DiskQueue {
 
   get corrupt(): Readonly<Damage> {
     return this.found;
+  }
+
+  get quarantined(): number {
+    return this.quarantine.batches;
   }
 
   get hasUnsynced(): boolean {
@@ -195,6 +204,7 @@ export class DiskQueue {
           ? 0
           : (remaining?.spanCount ?? 0);
     if (this.isLost) this.options.ledger.deliver(left);
+    else if (left === 0 && outcome.dropped.poison) this.track(this.isolate(taken));
     else if (left === 0) this.release(taken);
     else if (left === spanCount) this.reader.putBack(taken);
     else this.track(this.replace(taken, remaining!));
@@ -217,6 +227,14 @@ export class DiskQueue {
   private release({ segment, frames }: TakenFrames): void {
     segment.leasedFrames -= frames.length;
     this.store.settle(segment, frames);
+  }
+
+  /** It is there before it is nowhere else; a quarantine that cannot be written to keeps no poison waiting. */
+  private async isolate(taken: TakenFrames): Promise<void> {
+    const { quarantining } = this;
+    this.quarantining = quarantining.then(() => quietly(this.quarantine.add(taken.batch)));
+    await this.quarantining;
+    this.release(taken);
   }
 
   /** The rest first, or a crash in between would lose it. */

@@ -43,6 +43,8 @@ export interface SpoolStatus {
   readonly spansInMemory: number;
   /** Frames that were damaged, and skipped. */
   readonly corrupt: Readonly<Damage>;
+  /** Batches dropped as poison since it was opened: a copy of each is in `quarantine/`, 64 MiB of them at most. */
+  readonly quarantined: number;
   /** What a crash had left of appends, cut off when it was opened. */
   readonly torn: Readonly<Damage>;
   /** Names in the directory that are not ours; they are left alone. */
@@ -174,6 +176,7 @@ export class Spool implements SpanSpool {
       segments: opened?.disk.segments ?? 0,
       spansInMemory: this.memory.size,
       corrupt: { ...(opened?.disk.corrupt ?? NO_DAMAGE) },
+      quarantined: opened?.disk.quarantined ?? 0,
       torn: { ...(opened?.recovered.torn ?? NO_DAMAGE) },
       foreign: opened?.recovered.foreign ?? [],
     };

@@ -153,11 +153,13 @@ export class FrameReader {
     frames: readonly FrameEntry[],
     bodies: ReadonlyArray<Buffer | undefined>,
   ): TakenFrames | undefined {
+    const whole = batchOf(bodies, frames);
+    if (whole) return { segment, frames, batch: whole };
     const intact: FrameEntry[] = [];
     const corrupt: FrameEntry[] = [];
     const batches: SpanBatch[] = [];
     for (const [index, frame] of frames.entries()) {
-      const batch = batchOf(bodies[index], frame.spanCount);
+      const batch = batchOf([bodies[index]], [frame]);
       if (batch) batches.push(batch);
       (batch ? intact : corrupt).push(frame);
     }
@@ -174,12 +176,13 @@ export class FrameReader {
   }
 }
 
-/** `undefined` for bytes that are damaged, or no request of so many spans. */
-function batchOf(body: Buffer | undefined, spanCount: number): SpanBatch | undefined {
-  if (!body) return undefined;
+/** `undefined` where a body is damaged, or they are no request of so many spans. */
+function batchOf(bodies: ReadonlyArray<Buffer | undefined>, frames: readonly FrameEntry[]): SpanBatch | undefined {
+  const intact = bodies.filter((body) => body !== undefined);
+  if (intact.length < frames.length) return undefined;
   try {
-    const batch = SpanBatch.fromBytes([body]);
-    return batch.spanCount === spanCount ? batch : undefined;
+    const batch = SpanBatch.fromBytes(intact);
+    return batch.spanCount === frames.reduce((sum, { spanCount }) => sum + spanCount, 0) ? batch : undefined;
   } catch {
     return undefined;
   }

@@ -1,9 +1,9 @@
 import * as fs from 'node:fs';
-import { type FileSystem, type OpenFile, suppressTracing } from '@otel-resilience/core';
+import type { FileSystem, OpenFile } from '@otel-resilience/core';
 
 const FLAGS = { create: 'wx+', update: 'r+', read: 'r' } as const;
 
-/** The real file system. Files are 0600, directories 0700; nothing of it is traced, and no request kept. */
+/** That of the machine. Files are 0600, directories 0700. */
 export const nodeFileSystem: FileSystem = {
   makeDirectory: async (path) => {
     await call<string | undefined>((done) => fs.mkdir(path, { recursive: true, mode: 0o700 }, done));
@@ -59,9 +59,9 @@ class NodeFile implements OpenFile {
 
 const openFile = (path: string, flags: string): Promise<number> => call((done) => fs.open(path, flags, 0o600, done));
 
-/** Callbacks, since a file handle of `fs.promises` costs the main thread several times as much. */
+/** Callbacks, since a file handle of `fs.promises` costs the main thread more. */
 function call<T>(start: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {
-    suppressTracing(() => start((error, value) => (error ? reject(error) : resolve(value as T))));
+    start((error, value) => (error ? reject(error) : resolve(value as T)));
   });
 }

@@ -1,8 +1,11 @@
 import type { Clock, FileSystem, SpanBatch, SpoolLedger } from '@otel-resilience/core';
 import { DiskQueue } from './disk-queue.js';
+import { QUARANTINE } from './quarantine.js';
 import { type Recovered, recover } from './recovery.js';
 import { acquireDirectory, isOwnersName, type OwnedDirectory } from './spool-directory.js';
 import type { SpoolSettings } from './spool-options.js';
+
+export { QUARANTINE };
 
 export interface OpenDirectoryOptions {
   readonly fileSystem: FileSystem;
@@ -25,7 +28,6 @@ export interface OpenedDirectory {
   readonly recovered: Recovered;
 }
 
-export const QUARANTINE = 'quarantine';
 const isKnown = (name: string): boolean => name === QUARANTINE || isOwnersName(name);
 
 /** Rejects with what the file system says; then nothing is held. */
