@@ -36,6 +36,8 @@ const MAX_LEASED_BYTES = 32 * 1024 * 1024;
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
 const MAX_JOINED_BYTES = 1024 * 1024;
 const MAX_JOINED_SHARE = 1 / 16;
+/** Each takes an entry of the directory, and two reads at the start. */
+const MAX_SEGMENTS = 4_096;
 const SEGMENT_SHARE_OF_AGE = 1 / 8;
 
 /** The batches of one directory: written, leased, settled. Counts in the spool's ledger whatever leaves it. */
@@ -53,6 +55,7 @@ export class DiskQueue {
   private leasedBytes = 0;
   private leasedSpans = 0;
   private isLost = false;
+  private isClosed = false;
   /** Appending what remains of leases. */
   private readonly pending = new Set<Promise<unknown>>();
 
@@ -69,7 +72,7 @@ export class DiskQueue {
       ledger,
       maxAgeMillis,
       finish: (segment) => this.queue.finishIfIdle(segment),
-      onRemoved: () => {},
+      sync: fsync !== 'never',
     });
     this.queue = new WriteQueue({
       fileSystem,
@@ -212,9 +215,11 @@ export class DiskQueue {
 
   /** What is written is durable, and what is settled noted. No handle and no timer is left. */
   async close(): Promise<void> {
-    await Promise.all(this.pending);
+    while (this.pending.size > 0) await Promise.all(this.pending);
+    this.isClosed = true;
     await this.queue.close();
     await this.store.settled();
+    await this.store.removeEmpty();
     this.store.stop();
   }
 
@@ -243,7 +248,7 @@ export class DiskQueue {
       await this.append(remaining, () => {});
     } catch (error) {
       // Its frames stay on disk unsettled: after a restart they come back.
-      this.options.onUnsaved([remaining], error);
+      if (!this.isClosed) this.options.onUnsaved([remaining], error);
       return;
     }
     this.release(taken);
@@ -271,7 +276,8 @@ export class DiskQueue {
   private makeRoom(bytes: number): boolean | Promise<boolean> {
     const { settings, otherBytes } = this.options;
     const needed = bytes + EMPTY_SEGMENT_BYTES + ACK_BYTES;
-    const fits = () => this.store.bytes + otherBytes() + needed <= settings.maxBytes;
+    const fits = () =>
+      this.store.bytes + otherBytes() + needed <= settings.maxBytes && this.store.segments.length < MAX_SEGMENTS;
     if (fits()) return true;
     if (settings.dropPolicy === 'newest' || needed + otherBytes() > settings.maxBytes) return false;
     return this.evictUntil(fits);

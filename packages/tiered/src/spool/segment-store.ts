@@ -8,9 +8,10 @@ export interface SegmentStoreOptions {
   readonly clock: Clock;
   readonly ledger: SpoolLedger;
   readonly maxAgeMillis: number;
+  /** Whether the directory is ever synced. */
+  readonly sync: boolean;
   /** Finishes the segment that is being written, when it has nothing left in it for a while. */
   readonly finish: (segment: Segment) => Promise<void>;
-  readonly onRemoved: () => void;
 }
 
 /** A segment that is being written and has been emptied is kept so long, for what may come. */
@@ -26,6 +27,8 @@ export class SegmentStore {
   private timer: Timer | undefined;
   private failures = 0;
   private stopped = false;
+  /** The directory, if something has been removed and it was not synced since. */
+  private removedFrom: string | undefined;
 
   constructor(options: SegmentStoreOptions) {
     this.options = options;
@@ -65,12 +68,15 @@ export class SegmentStore {
     });
   }
 
-  /** Resolves when every note has been written that was to be written. */
-  async settled(): Promise<void> {
+  /** Every note is written, and what was removed stays so. */
+  async close(): Promise<void> {
     while (this.flushing) await this.flushing;
+    this.stop();
+    if (this.removedFrom && this.options.sync) await quietly(this.options.fileSystem.syncDirectory(this.removedFrom));
+    this.removedFrom = undefined;
   }
 
-  stop(): void {
+  private stop(): void {
     this.stopped = true;
     this.options.clock.clearTimeout(this.timer);
     this.timer = undefined;
@@ -151,7 +157,7 @@ export class SegmentStore {
    * full disk too.
    */
   private async remove(segment: Segment): Promise<boolean> {
-    const { fileSystem, onRemoved } = this.options;
+    const { fileSystem } = this.options;
     segment.gone = true;
     const isRemoved = await fileSystem.remove(segmentPath(segment)).then(
       () => true,
@@ -162,7 +168,7 @@ export class SegmentStore {
       return false;
     }
     this.forget(segment);
-    onRemoved();
+    this.removedFrom = segment.directory;
     if (segment.hasAcks && (await quietly(fileSystem.syncDirectory(segment.directory)))) {
       await quietly(fileSystem.remove(ackPath(segment)));
     }

@@ -32,7 +32,7 @@ export interface DirectoryEvents {
 /** Names of locks and of directories of other owners: no segments, and ours all the same. */
 export const isOwnersName = (name: string): boolean => isLockName(name) || OWN_DIRECTORY.test(name);
 
-const OWN_DIRECTORY = /^p-[1-9]\d*-[0-9a-f]{16}$/;
+export const OWN_DIRECTORY = /^p-[1-9]\d*-[0-9a-f]{16}$/;
 
 /**
  * The directory, or one of its own (`p-<pid>-<token>`) in it where another owner is alive: another process, thread or
