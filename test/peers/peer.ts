@@ -9,6 +9,7 @@ declare module 'vitest' {
   interface ProvidedContext {
     collector: Peer;
     otlpDecoder: Peer;
+    s3: Peer;
   }
 }
 

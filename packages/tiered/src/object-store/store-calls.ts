@@ -7,13 +7,13 @@ import {
   LimitedLog,
   settledBy,
   suppressTracing,
-  toError,
 } from '@otel-resilience/core';
 import type { ObjectStoreStatus, StoreCallOptions } from './object-store.js';
 import { isAnswer, ObjectStoreError, storeErrorCode } from './object-store-error.js';
 
 const DEFAULT_CALL_MILLIS = 30_000;
 const MAX_FOREIGN_NAMES = 10;
+const SHUT_DOWN = 'the store has been shut down';
 
 /** Of what happens within a call: `signal` aborts when nobody waits for it any more. */
 export interface StoreCall {
@@ -45,7 +45,7 @@ export class StoreCalls {
 
   /** Makes a call. What goes on after its time was up is waited for at shutdown. */
   async run<T>(what: string, options: StoreCallOptions, work: (call: StoreCall) => Promise<T>): Promise<T> {
-    if (this.closed) throw new ObjectStoreError('SHUTDOWN', `${this.location}: the store has been shut down`);
+    if (this.closed) throw new ObjectStoreError('SHUTDOWN', `${what}: ${SHUT_DOWN}`);
     const deadline = options.deadline ?? this.clock.now() + DEFAULT_CALL_MILLIS;
     const abort = new AbortController();
     const onAbort = () => abort.abort(options.signal!.reason);
@@ -54,7 +54,7 @@ export class StoreCalls {
     options.signal?.addEventListener('abort', onAbort, { once: true });
     this.end.signal.addEventListener('abort', onEnd, { once: true });
     const timer = this.clock.setTimeout(() => {
-      abort.abort(new ObjectStoreError('DEADLINE_EXCEEDED', `${what}: no answer in time`));
+      abort.abort(new ObjectStoreError('DEADLINE_EXCEEDED', 'no answer in time'));
     }, deadline - this.clock.now());
     try {
       const result = await this.orAborted(abort.signal, () => work({ signal: abort.signal, deadline }));
@@ -69,6 +69,11 @@ export class StoreCalls {
       options.signal?.removeEventListener('abort', onAbort);
       this.end.signal.removeEventListener('abort', onEnd);
     }
+  }
+
+  /** Aborted when a shutdown has done what it could. */
+  get ended(): AbortSignal {
+    return this.end.signal;
   }
 
   /** Something that is none of the store's objects. */
@@ -95,7 +100,7 @@ export class StoreCalls {
   shutdown(deadline = this.clock.now() + DEFAULT_SHUTDOWN_TIMEOUT_MILLIS): Promise<void> {
     this.closed ??= (async () => {
       await settledBy(this.clock, deadline, Promise.allSettled([...this.open]));
-      this.end.abort(new ObjectStoreError('SHUTDOWN', `${this.location}: the store has been shut down`));
+      this.end.abort(new ObjectStoreError('SHUTDOWN', SHUT_DOWN));
     })();
     return this.closed;
   }
@@ -133,12 +138,12 @@ export class StoreCalls {
   }
 
   private errorOf(what: string, thrown: unknown): ObjectStoreError {
-    if (storeErrorCode(thrown)) return thrown as ObjectStoreError;
-    if (isTimeout(thrown)) return new ObjectStoreError('DEADLINE_EXCEEDED', `${what}: no answer in time`);
-    if ((thrown as { code?: unknown } | undefined)?.code === 'SHUTDOWN') {
-      return new ObjectStoreError('SHUTDOWN', toError(thrown).message);
-    }
-    const { code, message, retryAfterMillis, cause } = this.classify(thrown);
+    const { code, message, retryAfterMillis, cause } = this.read(thrown);
     return new ObjectStoreError(code, `${what}: ${message}`, { retryAfterMillis, cause });
+  }
+
+  private read(thrown: unknown): ObjectStoreError {
+    if (storeErrorCode(thrown)) return thrown as ObjectStoreError;
+    return isTimeout(thrown) ? new ObjectStoreError('DEADLINE_EXCEEDED', 'no answer in time') : this.classify(thrown);
   }
 }

@@ -1,0 +1,237 @@
+import { inspect } from 'node:util';
+import { CreateMultipartUploadCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { FaultProxy } from '@otel-resilience/testing';
+import { copyObject, RetryingObjectStore } from '@otel-resilience/tiered';
+import { S3ObjectStore, type S3ObjectStoreOptions } from '@otel-resilience/tiered/s3';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { MemoryObjectStore } from '../../support/memory-object-store.js';
+import { collect, describeObjectStore } from '../../support/object-store-contract.js';
+import { describeWithPeer } from '../peer.js';
+import { S3Server } from './s3-server.js';
+
+const MIB = 1024 * 1024;
+const value = [Buffer.from('value')];
+
+describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
+  let server: S3Server;
+  let proxy: FaultProxy;
+  let bucket: string;
+  let buckets = 0;
+  const stores: S3ObjectStore[] = [];
+
+  beforeAll(async () => {
+    server = await S3Server.start(python);
+  });
+  afterAll(() => server.stop());
+  beforeEach(async () => {
+    bucket = `bucket-${buckets++}`;
+    await server.createBucket(bucket);
+    proxy = new FaultProxy({ upstream: { host: '127.0.0.1', port: server.port } });
+    await proxy.start();
+  });
+  afterEach(async () => {
+    await proxy.stop();
+    await Promise.all(stores.splice(0).map((store) => store.shutdown({ deadline: 0 })));
+  });
+
+  const makeStore = (options: Partial<S3ObjectStoreOptions> = {}) => {
+    const clientOptions = options.client ? undefined : server.clientOptions(proxy.port);
+    const store = new S3ObjectStore({ bucket, clientOptions, ...options });
+    stores.push(store);
+    return store;
+  };
+  const soon = (millis: number) => ({ deadline: performance.now() + millis });
+
+  describeObjectStore('S3ObjectStore', {
+    makeStore: () => makeStore({ prefix: 'some/prefix' }),
+    archives: true,
+    numRuns: 8,
+  });
+
+  it('keeps to its prefix, and reports what is there under other names', async () => {
+    const store = makeStore({ prefix: 'mine/' });
+    await store.put('k', value);
+    for (const Key of ['other', 'mine', 'mine/with space', 'mine/a//b']) {
+      await server.admin.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x' }));
+    }
+    expect((await collect(store.list(''))).map(({ key }) => key)).toEqual(['k']);
+    expect(store.status()).toMatchObject({ location: `s3://${bucket}/mine/`, foreign: { count: 2 } });
+  });
+
+  it('puts large objects in parts, and compares them all the same', async () => {
+    const store = makeStore({ multipartThresholdBytes: 5 * MIB, partBytes: 5 * MIB });
+    const bytes = Buffer.alloc(12 * MIB + 7, 'abcdefg');
+    await store.put('large', [bytes.subarray(0, 100), bytes.subarray(100)], { storageClass: 'STANDARD_IA' });
+    expect(bytes.equals(await store.get('large', { maxBytes: bytes.byteLength }))).toBe(true);
+    expect(await store.head('large')).toMatchObject({ bytes: bytes.byteLength, storageClass: 'STANDARD_IA' });
+    await expect(store.put('large', [bytes], { ifNoneMatch: true })).rejects.toMatchObject({ code: 'EXISTS' });
+    expect(await server.openUploads(bucket)).toBe(0);
+    expect(await store.changeStorageClass('large', 'STANDARD')).toMatchObject({ bytes: bytes.byteLength });
+    expect(bytes.equals(await store.get('large', { maxBytes: bytes.byteLength }))).toBe(true);
+  });
+
+  for (const [title, options, code] of [
+    ['cut in the middle of a part', { kill: 'cut' }, 'UNAVAILABLE'],
+    ['swallowed in the middle', { kill: 'blackHole' }, 'DEADLINE_EXCEEDED'],
+  ] as const) {
+    it(`leaves no parts of an upload that is ${title}`, async () => {
+      const store = makeStore({ multipartThresholdBytes: 5 * MIB, partBytes: 5 * MIB });
+      const bytes = Buffer.alloc(22 * MIB, 'x');
+      await store.put('warm-up', value);
+      const put = store.put('large', [bytes], options.kill === 'cut' ? {} : soon(2_000));
+      if (options.kill === 'cut') proxy.cutAfter(3 * MIB, { times: 1 });
+      else {
+        while (proxy.snapshot().passedBytes.toUpstream < 2 * MIB)
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        await proxy.blackHole();
+        setTimeout(() => proxy.heal(), 2_200);
+      }
+      await expect(put).rejects.toMatchObject({ code, failure: 'retryable' });
+      await store.shutdown();
+      expect(await server.openUploads(bucket)).toBe(0);
+      const again = makeStore({ multipartThresholdBytes: 5 * MIB, partBytes: 5 * MIB });
+      expect(await again.head('large')).toBeUndefined();
+      await again.put('large', [bytes]);
+      expect(await again.head('large')).toMatchObject({ bytes: bytes.byteLength });
+    });
+  }
+
+  it('aborts at open what a process has left that was killed a day ago', async () => {
+    const upload = { Bucket: bucket, Key: 'mine/k' };
+    await server.admin.send(new CreateMultipartUploadCommand(upload));
+    await server.admin.send(new CreateMultipartUploadCommand({ ...upload, Key: 'other/k' }));
+    expect(await server.openUploads(bucket)).toBe(2);
+    await makeStore({ prefix: 'mine' }).open();
+    // moto dates every upload in 2010.
+    expect(await server.openUploads(bucket)).toBe(1);
+  });
+
+  it('makes a single attempt, and is tried again by a RetryingObjectStore', async () => {
+    const store = makeStore();
+    await store.put('k', value);
+    proxy.reset();
+    proxy.cutAfter(0, { times: 1 });
+    await expect(store.get('k', { maxBytes: 9 })).rejects.toMatchObject({ code: 'UNAVAILABLE', failure: 'retryable' });
+    expect(store.status()).toMatchObject({ state: 'failing', failures: 1 });
+    proxy.reset();
+    proxy.cutAfter(0, { times: 2 });
+    const retrying = new RetryingObjectStore({ store, initialDelayMillis: 1 });
+    expect(Buffer.from(await retrying.get('k', { maxBytes: 9 })).toString()).toBe('value');
+    expect(store.status()).toMatchObject({ state: 'ready', failures: 0 });
+  });
+
+  it('ends by its deadline in a black hole and in a stalled body, and holds nothing afterwards', async () => {
+    const store = makeStore();
+    await store.put('k', [Buffer.alloc(8 * MIB, 'x')]);
+    await proxy.blackHole();
+    await expect(store.put('k2', value, soon(300))).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await proxy.heal();
+    proxy.set({ throttleBytesPerSecond: MIB });
+    const startedAt = performance.now();
+    await expect(store.get('k', { maxBytes: 9 * MIB, ...soon(500) })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
+    expect(performance.now() - startedAt).toBeLessThan(1_500);
+    await proxy.heal();
+    expect(await store.head('k')).toMatchObject({ bytes: 8 * MIB });
+  });
+
+  it('cannot be reached: says so, and works when it can be', async () => {
+    const store = makeStore();
+    await proxy.refuse();
+    await store.open();
+    expect(store.status()).toMatchObject({ state: 'failing', error: expect.stringContaining('ECONNREFUSED') });
+    await proxy.heal();
+    await store.open();
+    expect(store.status()).toMatchObject({ state: 'ready' });
+  });
+
+  it('a bucket that is missing: clear at open if required, else in the status, and kept', async () => {
+    const missing = { bucket: 'no-such-bucket', required: true };
+    await expect(makeStore(missing).open()).rejects.toMatchObject({
+      code: 'NO_BUCKET',
+      message: expect.stringMatching(/cannot use the bucket no-such-bucket: the bucket does not exist/),
+    });
+    const store = makeStore({ bucket: 'no-such-bucket' });
+    await store.open();
+    expect(store.status()).toMatchObject({ state: 'failing', failures: 1 });
+    await expect(store.put('k', value)).rejects.toMatchObject({ code: 'NO_BUCKET', failure: 'retryable' });
+    await expect(store.get('k', { maxBytes: 9 })).rejects.toMatchObject({ code: 'NO_BUCKET' });
+    await server.createBucket('no-such-bucket');
+    await store.put('k', value);
+    expect(store.status()).toMatchObject({ state: 'ready' });
+  });
+
+  it('restores what is archived, once, and says how far it is', async () => {
+    await server.restoreAfterLooks(3);
+    const store = makeStore();
+    await store.put('k', value, { storageClass: 'GLACIER' });
+    await expect(store.get('k', { maxBytes: 9 })).rejects.toMatchObject({ code: 'ARCHIVED' });
+    expect((await store.requestRestore('k', { days: 3 })).state).toBe('restoring');
+    const states = [];
+    for (let look = 0; look < 5; look++) states.push((await store.head('k'))!.restore.state);
+    expect(states.at(-1)).toBe('restored');
+    const { restore } = (await store.head('k'))!;
+    expect(restore.state === 'restored' && restore.untilMillis! > Date.now()).toBe(true);
+    expect(Buffer.from(await store.get('k', { maxBytes: 9 })).toString()).toBe('value');
+    await server.restoreAfterLooks(0);
+  });
+
+  it('copies from and to another store, verified, however often it is begun', async () => {
+    const from = new MemoryObjectStore();
+    const to = makeStore();
+    await from.put('a/k', value);
+    for (let time = 0; time < 2; time++) {
+      expect(await copyObject({ from, to, key: 'a/k', storageClass: 'GLACIER' })).toMatchObject({
+        bytes: 5,
+        storageClass: 'GLACIER',
+      });
+    }
+    await to.put('a/k2', [Buffer.from('other')]);
+    await from.put('a/k2', value);
+    await copyObject({ from, to, key: 'a/k2' });
+    expect(Buffer.from(await to.get('a/k2', { maxBytes: 9 })).toString()).toBe('value');
+  });
+
+  it('takes a client of yours, and leaves it open', async () => {
+    const client = new S3Client({ ...server.clientOptions(), maxAttempts: 1 });
+    const store = makeStore({ client });
+    await store.open();
+    await store.put('k', value);
+    await store.shutdown();
+    await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'k', Body: 'x' }));
+    client.destroy();
+  });
+
+  describe('where credentials are checked', () => {
+    const secret = 'wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY';
+    afterEach(() => server.trustEverybody());
+
+    it('says that they are wrong, and nothing of what they are', async () => {
+      await server.checkCredentials([{ Effect: 'Allow', Action: 's3:*', Resource: '*' }]);
+      const wrong = server.clientOptions(proxy.port, { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: secret });
+      const store = makeStore({ clientOptions: wrong, required: true });
+      const errors = [];
+      errors.push(await store.open().catch((error) => error));
+      errors.push(await store.put('k', value).catch((error) => error));
+      errors.push(await store.get('k', { maxBytes: 9 }).catch((error) => error));
+      for (const error of errors) expect(error).toMatchObject({ code: 'DENIED', failure: 'retryable' });
+      expect(errors[0].message).toMatch(/cannot use the bucket .*: access denied/);
+      const shown = [...errors, store.status(), store]
+        .map((one) => inspect(one, { depth: 9, showHidden: false }))
+        .join();
+      expect(shown + JSON.stringify(store)).not.toMatch(/wJalr|AKIA/);
+    });
+
+    it('says what a policy does not permit', async () => {
+      const policy = [{ Effect: 'Allow', Action: ['s3:ListBucket', 's3:GetObject'], Resource: '*' }];
+      const store = makeStore({
+        clientOptions: server.clientOptions(proxy.port, await server.checkCredentials(policy)),
+      });
+      await store.open();
+      expect(store.status()).toMatchObject({ state: expect.any(String) });
+      await expect(store.put('k', value)).rejects.toMatchObject({ code: 'DENIED', failure: 'retryable' });
+      expect(store.status()).toMatchObject({ state: 'failing', error: expect.stringContaining('access denied') });
+    });
+  });
+});
