@@ -218,9 +218,7 @@ export class DiskQueue {
     while (this.pending.size > 0) await Promise.all(this.pending);
     this.isClosed = true;
     await this.queue.close();
-    await this.store.settled();
-    await this.store.removeEmpty();
-    this.store.stop();
+    await this.store.close();
   }
 
   private async takeUnsynced(): Promise<TakenFrames | undefined> {

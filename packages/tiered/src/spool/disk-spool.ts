@@ -352,7 +352,7 @@ export class Spool implements SpanSpool {
       // As if the one spool had delivered to the other.
       this.ledger.deliver(kept);
       this.moved += kept;
-      this.ledger.drop(batch.spanCount - kept, 'full');
+      this.ledger.drop(batch.spanCount - kept, this.closing ? 'shutdown' : 'full');
     }
     if (!this.closing) this.fail(toError(error));
   }

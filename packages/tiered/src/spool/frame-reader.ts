@@ -1,7 +1,7 @@
 import { type Clock, type FileSystem, SpanBatch, toError } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
 import { SEGMENT_HEADER_BYTES } from './frame.js';
-import { type FrameEntry, type Segment, segmentPath, waitingFrames } from './segment.js';
+import { ACK_BYTES, type FrameEntry, type Segment, segmentPath, waitingFrames } from './segment.js';
 import { type Damage, readBodies, type ScannedFrame, scanFrames } from './segment-reader.js';
 import { frameBytes } from './segment-writer.js';
 import { quietly } from './write-queue.js';
@@ -100,8 +100,9 @@ export class FrameReader {
 
   private async scan(segment: Segment, file: Parameters<typeof scanFrames>[0]): Promise<void> {
     const { fileSystem, onMissing, onDamage } = this.options;
-    const { scannedBytes, unscannedFrames, unscannedSpans } = segment;
-    const to = Math.min(segment.visibleBytes, await file.size());
+    // All of one moment: it may be written to meanwhile.
+    const { scannedBytes, unscannedFrames, unscannedSpans, visibleBytes } = segment;
+    const to = Math.min(visibleBytes, await file.size());
     const isFirst = scannedBytes === SEGMENT_HEADER_BYTES;
     const acks =
       isFirst && segment.hasAcks
@@ -113,6 +114,10 @@ export class FrameReader {
     });
     const spans = found.reduce((sum, { spanCount }) => sum + spanCount, 0);
     segment.scannedBytes = to;
+    if (visibleBytes === Number.POSITIVE_INFINITY) {
+      segment.visibleBytes = to;
+      segment.bytes += to + found.length * ACK_BYTES;
+    }
     segment.unscannedFrames -= unscannedFrames;
     segment.unscannedSpans -= unscannedSpans;
     segment.frames += found.length - unscannedFrames;

@@ -68,10 +68,11 @@ export class SegmentStore {
     });
   }
 
-  /** Every note is written, and what was removed stays so. */
+  /** Every note is written, what is empty is gone, and what was removed stays so. */
   async close(): Promise<void> {
     while (this.flushing) await this.flushing;
     this.stop();
+    for (const segment of this.segments.filter(isEmpty)) if (!segment.active) await this.remove(segment);
     if (this.removedFrom && this.options.sync) await quietly(this.options.fileSystem.syncDirectory(this.removedFrom));
     this.removedFrom = undefined;
   }

@@ -26,6 +26,7 @@ export interface WriteQueueOptions {
 /** Rejects an append that does not fit: `instanceof` would be good for nothing else. */
 export const NO_ROOM = new Error('the spool is full');
 
+const CLOSED = new Error('the spool is shut down');
 const NOT_OURS = new Error('another process has taken the directory over');
 
 /** Written in one go, and synced together: what waits when the disk is ready. */
@@ -50,6 +51,7 @@ export class WriteQueue {
   private writer: SegmentWriter | undefined;
   private timer: Timer | undefined;
   private running = false;
+  private closed = false;
   private queuedBytes = 0;
   private spans = 0;
   private lastId = 0;
@@ -66,6 +68,10 @@ export class WriteQueue {
 
   /** Settles the frame's promise. */
   append(frame: PendingFrame): void {
+    if (this.closed) {
+      frame.reject(CLOSED);
+      return;
+    }
     this.queue.push(frame);
     this.queuedBytes += frame.bodyBytes;
     this.pump();
@@ -89,6 +95,7 @@ export class WriteQueue {
 
   /** After everything that waits. No handle and no timer is left. */
   close(): Promise<void> {
+    this.closed = true;
     return this.enqueue(async () => {
       while (this.queue.length > 0) await this.commit(this.takeGroup());
       await this.finish();
@@ -99,6 +106,7 @@ export class WriteQueue {
 
   /** The directory is not ours any more: nothing is written, cut off or removed. */
   halt(): void {
+    this.closed = true;
     void this.enqueue(async () => {
       const { writer } = this;
       this.writer = undefined;
