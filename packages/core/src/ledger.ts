@@ -51,24 +51,35 @@ export class Ledger {
   private readonly neverDispatched: Record<string, number> = {};
   private lateOutcomes = 0;
   private lateAcknowledged = 0;
+  private limit = Number.POSITIVE_INFINITY;
+  private extend: (ended: number) => number = () => Number.POSITIVE_INFINITY;
+
+  /**
+   * From here on `extend` is called when one more span than `limit` has ended, before anybody hears of it; it returns
+   * the next limit. For who has to write down how many may have ended.
+   */
+  witness(limit: number, extend: (ended: number) => number): void {
+    this.limit = limit;
+    this.extend = extend;
+  }
 
   endUnsampled(): void {
-    this.ended++;
+    this.end();
     this.unsampled++;
   }
 
   endHeld(): void {
-    this.ended++;
+    this.end();
     this.held++;
   }
 
   endQueued(): void {
-    this.ended++;
+    this.end();
     this.queued++;
   }
 
   endDropped(reason: DropReason): void {
-    this.ended++;
+    this.end();
     add(this.dropped, reason, 1);
     add(this.neverDispatched, reason, 1);
   }
@@ -117,6 +128,10 @@ export class Ledger {
     const { dispatched, lateOutcomes, lateAcknowledged } = this;
     const beside = { dispatched, neverDispatched: { ...this.neverDispatched }, lateOutcomes, lateAcknowledged };
     return { ended, unsampled, held, queued, inFlight, delivered, rejected, handedToSpool, dropped, balanced, beside };
+  }
+
+  private end(): void {
+    if (++this.ended > this.limit) this.limit = this.extend(this.ended);
   }
 
   private settle(outcome: ExportOutcome): void {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
@@ -62,6 +62,27 @@ describe('resilience({ spool: { directory } })', () => {
       totals: { ended: 0, recovered: 250, delivered: 250, dropped: {} },
       spool: { mode: 'disk', directory },
     });
+  });
+
+  it('says how many spans one that was killed has lost at most, and nothing of one that was shut down', async () => {
+    const directory = join(scratch(), 'spool');
+    const receiver = await collector();
+    receiver.respond(() => ({ kind: 'error', status: 503 }));
+    const before = start(receiver.url, { directory });
+    before.end(120);
+    const [name] = readdirSync(directory).filter((each) => each.startsWith('checkpoint-')) as [string];
+    const atItsDeath = readFileSync(join(directory, name));
+    receiver.respond(() => ({ kind: 'success' }));
+    await before.provider.shutdown();
+    expect(readdirSync(directory).filter((each) => each.startsWith('checkpoint-'))).toEqual([]);
+    expect(start(receiver.url, { directory }).r.status().lostToCrash).toBeUndefined();
+
+    // As if there had been a process with a pid that is nobody's.
+    writeFileSync(join(directory, name.replace(/^checkpoint-\d+/, 'checkpoint-4194305')), atItsDeath);
+    const { lostToCrash } = start(receiver.url, { directory }).r.status();
+    expect(lostToCrash).toMatchObject({ processes: 1 });
+    expect(lostToCrash!.atMost).toBeGreaterThanOrEqual(120);
+    expect(lostToCrash!.atMost).toBeLessThan(1_000);
   });
 
   it('touches nothing when the SDK is disabled', () => {

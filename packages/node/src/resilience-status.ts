@@ -15,6 +15,8 @@ import type {
   TailSamplingStats,
 } from '@otel-resilience/sampler';
 import type {
+  LedgerCheckpoint,
+  LostToCrash,
   MemorySpool,
   Spool,
   SpoolStatus,
@@ -44,6 +46,8 @@ export interface ResilienceStatus {
   readonly tiered: TieredSpanExporterStats;
   /** Of a spool on disk: whether it can be written to, what was found damaged. */
   readonly spool: SpoolStatus | undefined;
+  /** What earlier processes with the same directory have lost, at most, that were killed; no part of the totals. */
+  readonly lostToCrash: LostToCrash | undefined;
   readonly endpoints: readonly ResilienceEndpointStatus[];
   readonly signals: Partial<PipelineGauges>;
 }
@@ -79,6 +83,7 @@ interface Parts {
   readonly processor: AdaptiveBatchSpanProcessor;
   readonly tiered: TieredSpanExporter;
   readonly spool: MemorySpool | Spool;
+  readonly checkpoint: LedgerCheckpoint | undefined;
   readonly failover: FailoverSpanExporter;
   /** In the order of the failover's endpoints. */
   readonly leaves: readonly Leaf[];
@@ -104,6 +109,7 @@ export function statusOf(parts: Parts): ResilienceStatus {
     processor,
     tiered,
     spool: 'status' in parts.spool ? parts.spool.status() : undefined,
+    lostToCrash: parts.checkpoint?.lostToCrash,
     endpoints,
     signals: parts.signals.snapshot(),
   };

@@ -18,7 +18,7 @@ import { processorOptions } from './processor-options.js';
 import { type ResilienceOptions, readResilienceOptions } from './resilience-options.js';
 import { type ResilienceStatus, statusOf } from './resilience-status.js';
 import { samplerOptions } from './sampler-environment.js';
-import { makeSpool } from './spool.js';
+import { makeCheckpoint, makeSpool } from './spool.js';
 import { stoppingWith } from './stopping-with.js';
 import { writtenAt } from './written-at.js';
 
@@ -111,7 +111,9 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     () => new DegradationSampler({ ...samplerSection(sections.sampler, environment), controller, ...common }),
   );
 
-  if (!environment.disabled && spool.durable) {
+  const checkpoint = makeCheckpoint(sections.spool, spool, processor, clock);
+  if (!environment.disabled && checkpoint) {
+    checkpoint.start();
     // Not with the first span: that may be long in coming.
     tiered.open().catch((thrown) => {
       new LimitedLog('resilience', { clock }).warn('spool', () => `the spool cannot be used: ${describeError(thrown)}`);
@@ -121,6 +123,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
   const first = stoppingWith(tail, () => {
     controller.stop();
     sampler.shutdown();
+    checkpoint?.close();
   });
   return {
     sdk: { sampler, spanProcessors: environment.disabled ? [] : [first] },
@@ -138,6 +141,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
         processor,
         tiered,
         spool,
+        checkpoint,
         failover,
         leaves,
         signals,

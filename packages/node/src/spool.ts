@@ -1,6 +1,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
-import { type Clock, ConfigurationError, describeError, toError } from '@otel-resilience/core';
-import { MemorySpool, Spool } from '@otel-resilience/tiered';
+import { type Clock, ConfigurationError, describeError, toError, totalDropped } from '@otel-resilience/core';
+import type { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
+import { LedgerCheckpoint, MemorySpool, Spool } from '@otel-resilience/tiered';
 import type { ResilienceOptions } from './resilience-options.js';
 import { writtenAt } from './written-at.js';
 
@@ -12,6 +13,26 @@ export function makeSpool(options: ResilienceOptions['spool'], clock: Clock | un
     if (options.required) checkWritable(options.directory);
     return spool;
   });
+}
+
+/** What lets the next process say what this one lost, if it is killed; of use where spans outlive the process. */
+export function makeCheckpoint(
+  options: ResilienceOptions['spool'],
+  spool: MemorySpool | Spool,
+  processor: AdaptiveBatchSpanProcessor,
+  clock: Clock | undefined,
+): LedgerCheckpoint | undefined {
+  if (options === undefined || !('directory' in options) || !('status' in spool)) return undefined;
+  const books = {
+    read: () => {
+      const { ended, unsampled, delivered, rejected, handedToSpool, dropped } = processor.stats().ledger;
+      const gone = unsampled + delivered + rejected + totalDropped(dropped);
+      // What waits in memory is as good as lost.
+      return { ended, settled: gone + Math.max(0, handedToSpool - spool.status().spansInMemory) };
+    },
+    witness: processor.witness.bind(processor),
+  };
+  return new LedgerCheckpoint({ directory: options.directory, books, clock });
 }
 
 /** At once, so that an application that cannot do without does not start. */

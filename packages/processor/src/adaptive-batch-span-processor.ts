@@ -108,6 +108,11 @@ export class AdaptiveBatchSpanProcessor implements SpanProcessor {
     };
   }
 
+  /** Of the ledger, for who writes down how many spans may have ended: see `Ledger.witness`. */
+  witness(limit: number, extend: (ended: number) => number): void {
+    this.ledger.witness(limit, extend);
+  }
+
   /**
    * Resolves when every span that ended before is acknowledged or durably stored. Rejects when some could not be
    * exported, or were dropped to make room for others, and at the deadline.

@@ -2,6 +2,12 @@ export type { HotState } from './hot-tier.js';
 export * from './object-store/index.js';
 export type { TieredSpanExporterOptions } from './options.js';
 export { Spool, type SpoolStatus } from './spool/disk-spool.js';
+export {
+  type CheckpointedBooks,
+  LedgerCheckpoint,
+  type LedgerCheckpointOptions,
+  type LostToCrash,
+} from './spool/ledger-checkpoint.js';
 export { MemorySpool, type MemorySpoolOptions } from './spool/memory-spool.js';
 export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';

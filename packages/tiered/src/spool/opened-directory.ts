@@ -1,5 +1,6 @@
 import type { Clock, FileSystem, SpanBatch, SpoolLedger } from '@otel-resilience/core';
 import { DiskQueue } from './disk-queue.js';
+import { isCheckpointName } from './ledger-checkpoint.js';
 import { QUARANTINE } from './quarantine.js';
 import { type Recovered, recover } from './recovery.js';
 import { acquireDirectory, isOwnersName, type OwnedDirectory } from './spool-directory.js';
@@ -28,7 +29,7 @@ export interface OpenedDirectory {
   readonly recovered: Recovered;
 }
 
-const isKnown = (name: string): boolean => name === QUARANTINE || isOwnersName(name);
+const isKnown = (name: string): boolean => name === QUARANTINE || isOwnersName(name) || isCheckpointName(name);
 
 /** Rejects with what the file system says; then nothing is held. */
 export async function openDirectory(options: OpenDirectoryOptions): Promise<OpenedDirectory> {
