@@ -8,115 +8,28 @@ import {
   SpanBatch,
   totalDropped,
 } from '@otel-resilience/core';
-import {
-  type CrashOptions,
-  type DiskFault,
-  type DiskMoment,
-  type DiskOperationKind,
-  FaultyDisk,
-  fakeSpan,
-  VirtualClock,
-} from '@otel-resilience/testing';
-import { Spool, type SpoolLease, type SpoolOptions } from '@otel-resilience/tiered';
-import fc from 'fast-check';
-import { vi } from 'vitest';
-import { systemProcesses } from '../../packages/tiered/src/spool/process-identity.js';
-
-/** What may happen to a spool and to the disk below it. */
-export type SpoolCommand =
-  | { readonly kind: 'append'; readonly batches: ReadonlyArray<{ readonly spans: number; readonly bytes: number }> }
-  | { readonly kind: 'lease'; readonly count: number }
-  | { readonly kind: 'settle'; readonly which: number; readonly how: (typeof OUTCOMES)[number] }
-  | { readonly kind: 'wait'; readonly millis: number }
-  | { readonly kind: 'shutdown' | 'kill' | 'heal' }
-  | { readonly kind: 'crash'; readonly keep: CrashOptions['keep'] }
-  | { readonly kind: 'fail'; readonly fault: DiskFault }
-  | { readonly kind: 'fill'; readonly freeBytes: number };
-
-export interface SpoolSettings {
-  readonly fsync: 'always' | 'interval' | 'never';
-  readonly order: 'oldest' | 'newest';
-  readonly maxSegmentBytes: number;
-  readonly shortWrites: number;
-  readonly shortReads: number;
-}
-
-const OUTCOMES = ['delivered', 'delivered', 'retryable', 'part', 'permanent', 'poison', 'nonsense'] as const;
-
-const FAILING: ReadonlyArray<readonly DiskOperationKind[]> = [
-  ['write'],
-  ['sync'],
-  ['syncDirectory'],
-  ['create'],
-  ['remove'],
-  ['truncate'],
-  ['rename'],
-  ['open', 'read'],
-  ['write', 'sync', 'syncDirectory', 'create', 'truncate'],
-];
-
-export const settings: fc.Arbitrary<SpoolSettings> = fc.record({
-  fsync: fc.constantFrom('always' as const, 'always' as const, 'interval' as const, 'never' as const),
-  order: fc.constantFrom('oldest' as const, 'newest' as const),
-  maxSegmentBytes: fc.constantFrom(1_024, 4_000, 60_000),
-  shortWrites: fc.constantFrom(0, 0.3),
-  shortReads: fc.constantFrom(0, 0.3),
-});
-
-const batch = fc.record({ spans: fc.integer({ min: 1, max: 4 }), bytes: fc.constantFrom(0, 0, 400, 3_000) });
-const append = fc.record({
-  kind: fc.constant('append' as const),
-  batches: fc.array(batch, { minLength: 1, maxLength: 4 }),
-});
-const wait = fc.record({
-  kind: fc.constant('wait' as const),
-  millis: fc.constantFrom(0, 10, 100, 499, 501, 1_000, 70_000),
-});
-
-/** Without trouble of the disk's own. */
-export const calmCommand: fc.Arbitrary<SpoolCommand> = fc.oneof(
-  { weight: 7, arbitrary: append },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('lease' as const), count: fc.integer({ min: 1, max: 3 }) }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ kind: fc.constant('settle' as const), which: fc.nat(9), how: fc.constantFrom(...OUTCOMES) }),
-  },
-  { weight: 4, arbitrary: wait },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('shutdown' as const, 'kill' as const) }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('crash' as const),
-      keep: fc.constantFrom('some' as const, 'some' as const, 'none' as const),
-    }),
-  },
-);
-
-export const anyCommand: fc.Arbitrary<SpoolCommand> = fc.oneof(
-  { weight: 10, arbitrary: calmCommand },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant('fail' as const),
-      fault: fc.record({
-        operations: fc.constantFrom(...FAILING),
-        code: fc.constantFrom('EIO', 'ENOSPC', 'EACCES'),
-        after: fc.nat(4),
-        times: fc.constantFrom(1, 1, 2, 5, 20),
-      }),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('fill' as const), freeBytes: fc.nat(5_000) }) },
-  { weight: 2, arbitrary: fc.constant({ kind: 'heal' as const }) },
-);
+import { type CrashOptions, type DiskMoment, FaultyDisk, fakeSpan, VirtualClock } from '@otel-resilience/testing';
+import { Spool, type SpoolLease } from '@otel-resilience/tiered';
+import type { OUTCOMES, SpoolCommand, SpoolSettings } from './disk-spool-commands.js';
+import { SimulatedProcess } from './simulated-process.js';
 
 /** What was promised of a span. */
-interface Promise_ {
+interface SpanPromise {
+  readonly owner: Owner;
   readonly acknowledgedAt: number;
   /** Settled for good: it may come again, and need not. */
   isSettled: boolean;
   survivesKill: boolean;
   survivesCrash: boolean;
+}
+
+/** A process with its spool, and what it must have counted. */
+interface Owner {
+  readonly process: SimulatedProcess;
+  readonly spool: Spool;
+  readonly openedAt: number;
+  readonly leases: Array<{ lease: SpoolLease; names: string[] }>;
+  readonly counts: { accepted: number; delivered: number; rejected: number; poison: number };
 }
 
 /** A disk as a crash has left it, to be looked at. */
@@ -131,40 +44,34 @@ export interface WorldOptions {
   readonly seed: number;
   /** The share of moments (before and after each operation of the disk) at which it is looked what a crash would do. */
   readonly looks: number;
-  /** Between the spool and the disk. */
+  /** Between the spools and the disk. */
   readonly through?: (disk: FileSystem) => FileSystem;
-}
-
-/** Of the process that runs: after a crash it is another one, and those before it are dead. */
-let pid = 1;
-
-export function simulateProcesses(): void {
-  const namespace = '0'.repeat(16);
-  vi.spyOn(systemProcesses, 'self').mockImplementation(() => ({ pid, startTime: 1, namespace }));
-  vi.spyOn(systemProcesses, 'isAlive').mockImplementation((other) => other.pid === pid);
 }
 
 const DIRECTORY = '/var/spool/spans';
 const INTERVAL_MILLIS = 500;
-const MAX_BYTES = 10_000_000;
+const MAX_AGE_MILLIS = 300_000;
+const MAX_PROCESSES = 3;
 const GIVE_UP_MILLIS = 600_000;
 
 /**
- * A spool over a disk that forgets, and a model of what it has promised. Before and after any operation of the disk the
- * power may fail: a new spool then has to find what was promised up to there, whatever else the disk has kept.
+ * Spools over a disk that forgets, and a model of what they have promised. Before and after any operation of the disk
+ * the power may fail, or every process die: a new spool then has to find what was promised up to there, whatever else
+ * the disk has kept. What was given up since, because there was no room for it or it was too old, was counted.
  */
 export class DiskSpoolWorld {
   private readonly options: WorldOptions;
   private readonly random: () => number;
   private disk: FaultyDisk;
   private clock = new VirtualClock();
-  private spool!: Spool;
-  private openedAt = 0;
-  private spans = new Map<string, Promise_>();
+  private owners: Owner[] = [];
+  private readonly spans = new Map<string, SpanPromise>();
   private readonly everAppended = new Map<string, number>();
-  private leases: Array<{ lease: SpoolLease; names: string[] }> = [];
-  private counts = { accepted: 0, delivered: 0, rejected: 0, poison: 0 };
   private readonly outcomes: Outcome[] = [];
+  /** By owners that are gone. */
+  private givenUpBefore = 0;
+  /** The files of the dead are open for ever. */
+  private anyDied = false;
 
   constructor(options: WorldOptions) {
     this.options = options;
@@ -180,34 +87,46 @@ export class DiskSpoolWorld {
 
   async run(commands: readonly SpoolCommand[]): Promise<void> {
     await this.disk.makeDirectory('/var/spool');
-    await this.disk.syncDirectory('/');
-    await this.disk.syncDirectory('/var');
+    for (const path of ['/', '/var']) await this.disk.syncDirectory(path);
     this.start();
     for (const command of commands) {
       await this.make(command);
       this.note();
-      this.checkLedger();
+      for (const owner of this.owners) this.checkLedger(owner);
       this.look('some');
       await this.checkOutcomes();
     }
     await this.restart('shutdown');
     this.look('none');
     await this.checkOutcomes();
+    for (const owner of [...this.owners]) this.die(owner);
   }
 
   private async make(command: SpoolCommand): Promise<void> {
     switch (command.kind) {
-      case 'append':
-        await this.clock.run(Promise.all(command.batches.map((each) => this.append(each))), GIVE_UP_MILLIS);
+      case 'append': {
+        const owner = this.owner(command.by);
+        await this.within(Promise.all(command.batches.map((each) => this.append(owner, each))));
         return;
+      }
       case 'lease':
-        for (let i = 0; i < command.count; i++) await this.lease();
+        for (let i = 0; i < command.count; i++) await this.lease(this.owner(command.by));
         return;
       case 'settle':
-        return this.settle(command.which, command.how);
+        return this.settle(this.owner(command.by), command.which, command.how);
       case 'wait':
         return this.clock.advance(command.millis);
+      case 'start':
+        if (this.owners.length < MAX_PROCESSES) this.start();
+        return;
+      case 'die':
+        if (this.owners.length > 1) this.die(this.owner(command.by));
+        return;
+      case 'stop':
+        if (this.owners.length > 1) await this.shutDown(this.owner(command.by));
+        return;
       case 'fail':
+        // What is above the directory is not its own.
         return this.disk.fail({ ...command.fault, path: /spans/ });
       case 'fill':
         this.disk.capacityBytes = Math.max(1, this.disk.usedBytes + command.freeBytes);
@@ -223,32 +142,28 @@ export class DiskSpoolWorld {
     }
   }
 
-  private async append({ spans, bytes }: { spans: number; bytes: number }): Promise<void> {
+  private async append(owner: Owner, { spans, bytes }: { spans: number; bytes: number }): Promise<void> {
     const names = Array.from({ length: spans }, (_, i) => `span ${this.everAppended.size + i}`);
     for (const name of names) this.everAppended.set(name, bytes);
-    const { spool } = this;
     const batch = SpanBatch.fromSpans(names.map((name) => spanOf(name, bytes)));
-    const { stored, dropped } = await spool.append(batch);
+    const { stored, dropped } = await owner.spool.append(batch);
     if (stored + dropped !== spans || (stored > 0 && dropped > 0)) throw new Error(`append: ${stored} + ${dropped}`);
-    if (spool !== this.spool || stored === 0) return;
-    this.counts.accepted += stored;
+    if (stored === 0) return;
+    owner.counts.accepted += stored;
     const acknowledgedAt = this.clock.now();
     for (const name of names) {
-      this.spans.set(name, { acknowledgedAt, isSettled: false, survivesKill: false, survivesCrash: false });
+      this.spans.set(name, { owner, acknowledgedAt, isSettled: false, survivesKill: false, survivesCrash: false });
     }
   }
 
-  private async lease(): Promise<void> {
+  private async lease(owner: Owner): Promise<void> {
     // A disk that fails to read says so.
-    const lease = await this.clock.run(
-      this.spool.lease().catch(() => undefined),
-      GIVE_UP_MILLIS,
-    );
-    if (lease) this.leases.push({ lease, names: this.namesIn(lease.batch) });
+    const lease = await this.within(owner.spool.lease().catch(() => undefined));
+    if (lease) owner.leases.push({ lease, names: this.namesIn(lease.batch) });
   }
 
-  private settle(which: number, how: (typeof OUTCOMES)[number]): void {
-    const [taken] = this.leases.splice(which % Math.max(1, this.leases.length), 1);
+  private settle({ leases, counts }: Owner, which: number, how: (typeof OUTCOMES)[number]): void {
+    const [taken] = leases.splice(which % Math.max(1, leases.length), 1);
     if (!taken) return;
     const { lease, names } = taken;
     const { outcome, settled } = outcomeOf(lease.batch, how);
@@ -257,9 +172,9 @@ export class DiskSpoolWorld {
       if (promise) promise.isSettled = true;
     }
     if (how !== 'nonsense') {
-      this.counts.delivered += outcome.delivered;
-      this.counts.poison += outcome.dropped.poison ?? 0;
-      if (outcome.failure === 'permanent') this.counts.rejected += outcome.remaining?.spanCount ?? 0;
+      counts.delivered += outcome.delivered;
+      counts.poison += outcome.dropped.poison ?? 0;
+      if (outcome.failure === 'permanent') counts.rejected += outcome.remaining?.spanCount ?? 0;
     }
     lease.settle(outcome);
   }
@@ -267,24 +182,25 @@ export class DiskSpoolWorld {
   /** What is promised by now. */
   private note(): void {
     const { fsync } = this.options.settings;
-    if (!this.spool.durable) return;
     const now = this.clock.now();
     for (const promise of this.spans.values()) {
+      const { owner, acknowledgedAt } = promise;
+      if (!owner.process.isAlive || !owner.spool.durable) continue;
       promise.survivesKill = true;
       if (fsync === 'always') promise.survivesCrash = true;
-      const since = Math.max(promise.acknowledgedAt, this.openedAt);
+      const since = Math.max(acknowledgedAt, owner.openedAt);
       if (fsync === 'interval' && now - since > INTERVAL_MILLIS) promise.survivesCrash = true;
     }
   }
 
   private onMoment({ disk, when, operation }: DiskMoment): void {
-    if (disk !== this.disk || !this.spool) return;
+    if (disk !== this.disk || this.owners.length === 0) return;
     this.note();
     if (this.random() > this.options.looks) return;
     this.look(this.random() < 0.8 ? 'some' : 'none', `${when} ${operation.kind} ${operation.path}`);
   }
 
-  /** The machine, or the process, might fail now. */
+  /** The machine, or all that runs on it, might fail now. */
   private look(keep: CrashOptions['keep'], moment = 'between commands'): void {
     const isKill = this.random() < 0.2;
     const promised = [...this.spans].filter(([, { isSettled, survivesKill, survivesCrash }]) => {
@@ -298,109 +214,136 @@ export class DiskSpoolWorld {
   }
 
   private async checkOutcomes(): Promise<void> {
+    const givenUp = this.owners.reduce((sum, { spool }) => sum + givenUpBy(spool), this.givenUpBefore);
     for (const { disk, promised, how } of this.outcomes.splice(0)) {
-      const seen = await this.drain(disk);
+      const { seen, expired } = await this.drain(disk);
       const lost = promised.filter((name) => !seen.has(name));
-      if (lost.length > 0) throw new Error(`${how} loses ${lost.join(', ')}: ${JSON.stringify(disk.lost)}`);
+      if (lost.length <= givenUp + expired) continue;
+      throw new Error(`${how} loses ${lost.join(', ')}; ${givenUp} were given up: ${JSON.stringify(disk.lost)}`);
     }
   }
 
-  /** All that a new process finds. */
-  private async drain(disk: FaultyDisk): Promise<Set<string>> {
+  /** All that a new process finds, on a machine of its own. */
+  private async drain(disk: FaultyDisk): Promise<{ seen: Set<string>; expired: number }> {
     const clock = this.clockAfter(1_000);
-    const pidBefore = pid++;
     disk.capacityBytes = undefined;
-    const spool = this.makeSpool(disk, clock);
+    const owner = this.makeOwner(disk, clock);
+    const { spool, process } = owner;
     const seen = new Set<string>();
-    await clock.run(spool.open(), GIVE_UP_MILLIS);
+    await this.within(spool.open(), clock);
     for (;;) {
-      const lease = await clock.run(spool.lease(), GIVE_UP_MILLIS);
+      const lease = await this.within(spool.lease(), clock);
       if (!lease) break;
       for (const name of this.namesIn(lease.batch)) seen.add(name);
       lease.settle(deliveredOutcome(lease.batch.spanCount));
     }
-    await clock.run(spool.shutdown(), GIVE_UP_MILLIS);
+    await this.within(spool.shutdown(), clock);
+    process.die();
     const stats = spool.stats();
     const { accepted, recovered, waiting, delivered, rejected, dropped, balanced } = stats;
     const isSound = balanced && accepted + waiting + rejected === 0 && recovered === delivered + totalDropped(dropped);
     if (!isSound) throw new Error(`after a crash: ${JSON.stringify(stats)}`);
-    this.checkIdle(spool, disk, clock);
-    pid = pidBefore;
-    return seen;
+    if (disk.openFiles > 0) throw new Error(`after a crash and shutdown ${disk.openFiles} files are open`);
+    checkStopped(owner);
+    return { seen, expired: givenUpBy(spool) };
   }
 
   private async restart(how: 'shutdown' | 'kill' | 'crash', keep?: CrashOptions['keep']): Promise<void> {
-    const { spool, disk, clock } = this;
-    if (how === 'shutdown') {
-      const before = disk.operations.length;
-      await clock.run(spool.shutdown(), GIVE_UP_MILLIS);
-      this.note();
-      this.checkLedger();
-      this.checkIdle(spool, disk, clock);
-      const isCalm = disk.operations.slice(before).every(({ error }) => error === undefined);
-      const isSaved = spool.durable && !spool.stats().dropped.shutdown;
-      if (isCalm && isSaved && this.options.settings.fsync !== 'never') {
-        for (const promise of this.spans.values()) promise.survivesCrash ||= promise.survivesKill;
+    for (const owner of [...this.owners]) {
+      if (how === 'shutdown') await this.shutDown(owner);
+      else this.die(owner);
+    }
+    if (how === 'shutdown' && !this.anyDied && this.disk.openFiles > 0) {
+      throw new Error(`after shutdown ${this.disk.openFiles} files are open`);
+    }
+    this.disk = how === 'crash' ? this.disk.crash({ keep }) : this.disk.kill();
+    this.anyDied = false;
+    this.clock = this.clockAfter(1_000);
+    const owner = this.start();
+    for (const [name, promise] of [...this.spans]) {
+      if (how === 'crash' ? promise.survivesCrash : promise.survivesKill) this.spans.set(name, { ...promise, owner });
+      else this.spans.delete(name);
+    }
+    await this.within(owner.spool.open());
+  }
+
+  private start(): Owner {
+    const owner = this.makeOwner(this.disk, this.clock);
+    this.owners.push(owner);
+    return owner;
+  }
+
+  private async shutDown(owner: Owner): Promise<void> {
+    const { spool } = owner;
+    const before = this.disk.operations.length;
+    await this.within(spool.shutdown());
+    this.note();
+    this.checkLedger(owner);
+    checkStopped(owner);
+    const isCalm = this.disk.operations.slice(before).every(({ error }) => error === undefined || error === 'ENOENT');
+    const isSaved = spool.durable && !spool.stats().dropped.shutdown;
+    if (isCalm && isSaved && this.options.settings.fsync !== 'never') {
+      for (const promise of this.spans.values()) {
+        if (promise.owner === owner) promise.survivesCrash ||= promise.survivesKill;
       }
     }
-    this.disk = how === 'crash' ? disk.crash({ keep }) : disk.kill();
-    for (const [name, { survivesKill, survivesCrash }] of this.spans) {
-      if (!(how === 'crash' ? survivesCrash : survivesKill)) this.spans.delete(name);
-    }
-    this.leases = [];
-    this.counts = { accepted: 0, delivered: 0, rejected: 0, poison: 0 };
-    this.clock = this.clockAfter(1_000);
-    this.start();
-    await this.clock.run(this.spool.open(), GIVE_UP_MILLIS);
-    this.openedAt = this.clock.now();
+    this.remove(owner);
   }
 
-  private start(): void {
-    pid++;
-    this.spool = this.makeSpool(this.disk, this.clock);
-    this.openedAt = this.clock.now();
+  private die(owner: Owner): void {
+    this.anyDied = true;
+    this.remove(owner);
   }
 
-  private makeSpool(disk: FaultyDisk, clock: VirtualClock): Spool {
-    const { fsync, order, maxSegmentBytes } = this.options.settings;
-    const options: SpoolOptions = {
+  private remove(owner: Owner): void {
+    owner.process.die();
+    this.givenUpBefore += givenUpBy(owner.spool);
+    this.owners = this.owners.filter((each) => each !== owner);
+  }
+
+  private makeOwner(disk: FaultyDisk, clock: VirtualClock): Owner {
+    const { fsync, order, maxSegmentBytes, maxBytes, dropPolicy } = this.options.settings;
+    const process = new SimulatedProcess(this.options.through?.(disk) ?? disk, clock, disk);
+    const spool = new Spool({
       directory: DIRECTORY,
-      fileSystem: this.options.through?.(disk) ?? disk,
-      clock,
+      fileSystem: process.fileSystem,
+      clock: process.clock,
       fsync,
       fsyncIntervalMillis: INTERVAL_MILLIS,
       order,
       maxSegmentBytes,
-      maxBytes: MAX_BYTES,
-    };
-    return new Spool(options);
+      maxBytes,
+      maxAgeMillis: MAX_AGE_MILLIS,
+      dropPolicy,
+    });
+    const counts = { accepted: 0, delivered: 0, rejected: 0, poison: 0 };
+    return { process, spool, openedAt: clock.now(), leases: [], counts };
+  }
+
+  private owner(by: number): Owner {
+    return this.owners[by % this.owners.length]!;
+  }
+
+  private within<T>(promise: Promise<T>, clock = this.clock): Promise<T> {
+    return clock.run(promise, GIVE_UP_MILLIS);
   }
 
   private clockAfter(millis: number): VirtualClock {
     return new VirtualClock({ now: this.clock.now() + millis, wallTime: this.clock.wallTime() + millis });
   }
 
-  private checkLedger(): void {
-    const stats = this.spool.stats();
+  private checkLedger({ spool, counts }: Owner): void {
+    const stats = spool.stats();
     const { accepted, delivered, rejected, dropped, waiting, balanced } = stats;
     const isSound =
       balanced &&
-      waiting === this.spool.size &&
-      accepted === this.counts.accepted &&
-      delivered === this.counts.delivered &&
-      rejected === this.counts.rejected &&
-      (dropped.poison ?? 0) === this.counts.poison &&
-      this.spool.bytes <= MAX_BYTES;
-    if (!isSound) {
-      throw new Error(`${JSON.stringify(stats)} of ${this.spool.bytes} bytes, not ${JSON.stringify(this.counts)}`);
-    }
-  }
-
-  private checkIdle(spool: Spool, disk: FaultyDisk, clock: VirtualClock): void {
-    if (disk.openFiles > 0 || clock.pendingTimers > 0) {
-      throw new Error(`after shutdown ${disk.openFiles} files are open, ${clock.pendingTimers} timers pending`);
-    }
-    if (spool.status().mode !== 'closed') throw new Error(`after shutdown: ${spool.status().mode}`);
+      waiting === spool.size &&
+      accepted === counts.accepted &&
+      delivered === counts.delivered &&
+      rejected === counts.rejected &&
+      (dropped.poison ?? 0) === counts.poison &&
+      spool.bytes <= spool.maxBytes;
+    if (!isSound) throw new Error(`${JSON.stringify(stats)} of ${spool.bytes} bytes, not ${JSON.stringify(counts)}`);
   }
 
   /** They are spans that were appended, whole. */
@@ -411,6 +354,16 @@ export class DiskSpoolWorld {
       return name;
     });
   }
+}
+
+function checkStopped({ spool, process }: Owner): void {
+  if (process.pendingTimers > 0) throw new Error(`after shutdown ${process.pendingTimers} timers are pending`);
+  if (spool.status().mode !== 'closed') throw new Error(`after shutdown: ${spool.status().mode}`);
+}
+
+function givenUpBy(spool: Spool): number {
+  const { full = 0, expired = 0 } = spool.stats().dropped;
+  return full + expired;
 }
 
 const spanOf = (name: string, bytes: number) => fakeSpan({ name, attributes: { blob: 'x'.repeat(bytes) }, events: [] });

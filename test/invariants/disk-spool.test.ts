@@ -1,15 +1,19 @@
 import type { FileSystem } from '@otel-resilience/core';
 import fc from 'fast-check';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
-  anyCommand,
   calmCommand,
-  DiskSpoolWorld,
   type SpoolCommand,
   type SpoolSettings,
   settings,
-  simulateProcesses,
-} from './disk-spool-world.js';
+  sharedCommand,
+  troubledCommand,
+} from './disk-spool-commands.js';
+import { DiskSpoolWorld } from './disk-spool-world.js';
+import { processesSeenBy } from './simulated-process.js';
+
+/** More of them for a longer search. */
+const RUNS = Number(process.env.DISK_SPOOL_RUNS ?? 40);
 
 interface PropertyOptions {
   readonly command: fc.Arbitrary<SpoolCommand>;
@@ -29,15 +33,25 @@ const keepsItsPromises = ({ command, through, looks = 0.15, with: fixed = {} }: 
     },
   );
 
-beforeEach(simulateProcesses);
+// Several processes in one: each is found by the file system it uses.
+vi.mock('../../packages/tiered/src/spool/spool-directory.js', async (original) => {
+  const module = await original<typeof import('../../packages/tiered/src/spool/spool-directory.js')>();
+  const acquireDirectory: typeof module.acquireDirectory = (options) =>
+    module.acquireDirectory({ ...options, processes: processesSeenBy(options.fileSystem) });
+  return { ...module, acquireDirectory };
+});
 
 describe('Spool on a disk that forgets', () => {
   it('keeps its promises while the machine and the process fail', async () => {
-    await fc.assert(keepsItsPromises({ command: calmCommand }), { numRuns: 80 });
+    await fc.assert(keepsItsPromises({ command: calmCommand }), { numRuns: RUNS });
   });
 
   it('keeps them while the disk fails too', async () => {
-    await fc.assert(keepsItsPromises({ command: anyCommand }), { numRuns: 80 });
+    await fc.assert(keepsItsPromises({ command: troubledCommand }), { numRuns: RUNS });
+  });
+
+  it('keeps them while several processes come and go', async () => {
+    await fc.assert(keepsItsPromises({ command: sharedCommand }), { numRuns: RUNS });
   });
 
   it.each<[string, Mutant]>([
