@@ -1,4 +1,5 @@
-import type { Clock, FileSystem, SpanBatch } from '@otel-resilience/core';
+import type { Clock, FileSystem, OpenFile, SpanBatch } from '@otel-resilience/core';
+import { codeOf, isMissing } from './file-errors.js';
 import {
   crcOf,
   encodeFrameHeader,
@@ -30,7 +31,7 @@ export interface QuarantineOptions {
 export class Quarantine {
   private readonly options: QuarantineOptions;
   private readonly path: string;
-  private files: Array<{ readonly name: string; readonly bytes: number }> | undefined;
+  private files: QuarantinedFile[] | undefined;
   private count = 0;
 
   constructor(options: QuarantineOptions) {
@@ -51,11 +52,16 @@ export class Quarantine {
     const bytes = SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES + bodyBytes;
     const files = await this.makeRoom(bytes);
     if (!files) return;
-    const number = files.reduce((most, { name }) => Math.max(most, numberOf(name)), 0) + 1;
+    const number = files.map(({ name }) => numberOf(name)).reduce(larger, 0) + 1;
     const wallMillis = clock.wallTime();
     const { spanCount } = batch;
     const header = { bodyBytes, spanCount, id: number, wallMillis, bodyCrc: crcOf(body), isSeal: false };
-    const file = await fileSystem.open(`${this.path}/${segmentName(number)}`, 'create');
+    const file = await openUnlessThere(fileSystem, `${this.path}/${segmentName(number)}`);
+    if (!file) {
+      // What a dead owner had quarantined has been adopted in the meantime.
+      this.files = undefined;
+      return this.add(batch);
+    }
     files.push({ name: segmentName(number), bytes });
     try {
       const segmentHeader = encodeSegmentHeader({ number, createdMillis: wallMillis, token: newToken() });
@@ -70,27 +76,81 @@ export class Quarantine {
 
   private async makeRoom(bytes: number) {
     if (bytes > MAX_QUARANTINE_BYTES) return undefined;
-    const { fileSystem } = this.options;
     this.files ??= await this.list();
-    const { files } = this;
-    let total = files.reduce((sum, file) => sum + file.bytes, bytes);
-    while (total > MAX_QUARANTINE_BYTES && files.length > 0) {
-      await fileSystem.remove(`${this.path}/${files[0]!.name}`);
-      total -= files.shift()!.bytes;
-    }
-    return files;
+    await trim(this.options.fileSystem, this.path, this.files, MAX_QUARANTINE_BYTES - bytes);
+    return this.files;
   }
 
-  private async list() {
+  private async list(): Promise<QuarantinedFile[]> {
     const { fileSystem, directory, sync } = this.options;
     await fileSystem.makeDirectory(this.path);
     if (sync) await fileSystem.syncDirectory(directory);
-    const names = (await fileSystem.list(this.path)).filter((name) => SEGMENT_NAME.test(name)).sort();
-    const files: Array<{ name: string; bytes: number }> = [];
+    return listFiles(fileSystem, this.path);
+  }
+}
+
+/**
+ * Moves what a dead owner has in quarantine to that of another directory, within the same bound. Each file is moved once,
+ * however many try.
+ */
+export async function adoptQuarantine(
+  fileSystem: FileSystem,
+  fromDirectory: string,
+  toDirectory: string,
+): Promise<void> {
+  const [from, to] = [`${fromDirectory}/${QUARANTINE}`, `${toDirectory}/${QUARANTINE}`];
+  const names = (await fileSystem.list(from)).filter((name) => SEGMENT_NAME.test(name)).sort();
+  if (names.length > 0) {
+    await fileSystem.makeDirectory(to);
+    let number = (await fileSystem.list(to))
+      .filter((name) => SEGMENT_NAME.test(name))
+      .map(numberOf)
+      .reduce(larger, 0);
     for (const name of names) {
-      const file = await fileSystem.open(`${this.path}/${name}`, 'read');
-      files.push({ name, bytes: await file.size().finally(() => quietly(file.close())) });
+      // The name is taken before it is renamed to: its owner may be about to use it.
+      let taken: OpenFile | undefined;
+      while (!taken) taken = await openUnlessThere(fileSystem, `${to}/${segmentName(++number)}`);
+      await taken.close();
+      await fileSystem.rename(`${from}/${name}`, `${to}/${segmentName(number)}`);
     }
-    return files;
+    await trim(fileSystem, to, await listFiles(fileSystem, to), MAX_QUARANTINE_BYTES);
+  }
+  await quietly(fileSystem.removeDirectory(from));
+}
+
+interface QuarantinedFile {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+async function listFiles(fileSystem: FileSystem, path: string): Promise<QuarantinedFile[]> {
+  const names = (await fileSystem.list(path)).filter((name) => SEGMENT_NAME.test(name)).sort();
+  const files: QuarantinedFile[] = [];
+  for (const name of names) {
+    const file = await fileSystem.open(`${path}/${name}`, 'read');
+    files.push({ name, bytes: await file.size().finally(() => quietly(file.close())) });
+  }
+  return files;
+}
+
+/** Removes the oldest, until they have no more than `maxBytes`. */
+async function trim(fileSystem: FileSystem, path: string, files: QuarantinedFile[], maxBytes: number): Promise<void> {
+  let total = files.reduce((sum, file) => sum + file.bytes, 0);
+  while (total > maxBytes && files.length > 0) {
+    await fileSystem.remove(`${path}/${files[0]!.name}`).catch((error) => {
+      if (!isMissing(error)) throw error;
+    });
+    total -= files.shift()!.bytes;
+  }
+}
+
+const larger = (a: number, b: number): number => Math.max(a, b);
+
+async function openUnlessThere(fileSystem: FileSystem, path: string): Promise<OpenFile | undefined> {
+  try {
+    return await fileSystem.open(path, 'create');
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return undefined;
+    throw error;
   }
 }

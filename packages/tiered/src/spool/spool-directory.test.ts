@@ -1,5 +1,7 @@
-import { FaultyDisk, VirtualClock } from '@otel-resilience/testing';
+import { SpanBatch } from '@otel-resilience/core';
+import { FaultyDisk, fakeSpans, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
+import { Quarantine } from './quarantine.js';
 import { SimulatedMachine } from './simulated-process.test-support.js';
 import { acquireDirectory, type OwnedDirectory } from './spool-directory.js';
 import { HEARTBEAT_MILLIS } from './stale-watch.js';
@@ -185,6 +187,26 @@ describe('acquireDirectory', () => {
     await clock.advance(HEARTBEAT_MILLIS);
     const changes = disk.operations.slice(before).filter(({ kind }) => /make|create|rename|remove/i.test(kind));
     expect(changes).toEqual([]);
+  });
+
+  it('adopts what is in quarantine into its own, while that is written to', async () => {
+    const { start, put, disk, clock } = setUp();
+    const [a, b] = [await start(), await start()];
+    const quarantine = new Quarantine({ fileSystem: disk, clock, directory: a.path, sync: true });
+    const poison = SpanBatch.fromSpans(fakeSpans(1));
+    await quarantine.add(poison);
+    await disk.makeDirectory(`${b.path}/quarantine`);
+    for (const number of [1, 2]) await put(`${b.path}/quarantine/${segment(number)}`, `b${number}`);
+    b.process.kill();
+    await clock.advance(HEARTBEAT_MILLIS);
+    expect(contents(disk)).toMatchObject({
+      b1: `${ROOT}/quarantine/${segment(2)}`,
+      b2: `${ROOT}/quarantine/${segment(3)}`,
+    });
+    expect((await disk.list(ROOT)).sort()).toEqual(['lock', 'quarantine']);
+    await quarantine.add(poison);
+    expect((await disk.list(`${ROOT}/quarantine`)).sort()).toEqual([1, 2, 3, 4].map(segment));
+    expect(a.seen).toMatchObject({ adopted: [], trouble: [] });
   });
 
   it('goes on with what can be adopted, reports what cannot, and tries again', async () => {

@@ -2,10 +2,11 @@ import { dirname } from 'node:path';
 import type { Clock, FileSystem, Timer } from '@otel-resilience/core';
 import { adoptSegments } from './adopt-segments.js';
 import { DirectoryLock, isLockName, type LockEnvironment } from './directory-lock.js';
-import { codeOf, ignoring } from './file-errors.js';
+import { codeOf, ignoring, isMissing } from './file-errors.js';
 import { guardedFileSystem } from './guarded-file-system.js';
 import { newLockToken } from './lock-owner.js';
 import { type Processes, systemProcesses } from './process-identity.js';
+import { adoptQuarantine, QUARANTINE } from './quarantine.js';
 import { ACK_NAME, numberOf, SEGMENT_NAME } from './segment.js';
 import { HEARTBEAT_MILLIS, StaleWatch } from './stale-watch.js';
 
@@ -197,6 +198,8 @@ export class OwnedDirectory {
     if (!lock) return;
     try {
       await adoptSegments({ fileSystem, from, to: this.path, nextNumber, onAdopted });
+      // The topmost one stays, and with it what is in it.
+      if (from !== this.root) await adoptQuarantine(fileSystem, from, this.path).catch(unlessMissing);
     } finally {
       await (from === this.root ? lock.release() : lock.releaseAndRemove());
     }
@@ -210,9 +213,13 @@ export class OwnedDirectory {
 
   /** Whether there would be something to adopt or to tidy up, if its owner were dead. */
   private async isWorthwhile(directory: string): Promise<boolean> {
-    const names = await this.environment.fileSystem.list(directory);
+    const { fileSystem } = this.environment;
+    const names = await fileSystem.list(directory);
     if (names.some((name) => SEGMENT_NAME.test(name))) return true;
-    return directory !== this.root && names.every((name) => isLockName(name) || ACK_NAME.test(name));
+    if (directory === this.root) return false;
+    if (names.some((name) => name !== QUARANTINE && !isLockName(name) && !ACK_NAME.test(name))) return false;
+    if (!names.includes(QUARANTINE)) return true;
+    return (await fileSystem.list(`${directory}/${QUARANTINE}`)).every((name) => SEGMENT_NAME.test(name));
   }
 
   private async firstNumber(): Promise<number> {
@@ -220,4 +227,8 @@ export class OwnedDirectory {
     const numbers = names.filter((name) => SEGMENT_NAME.test(name) || ACK_NAME.test(name)).map(numberOf);
     return Math.max(0, ...numbers.filter(Number.isSafeInteger)) + 1;
   }
+}
+
+function unlessMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
 }
