@@ -8,6 +8,14 @@ export {
   type LedgerCheckpointOptions,
   type LostToCrash,
 } from './spool/ledger-checkpoint.js';
+export {
+  type ListedDirectory,
+  type ListedOwner,
+  type ListedSegment,
+  type ListSpoolOptions,
+  listSpool,
+  type SpoolListing,
+} from './spool/list-spool.js';
 export { MemorySpool, type MemorySpoolOptions } from './spool/memory-spool.js';
 export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';

@@ -1,0 +1,61 @@
+import {
+  type ApplicationText,
+  ArgumentScannerError,
+  buildApplication,
+  buildRouteMap,
+  formatMessageForArgumentScannerError,
+  text_en,
+} from '@stricli/core';
+import { ls } from './spool/ls-command.js';
+import { replay } from './spool/replay-command.js';
+import { VERSION } from './version.js';
+
+/** What was typed is not repeated: it may be a header's value. */
+const text: ApplicationText = {
+  ...text_en,
+  exceptionWhileParsingArguments: (error) =>
+    error instanceof ArgumentScannerError
+      ? formatMessageForArgumentScannerError(error, {
+          ArgumentParseError: ({ externalFlagNameOrPlaceholder: name, exception }) =>
+            `${name.startsWith('-') ? name : `--${name}`}: ${exception instanceof Error ? exception.message : 'wrong'}`,
+          EnumValidationError: ({ externalFlagName, values }) =>
+            `--${externalFlagName}: expected ${values.join(' or ')}`,
+          FlagNotFoundError: ({ corrections }) =>
+            corrections.length > 0
+              ? `unknown option; did you mean ${corrections.map((name) => `--${name}`).join(' or ')}?`
+              : 'unknown option',
+          AliasNotFoundError: () => 'unknown option: there are no short ones but -h and -v',
+          UnexpectedFlagError: ({ externalFlagName }) => `--${externalFlagName}: given more than once`,
+          UnexpectedPositionalError: ({ expectedCount }) => `too many arguments: expected ${expectedCount}`,
+          UnsatisfiedFlagError: ({ externalFlagName }) => `--${externalFlagName}: a value is missing`,
+          UnsatisfiedPositionalError: ({ placeholder }) => `<${placeholder}> is missing`,
+          InvalidNegatedFlagSyntaxError: ({ externalFlagName }) => `--${externalFlagName}: takes no value`,
+        })
+      : String(error),
+};
+
+export const application = buildApplication(
+  buildRouteMap({
+    routes: {
+      spool: buildRouteMap({
+        routes: { ls, replay },
+        docs: { brief: 'Look into the disk spool of an application, check it, send what waits in it' },
+      }),
+    },
+    docs: {
+      brief: 'Tools for what otel-resilience leaves on disk',
+      fullDescription: [
+        'Tools for what otel-resilience leaves on disk.',
+        '',
+        'Exit codes: 0 all is well; 1 damage was found, or not everything could be sent; 2 wrong arguments, or a',
+        'directory that is not there or cannot be used; 3 a live process has the directory.',
+      ].join('\n'),
+    },
+  }),
+  {
+    name: 'otel-resilience',
+    versionInfo: { currentVersion: VERSION },
+    scanner: { caseStyle: 'allow-kebab-for-camel', allowArgumentEscapeSequence: true },
+    localization: { text },
+  },
+);

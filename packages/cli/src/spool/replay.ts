@@ -1,0 +1,142 @@
+import { ConfigurationError, systemClock } from '@otel-resilience/core';
+import { RetryingSpanExporter } from '@otel-resilience/exporter';
+import { OtlpSpanExporter } from '@otel-resilience/otlp';
+import type { CommandResult, Context } from '../command.js';
+import { CommandError, EXIT } from '../exit-code.js';
+import { byteSize, counted, duration } from '../format.js';
+import { startProgress } from '../progress.js';
+import { inUse } from './directory-error.js';
+import { read } from './ls.js';
+import { openSpool } from './open-spool.js';
+import { Pace } from './pace.js';
+import { Sender } from './sender.js';
+import { totalsOf } from './totals.js';
+
+export interface ReplayFlags {
+  readonly endpoint: string;
+  readonly protocol?: 'grpc' | 'http/protobuf';
+  readonly header?: ReadonlyArray<readonly [name: string, value: string]>;
+  readonly rate?: number;
+  readonly order: 'oldest' | 'newest';
+  readonly limit?: number;
+  readonly dryRun: boolean;
+  readonly json: boolean;
+}
+
+/** After the first batch: a collector that restarts is waited for. */
+const RETRIES = { maxRetries: 8, initialDelayMillis: 250, maxDelayMillis: 10_000, budget: false } as const;
+
+export async function replayDirectory(directory: string, flags: ReplayFlags, context: Context): Promise<CommandResult> {
+  const exporter = makeExporter(flags);
+  try {
+    return await (flags.dryRun ? preview(directory, flags) : send(directory, flags, context, exporter));
+  } finally {
+    await exporter.shutdown();
+  }
+}
+
+/** Nothing is connected to before the first batch. */
+function makeExporter({ endpoint, protocol, header = [] }: ReplayFlags): RetryingSpanExporter {
+  try {
+    const exporter = new OtlpSpanExporter({
+      url: endpoint,
+      ...(protocol && { protocol }),
+      ...(header.length > 0 && { headers: header }),
+      metrics: false,
+    });
+    return new RetryingSpanExporter({ exporter, ...RETRIES });
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    const { path, expected } = error;
+    const flag = path.includes('headers') ? '--header' : path.includes('protocol') ? '--protocol' : '--endpoint';
+    throw new CommandError(EXIT.usage, `${flag}: expected ${expected}`, 'See otel-resilience spool replay --help.');
+  }
+}
+
+async function preview(directory: string, { endpoint, rate, limit = Number.POSITIVE_INFINITY }: ReplayFlags) {
+  const listing = await read(directory);
+  const owner = listing.directories[0]?.owner;
+  if (owner && owner.state !== 'dead') throw inUse(directory, owner.pid, owner.state === 'unknown');
+  const { spans, batches, segments, bytes } = totalsOf(listing);
+  const wouldSend = Math.min(spans, limit);
+  const where = `${counted(batches, 'batch', 'batches')}, ${counted(segments, 'segment')}, ${byteSize(bytes)}`;
+  const takes = rate === undefined ? '' : `, in ${duration((wouldSend / rate) * 1_000)} at least`;
+  const text = `would send ${counted(wouldSend, 'span')} of ${counted(spans, 'span')} (${where}) to ${shown(endpoint)}${takes}`;
+  return {
+    exitCode: EXIT.fine,
+    text,
+    json: { directory, endpoint: shown(endpoint), dryRun: true, waiting: spans, wouldSend },
+  };
+}
+
+async function send(
+  directory: string,
+  flags: ReplayFlags,
+  { terminal, interruption }: Context,
+  exporter: RetryingSpanExporter,
+): Promise<CommandResult> {
+  const { limit = Number.POSITIVE_INFINITY, rate, endpoint, order } = flags;
+  const startedAt = performance.now();
+  const spool = await openSpool({ directory, order, terminal, interruption });
+  const waiting = spool.size;
+  terminal.note(`sending ${counted(Math.min(waiting, limit), 'span')} from ${directory} to ${shown(endpoint)}`);
+  const progress = startProgress(terminal, Math.min(waiting, limit));
+  const sender = new Sender({
+    spool,
+    exporter,
+    clock: systemClock,
+    pace: new Pace(rate, systemClock),
+    order,
+    limit,
+    interruption,
+    onProgress: (spans) => progress.update(spans),
+  });
+  try {
+    await sender.run();
+  } finally {
+    progress.end();
+    await spool.shutdown();
+  }
+  const { sent, rejected, refused } = sender.counts;
+  const { dropped } = spool.stats();
+  const corrupt = dropped.corrupt ?? 0;
+  const corruptRegions = spool.status().corrupt.frames;
+  const left = spool.stats().waiting;
+  const interrupted = interruption.aborted;
+  const isDone = left === 0 || sent + rejected >= limit;
+  const isFine = isDone && rejected === 0 && refused === 0 && corrupt === 0 && corruptRegions === 0 && !interrupted;
+  const durationMillis = Math.round(performance.now() - startedAt);
+  const failures = [...sender.failures].map(([message, spans]) => ({ message, spans }));
+  const parts = [`${counted(sent, 'span')} sent to ${shown(endpoint)} in ${duration(durationMillis)}`];
+  if (rejected > 0) parts.push(`${counted(rejected, 'span')} rejected by it for good`);
+  if (corrupt > 0 || corruptRegions > 0) parts.push(`${counted(corrupt, 'span')} damaged and given up`);
+  parts.push(`${counted(left, 'span')} left in ${directory}`);
+  const text = [parts.join('; '), ...failures.map(({ message, spans }) => `${counted(spans, 'span')}: ${message}`)];
+  if (left > 0 && refused > 0)
+    text.push('What was refused is still there: look at the endpoint and its headers, and run it again.');
+  return {
+    exitCode: isFine ? EXIT.fine : EXIT.incomplete,
+    text: text.join('\n'),
+    json: {
+      directory,
+      endpoint: shown(endpoint),
+      dryRun: false,
+      waiting,
+      sent,
+      rejected,
+      refused,
+      corrupt,
+      left,
+      interrupted,
+      durationMillis,
+      failures,
+    },
+  };
+}
+
+/** Without what may be secret in it. */
+function shown(endpoint: string): string {
+  if (endpoint.startsWith('unix:') || !URL.canParse(endpoint)) return endpoint.replace(/[?#].*$/, '');
+  const { origin, pathname } = new URL(endpoint);
+  return pathname === '/' ? origin : origin + pathname;
+}
