@@ -9,6 +9,7 @@ describe('readArguments', () => {
       scale: 1,
       pipelines: ['stock', 'stockFailover', 'resilient'],
       pressure: true,
+      crash: false,
     };
     expect(readArguments([])).toEqual(both);
     expect(readArguments(['--only', 'pressure', '--scale', '0.5'])).toMatchObject({
@@ -20,6 +21,11 @@ describe('readArguments', () => {
       pipelines: ['stock', 'resilient'],
       pressure: false,
     });
+  });
+
+  it('plays the third act when asked to', () => {
+    expect(readArguments(['--disk'])).toMatchObject({ pressure: true, crash: true });
+    expect(readArguments(['--only', 'crash'])).toMatchObject({ pipelines: [], pressure: false, crash: true });
   });
 
   it.each([

@@ -1,4 +1,9 @@
 import { type Arguments, readArguments, USAGE } from './arguments.js';
+import { crashRow } from './crash/crash-row.js';
+import { crashTable } from './crash/crash-table.js';
+import { type CrashResult, runCrash } from './crash/run-crash.js';
+import { createCrashScenario } from './crash/scenario.js';
+import { crashVerdict } from './crash/verdict.js';
 import { pressureRow } from './pressure/pressure-row.js';
 import { type PressureResult, runPressure } from './pressure/run-pressure.js';
 import { createPressureScenario } from './pressure/scenario.js';
@@ -35,7 +40,8 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     const outage = await playOutage(read, out);
     const pressure = read.pressure ? await playPressure(read, out) : undefined;
-    return report(outage, pressure, read);
+    const crash = read.crash ? await playCrash(read, out) : undefined;
+    return report({ outage, pressure, crash }, read);
   } catch (error) {
     view?.close();
     console.error(error);
@@ -81,12 +87,31 @@ async function playPressure({ scale }: Arguments, out: Out): Promise<PressureRes
   return result;
 }
 
-function report(outage: Results, pressure: PressureResult | undefined, { json }: Arguments): number {
-  const reasons = [...verdict(outage), ...(pressure ? pressureVerdict(pressure) : [])];
+/** The third act. */
+async function playCrash({ scale }: Arguments, out: Out): Promise<CrashResult> {
+  const result = await runCrash(createCrashScenario(scale), { onNote: (line) => out.write(`crash: ${line}\n`) });
+  if (!result.endedByItself) out.write('crash: the application had to be killed after its shutdown\n');
+  out.write(`${crashTable(result)}\n`);
+  return result;
+}
+
+interface Played {
+  readonly outage: Results;
+  readonly pressure: PressureResult | undefined;
+  readonly crash: CrashResult | undefined;
+}
+
+function report({ outage, pressure, crash }: Played, { json }: Arguments): number {
+  const reasons = [
+    ...verdict(outage),
+    ...(pressure ? pressureVerdict(pressure) : []),
+    ...(crash ? crashVerdict(crash) : []),
+  ];
   for (const reason of reasons) console.error(reason);
   if (json) {
     const rows = Object.entries(outage).map(([name, result]) => [name, resultRow(result)]);
-    console.log(JSON.stringify({ ...Object.fromEntries(rows), ...(pressure && { pressure: pressureRow(pressure) }) }));
+    const others = { ...(pressure && { pressure: pressureRow(pressure) }), ...(crash && { crash: crashRow(crash) }) };
+    console.log(JSON.stringify({ ...Object.fromEntries(rows), ...others }));
   }
   return reasons.length === 0 ? 0 : 1;
 }

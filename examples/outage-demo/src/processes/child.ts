@@ -83,6 +83,12 @@ export class Child<M extends Methods> {
     return answer as Promise<Awaited<ReturnType<M[K]>>>;
   }
 
+  /** As `kill -9` does; resolves when it has gone. */
+  async kill(): Promise<void> {
+    this.process.kill('SIGKILL');
+    await this.exited;
+  }
+
   /** Lets the child go, and waits until it has gone: false when it had to be killed. */
   async end(): Promise<boolean> {
     if (this.process.connected) this.process.disconnect();
