@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { AppProcess, SCENARIO } from './app-process.mjs';
 import { expectCleanExit } from './expect.mjs';
@@ -58,6 +61,22 @@ describe('scenarios', { concurrency: 3 }, () => {
       assert.equal(span?.resource.attributes['compat.early'], 'here');
       assert.equal(status.totals.delivered, 1);
       assert.deepEqual(warnings, []);
+    });
+
+    it(`${flavour}: what one application leaves on disk, the next one sends`, async (t) => {
+      const site = await openSite(t);
+      const DIRECTORY = await mkdtemp(join(tmpdir(), 'otel-resilience-compat-'));
+      t.after(() => rm(DIRECTORY, { recursive: true }));
+      await site.proxy.refuse();
+      const first = await run(entry, 'disk-spool', { ENDPOINTS: site.url, DIRECTORY, SPANS: '500' });
+      assert.equal(first.status.totals.waiting, 500);
+      assert.equal(site.receiver.spanIds.size, 0);
+
+      await site.proxy.heal();
+      const { status } = await run(entry, 'disk-spool', { ENDPOINTS: site.url, DIRECTORY });
+      assert.equal(missing(first.sampledKeys, site), 0);
+      assert.equal(status.totals.recovered, 500);
+      assert.equal(status.lostToCrash, undefined);
     });
 
     it(`${flavour}: the application's requests are traced, our exports never`, async (t) => {
