@@ -55,7 +55,8 @@ export class DiskQueue {
   private leasedBytes = 0;
   private leasedSpans = 0;
   private isLost = false;
-  private isClosed = false;
+  /** Remains of leases that could not be appended: sent from memory, and whole again after a restart. */
+  private readonly remainders: TakenFrames[] = [];
   /** Appending what remains of leases. */
   private readonly pending = new Set<Promise<unknown>>();
 
@@ -117,6 +118,24 @@ export class DiskQueue {
     this.count(corrupt);
   }
 
+  /** Gives up the oldest until it holds no more than it may, as after a start with a lower bound. */
+  async trim(): Promise<void> {
+    const { settings } = this.options;
+    if (settings.dropPolicy === 'newest') return;
+    while (!this.isWithin(0) && (await this.store.evict()));
+  }
+
+  /** Whether so much more fits, within memory or on disk. */
+  isWithin(bytes: number): boolean {
+    const { settings, otherBytes } = this.options;
+    return this.store.bytes + otherBytes() + bytes <= settings.maxBytes;
+  }
+
+  /** Makes room for what has to wait elsewhere: `false` where there is none left to give up. */
+  async evict(): Promise<boolean> {
+    return this.options.settings.dropPolicy === 'oldest' && this.store.evict();
+  }
+
   /** Another process has the directory, and answers for what waits in it, as any receiver that stored spans. */
   lose(): void {
     if (this.isLost) return;
@@ -149,7 +168,7 @@ export class DiskQueue {
    * Resolves when it is as durable as `fsync` says; `onAcknowledged` is called just before. Rejects with `NO_ROOM`, what
    * encoding throws, or an error of the disk.
    */
-  async append(batch: SpanBatch, onAcknowledged: () => void): Promise<void> {
+  async append(batch: SpanBatch, onAcknowledged: () => void, { inMemory = false } = {}): Promise<void> {
     if (this.queue.pendingBytes > MAX_PENDING_BYTES) throw TOO_SLOW;
     const chunks = batch.otlp();
     let bodyBytes = 0;
@@ -171,6 +190,7 @@ export class DiskQueue {
         wallMillis,
         bodyBytes,
         chunks: [header, ...chunks],
+        inMemory,
         acknowledged: false,
         resolve: () => {
           onAcknowledged();
@@ -185,7 +205,7 @@ export class DiskQueue {
   async take(): Promise<TakenFrames | undefined> {
     await this.store.expire();
     if (this.leasedBytes > MAX_LEASED_BYTES) return undefined;
-    const taken = (await this.reader.take(this.store.segments)) ?? (await this.takeUnsynced());
+    const taken = this.takeRemainder() ?? (await this.reader.take(this.store.segments)) ?? (await this.takeUnsynced());
     if (taken) {
       this.leasedBytes += taken.batch.byteLength;
       this.leasedSpans += taken.batch.spanCount;
@@ -209,14 +229,22 @@ export class DiskQueue {
     if (this.isLost) this.options.ledger.deliver(left);
     else if (left === 0 && outcome.dropped.poison) this.track(this.isolate(taken));
     else if (left === 0) this.release(taken);
-    else if (left === spanCount) this.reader.putBack(taken);
+    else if (left === spanCount) this.putBack(taken);
     else this.track(this.replace(taken, remaining!));
+  }
+
+  /** What is written is durable, unless `onUnsaved` was called; what was kept for that case goes. */
+  async sync(): Promise<void> {
+    await this.queue.syncNow();
+  }
+
+  removeSpares(): Promise<void> {
+    return this.store.removeSpares();
   }
 
   /** What is written is durable, and what is settled noted. No handle and no timer is left. */
   async close(): Promise<void> {
     while (this.pending.size > 0) await Promise.all(this.pending);
-    this.isClosed = true;
     await this.queue.close();
     await this.store.close();
   }
@@ -244,12 +272,26 @@ export class DiskQueue {
   private async replace(taken: TakenFrames, remaining: SpanBatch): Promise<void> {
     try {
       await this.append(remaining, () => {});
-    } catch (error) {
-      // Its frames stay on disk unsettled: after a restart they come back.
-      if (!this.isClosed) this.options.onUnsaved([remaining], error);
+    } catch {
+      this.putBack(remainderOf(taken, remaining));
       return;
     }
     this.release(taken);
+  }
+
+  private putBack(taken: TakenFrames): void {
+    if (!taken.isRemainder) this.reader.putBack(taken);
+    else {
+      this.remainders.push(taken);
+      this.leasedBytes += taken.batch.byteLength;
+    }
+  }
+
+  /** These stay leased, as far as their segment knows. */
+  private takeRemainder(): TakenFrames | undefined {
+    const taken = this.remainders.shift();
+    if (taken) this.leasedBytes -= taken.batch.byteLength;
+    return taken;
   }
 
   private dropCorrupt(segment: Segment, frames: TakenFrames['frames']): void {
@@ -274,8 +316,7 @@ export class DiskQueue {
   private makeRoom(bytes: number): boolean | Promise<boolean> {
     const { settings, otherBytes } = this.options;
     const needed = bytes + EMPTY_SEGMENT_BYTES + ACK_BYTES;
-    const fits = () =>
-      this.store.bytes + otherBytes() + needed <= settings.maxBytes && this.store.segments.length < MAX_SEGMENTS;
+    const fits = () => this.isWithin(needed) && this.store.segments.length < MAX_SEGMENTS;
     if (fits()) return true;
     if (settings.dropPolicy === 'newest' || needed + otherBytes() > settings.maxBytes) return false;
     return this.evictUntil(fits);
@@ -297,6 +338,20 @@ export class DiskQueue {
     const done = quietly(work).finally(() => this.pending.delete(done));
     this.pending.add(done);
   }
+}
+
+/** The same frames for fewer spans. */
+function remainderOf(taken: TakenFrames, batch: SpanBatch): TakenFrames {
+  const { segment, frames } = taken;
+  const gone = taken.batch.spanCount - batch.spanCount;
+  segment.spans -= gone;
+  let left = gone;
+  const fewer = frames.map((frame) => {
+    const spanCount = Math.max(0, frame.spanCount - left);
+    left -= frame.spanCount - spanCount;
+    return { ...frame, spanCount };
+  });
+  return { segment, frames: fewer, batch, isRemainder: true };
 }
 
 const TOO_SLOW = new Error('the disk does not keep up');

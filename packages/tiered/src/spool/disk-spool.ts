@@ -82,6 +82,7 @@ export class Spool implements SpanSpool {
   private opening: Promise<void> | undefined;
   private trouble: Error | undefined;
   private retryMillis = MIN_RETRY_MILLIS;
+  private failures = 0;
   private retryTimer: Timer | undefined;
   private retrying: Promise<void> | undefined;
   private leasing: Promise<unknown> = Promise.resolve();
@@ -130,7 +131,7 @@ export class Spool implements SpanSpool {
     const { spanCount } = batch;
     if (this.closing) return { stored: 0, dropped: spanCount };
     if (spanCount === 0) return { stored: 0, dropped: 0 };
-    if (this.trouble || !this.opened) return this.memory.append(batch);
+    if (this.trouble || !this.opened) return this.appendToMemory(batch);
     try {
       await this.opened.disk.append(batch, () => this.ledger.accept(spanCount));
     } catch (thrown) {
@@ -279,6 +280,16 @@ export class Spool implements SpanSpool {
     const unreadable = unreadableOf(thrown);
     if (unreadable) return this.appendReadable(batch, unreadable);
     if (!this.closing) this.fail(toError(thrown));
+    return this.appendToMemory(batch);
+  }
+
+  /** Both together keep to the bound: the oldest segments make way, which a full disk allows too. */
+  private async appendToMemory(batch: SpanBatch): Promise<SpoolAppend> {
+    const { byteLength, spanCount } = batch;
+    const disk = this.opened?.disk;
+    while (disk && !disk.isWithin(byteLength)) {
+      if (!(await disk.evict())) return { stored: 0, dropped: spanCount };
+    }
     return this.memory.append(batch);
   }
 
@@ -298,6 +309,7 @@ export class Spool implements SpanSpool {
       );
     }
     this.trouble = error;
+    this.failures++;
     this.retryLater();
   }
 
@@ -311,14 +323,18 @@ export class Spool implements SpanSpool {
   }
 
   private async retry(): Promise<void> {
+    const { failures } = this;
     try {
       if (!this.opened) await this.openDirectory();
       await this.moveToDisk();
+      if (this.settings.fsync !== 'never') await this.opened?.disk.sync();
     } catch (thrown) {
       this.fail(toError(thrown));
       return;
     }
+    if (this.failures > failures) return;
     this.trouble = undefined;
+    await this.opened?.disk.removeSpares();
     this.onArrival?.();
     this.log.warn('recovered', () => `${this.settings.directory} can be written to again`);
   }
@@ -330,11 +346,12 @@ export class Spool implements SpanSpool {
     for (let lease = await this.memory.lease(); lease; lease = await this.memory.lease()) {
       const { batch, settle } = lease;
       try {
-        await disk.append(batch, () => {
+        const onAcknowledged = () => {
           this.ledger.accept(batch.spanCount);
           this.moved += batch.spanCount;
           settle(deliveredOutcome(batch.spanCount));
-        });
+        };
+        await disk.append(batch, onAcknowledged, { inMemory: true });
       } catch (thrown) {
         settle(failedOutcome(batch, 'refused', toError(thrown)));
         if (thrown === NO_ROOM) return;

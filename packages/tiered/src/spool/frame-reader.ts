@@ -11,6 +11,8 @@ export interface TakenFrames {
   readonly segment: Segment;
   readonly frames: readonly FrameEntry[];
   readonly batch: SpanBatch;
+  /** What remains of them: on disk they are whole. */
+  readonly isRemainder?: boolean;
 }
 
 export interface FrameReaderOptions {

@@ -41,12 +41,14 @@ export async function openDirectory(options: OpenDirectoryOptions): Promise<Open
     const recovery = { fileSystem, directory: owned.path, isKnown, sync, clock };
     const recovered = await recover(recovery);
     const disk = new DiskQueue({ ...options, fileSystem, directory: owned.path, recovered });
+    await disk.trim();
     const opened = { owned, disk, recovered };
     owned.watch({
       nextNumber: () => disk.nextNumber(),
       onAdopted: (names) => {
         const adopt = async () => {
           disk.adopt(await recover(recovery, names));
+          await disk.trim();
           onArrival();
         };
         adopt().catch(onTrouble);

@@ -6,7 +6,6 @@ import {
   ACK_BYTES,
   ACK_NAME,
   ackName,
-  EMPTY_SEGMENT_BYTES,
   newSegment,
   numberOf,
   SEGMENT_NAME,
@@ -15,6 +14,7 @@ import {
   segmentPath,
 } from './segment.js';
 import { type Damage, noDamage, readFully, type ScannedFrame, scanFrames } from './segment-reader.js';
+import { frameBytes } from './segment-writer.js';
 import { quietly } from './write-queue.js';
 
 export interface Recovered {
@@ -41,6 +41,8 @@ export interface RecoveryOptions {
 interface Summary {
   readonly frames: number;
   readonly spans: number;
+  /** Where the last frame ends, and what follows it that is ours: a seal. */
+  readonly frameEnd: number;
   readonly end: number;
   readonly lastId: number;
   readonly newestMillis: number;
@@ -126,8 +128,10 @@ class Recovery {
     const acks = segment.hasAcks ? await readAcks(fileSystem, segment).catch(() => NOTHING) : NOTHING;
     const seal = await readSeal(file, size);
     // With notes of what is settled the frames have to be looked at.
-    const isSummedUp = seal !== undefined && acks.size === 0;
-    const summary = isSummedUp ? { ...seal, end: seal.offset } : await this.scan(segment, file, size, acks);
+    const isSummedUp = header !== undefined && seal !== undefined && acks.size === 0;
+    const summary = isSummedUp
+      ? { ...seal, frameEnd: seal.offset, end: seal.offset }
+      : await this.scan(segment, file, header ? SEGMENT_HEADER_BYTES : 0, size, acks);
     const isNothingOfOurs = !header && summary.frames === 0;
     if (isNothingOfOurs && size > 0 && !isBlank(head)) return 'foreign';
     if (!isSummedUp) await this.repair(segment, summary.end, size);
@@ -136,7 +140,7 @@ class Recovery {
     segment.unscannedFrames = summary.frames - segment.settledFrames;
     segment.unscannedSpans = summary.spans;
     segment.visibleBytes = summary.end;
-    segment.bytes = EMPTY_SEGMENT_BYTES + summary.end + summary.frames * ACK_BYTES;
+    segment.bytes = summary.frameEnd + SEAL_BYTES + summary.frames * ACK_BYTES;
     this.lastId = Math.max(this.lastId, summary.lastId);
     this.dateBack(segment, summary.newestMillis);
     return segment;
@@ -151,22 +155,30 @@ class Recovery {
     segment.newestAt = clock.now() - (wallMillis - this.newestMillis);
   }
 
-  private async scan(segment: Segment, file: OpenFile, size: number, acks: ReadonlySet<number>): Promise<Summary> {
+  private async scan(
+    segment: Segment,
+    file: OpenFile,
+    from: number,
+    size: number,
+    acks: ReadonlySet<number>,
+  ): Promise<Summary> {
     let frames = 0;
     let spans = 0;
+    let frameEnd = SEGMENT_HEADER_BYTES;
     let lastId = 0;
     let newestMillis = 0;
     const visit = (frame: ScannedFrame) => {
       frames++;
+      frameEnd = Math.max(frameEnd, frame.offset + frameBytes(frame));
       if (acks.has(frame.id)) segment.settledFrames++;
       else spans += frame.spanCount;
       lastId = Math.max(lastId, frame.id);
       newestMillis = Math.max(newestMillis, frame.wallMillis);
     };
-    const { end, corrupt, torn } = await scanFrames(file, SEGMENT_HEADER_BYTES, size, visit);
+    const { end, corrupt, torn } = await scanFrames(file, from, size, visit);
     add(this.corrupt, corrupt);
     add(this.torn, torn);
-    return { frames, spans, lastId, newestMillis, end };
+    return { frames, spans, frameEnd, lastId, newestMillis, end };
   }
 
   async syncDirectory(): Promise<void> {

@@ -83,6 +83,14 @@ export class SegmentStore {
     this.timer = undefined;
   }
 
+  /** Nothing is in memory alone any more. */
+  async removeSpares(): Promise<void> {
+    for (const segment of this.segments.filter(({ isNeeded }) => isNeeded)) {
+      segment.isNeeded = false;
+      if (isEmpty(segment)) await this.remove(segment);
+    }
+  }
+
   /** They are no longer ours. Returns how many spans waited in them. */
   abandon(): number {
     this.stop();
@@ -178,4 +186,8 @@ export class SegmentStore {
 }
 
 const isEmpty = (segment: Segment): boolean =>
-  segment.leasedFrames === 0 && waitingFrames(segment) === 0 && segment.unscannedFrames === 0 && !segment.gone;
+  !segment.isNeeded &&
+  segment.leasedFrames === 0 &&
+  waitingFrames(segment) === 0 &&
+  segment.unscannedFrames === 0 &&
+  !segment.gone;

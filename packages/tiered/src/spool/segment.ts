@@ -56,6 +56,8 @@ export interface Segment {
   /** Not to be read before: it could not be. */
   blockedUntil: number;
   blockedMillis: number;
+  /** Frames that cannot be leased are in it, for the next process: they are in the memory of this one alone. */
+  isNeeded: boolean;
   /** Removed, or being removed. */
   gone: boolean;
 }
@@ -80,6 +82,7 @@ export function newSegment(number: number, directory: string, token: bigint, now
     hasAcks: false,
     blockedUntil: Number.NEGATIVE_INFINITY,
     blockedMillis: 0,
+    isNeeded: false,
     gone: false,
   };
 }

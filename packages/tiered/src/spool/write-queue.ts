@@ -244,7 +244,9 @@ export class WriteQueue {
     } catch {
       this.writer = undefined;
       const isSaved = await this.writeAgain(frames);
-      return this.abandon(writer, frames, isSaved);
+      // Until they are safe elsewhere the process may die, and what it had acknowledged be found here.
+      const isNeeded = !isSaved && frames.some(({ acknowledged, inMemory }) => acknowledged && !inMemory);
+      return this.abandon(writer, frames, isNeeded);
     }
     this.reveal(writer, frames);
   }
@@ -272,25 +274,19 @@ export class WriteQueue {
     }
   }
 
-  /**
-   * Ends a segment whose last frames could not be synced. They are cut off when they are safe elsewhere; until then the
-   * process may die, and they be found here.
-   */
-  private async abandon(writer: SegmentWriter, frames: readonly PendingFrame[], isSaved: boolean): Promise<void> {
+  /** Ends a segment whose last frames could not be synced; they are cut off, unless they are needed. */
+  private async abandon(writer: SegmentWriter, frames: readonly PendingFrame[], isNeeded: boolean): Promise<void> {
     const { segment } = writer;
-    if (isSaved && (await quietly(writer.truncate(segment.visibleBytes)))) segment.bytes -= chargeAll(frames);
-    if (isSaved || segment.frames > 0) return this.release(writer);
-    segment.active = false;
-    segment.gone = true;
-    await quietly(writer.close());
-    this.options.onDiscard(segment);
+    segment.isNeeded = isNeeded;
+    if (!isNeeded && (await quietly(writer.truncate(segment.visibleBytes)))) segment.bytes -= chargeAll(frames);
+    await this.release(writer);
   }
 
   private async release(writer: SegmentWriter): Promise<void> {
     const { segment } = writer;
     segment.active = false;
     await quietly(writer.close());
-    if (segment.frames > 0) return;
+    if (segment.frames > 0 || segment.isNeeded) return;
     segment.gone = true;
     await quietly(this.options.fileSystem.remove(segmentPath(segment)));
     this.options.onDiscard(segment);
