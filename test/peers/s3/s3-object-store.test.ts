@@ -1,7 +1,9 @@
 import { inspect } from 'node:util';
 import { CreateMultipartUploadCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { FaultProxy } from '@otel-resilience/testing';
-import { copyObject, RetryingObjectStore } from '@otel-resilience/tiered';
+import { SpanBatch } from '@otel-resilience/core';
+import { RetryingSpanExporter } from '@otel-resilience/exporter';
+import { FaultProxy, fakeSpans } from '@otel-resilience/testing';
+import { ArchiveReader, ArchiveWriter, copyObject, RetryingObjectStore } from '@otel-resilience/tiered';
 import { S3ObjectStore, type S3ObjectStoreOptions } from '@otel-resilience/tiered/s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryObjectStore } from '../../support/memory-object-store.js';
@@ -106,6 +108,25 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     expect(await server.openUploads(bucket)).toBe(1);
   });
 
+  it('leaves parts when it is killed in mid-upload, and the next one to open cleans up', async () => {
+    const large = { multipartThresholdBytes: 5 * MIB, partBytes: 5 * MIB };
+    const killed = makeStore(large);
+    const put = killed.put('large', [Buffer.alloc(22 * MIB, 'x')]);
+    while (proxy.snapshot().passedBytes.toUpstream < 8 * MIB) await new Promise((resolve) => setTimeout(resolve, 1));
+    // All that the server sees of a process that is killed: connections that end.
+    await proxy.refuse();
+    await Promise.all([
+      expect(put).rejects.toMatchObject({ failure: expect.any(String) }),
+      killed.shutdown({ deadline: 0 }),
+    ]);
+    expect(await server.openUploads(bucket)).toBe(1);
+    await proxy.heal();
+    const next = makeStore(large);
+    await next.open();
+    expect(await server.openUploads(bucket)).toBe(0);
+    expect(await collect(next.list(''))).toEqual([]);
+  });
+
   it('makes a single attempt, and is tried again by a RetryingObjectStore', async () => {
     const store = makeStore();
     await store.put('k', value);
@@ -201,6 +222,39 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     await store.shutdown();
     await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'k', Body: 'x' }));
     client.destroy();
+  });
+
+  it('keeps an archive: written through a bad connection, found, moved to the archive class, restored, read', async () => {
+    await server.restoreAfterLooks(2);
+    const startMillis = Date.UTC(2026, 10, 21, 12);
+    const store = makeStore({ prefix: 'archive' });
+    const writer = new ArchiveWriter({ store, ownsStore: false });
+    const exporter = new RetryingSpanExporter({ exporter: writer, initialDelayMillis: 5 });
+    const reader = new ArchiveReader({ store: new RetryingObjectStore({ store }) });
+    for (let batch = 0; batch < 6; batch++) {
+      if (batch % 2 === 1) proxy.cutAfter(500 * batch, { times: 1 });
+      const spans = fakeSpans(50, (index) => ({
+        index: index + 50 * batch,
+        startMillis: startMillis + batch * 1_000_000,
+      }));
+      const context = { signal: new AbortController().signal, ...soon(20_000) };
+      expect(await exporter.exportBatch(SpanBatch.fromSpans(spans), context)).toMatchObject({ delivered: 50 });
+    }
+    const found = [];
+    for await (const entry of reader.find({ services: ['fake-service'] })) found.push(entry);
+    expect(found).toHaveLength(6);
+    const { traceId } = fakeSpans(1, { index: 70 })[0]!.spanContext();
+    const ofTrace = [];
+    for await (const entry of reader.find({ traceIds: [traceId] })) ofTrace.push(entry);
+    const [entry] = ofTrace;
+    await store.changeStorageClass(entry!.key, 'GLACIER');
+    await expect(reader.read(entry!)).rejects.toMatchObject({ code: 'ARCHIVED' });
+    await store.requestRestore(entry!.key);
+    while ((await store.head(entry!.key))!.restore.state !== 'restored');
+    expect((await reader.readMatching(entry!, { traceIds: [traceId] }))!.spanCount).toBe(1);
+    for await (const one of reader.list()) expect((await reader.verify(one)).state).toBe('intact');
+    await server.restoreAfterLooks(0);
+    await exporter.shutdown();
   });
 
   describe('where credentials are checked', () => {

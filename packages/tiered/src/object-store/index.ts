@@ -1,3 +1,15 @@
+export type { ArchiveIndex } from './archive-index.js';
+export type { ArchiveEntry } from './archive-listing.js';
+export { DamagedArchiveError } from './archive-object.js';
+export {
+  type ArchiveProblem,
+  ArchiveReader,
+  type ArchiveReaderOptions,
+  type FoundArchive,
+  type Verification,
+} from './archive-reader.js';
+export type { ArchiveSelection } from './archive-selection.js';
+export { ArchiveWriter, type ArchiveWriterOptions, type ArchiveWriterStats } from './archive-writer.js';
 export { type CopyObjectOptions, copyObject } from './copy-object.js';
 export { FileObjectStore, type FileObjectStoreOptions } from './file-object-store.js';
 export { checkKey, escapeKeySegment } from './object-key.js';
@@ -18,3 +30,4 @@ export {
 } from './object-store.js';
 export { ObjectStoreError, type ObjectStoreErrorCode } from './object-store-error.js';
 export { RetryingObjectStore, type RetryingObjectStoreOptions, type StoreBreaker } from './retrying-object-store.js';
+export { TraceIdFilter } from './trace-id-filter.js';
