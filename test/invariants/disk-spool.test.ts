@@ -13,7 +13,7 @@ import { DiskSpoolWorld } from './disk-spool-world.js';
 import { processesSeenBy } from './simulated-process.js';
 
 /** More of them for a longer search. */
-const RUNS = Number(process.env.DISK_SPOOL_RUNS ?? 40);
+const RUNS = Number(process.env.DISK_SPOOL_RUNS ?? 25);
 
 interface PropertyOptions {
   readonly command: fc.Arbitrary<SpoolCommand>;
@@ -54,46 +54,55 @@ describe('Spool on a disk that forgets', () => {
     await fc.assert(keepsItsPromises({ command: sharedCommand }), { numRuns: RUNS });
   });
 
-  it.each<[string, Mutant]>([
-    ['a file', { file: true }],
-    ['a directory', { directory: true }],
-  ])('is found out when it does not sync %s', async (_, mutant) => {
-    const property = keepsItsPromises({
-      command: calmCommand,
-      with: { fsync: 'always' },
-      through: (disk) => withoutSync(disk, mutant),
-    });
-    const { failed, error } = await check(property);
-    expect(failed).toBe(true);
-    expect(error).toMatch(/crash that keeps .* loses span/);
+  it('keeps them before and after every single operation', async () => {
+    const command = fc.oneof({ weight: 4, arbitrary: sharedCommand }, { weight: 1, arbitrary: troubledCommand });
+    await fc.assert(keepsItsPromises({ command, looks: 1 }), { numRuns: Math.ceil(RUNS / 8) });
   });
+
+  const modes = ['always', 'interval'] as const;
+  it.each(modes.flatMap((fsync) => MUTANTS.map((mutant) => [mutant, fsync] as const)))(
+    'is found out %s, with fsync %s',
+    async (mutant, fsync) => {
+      const property = keepsItsPromises({
+        command: calmCommand,
+        with: { fsync, maxBytes: 10_000_000 },
+        through: (disk) => mutate(disk, mutant),
+      });
+      const { failed, errorInstance } = await fc.check(property, { numRuns: 200, endOnFailure: true });
+      expect(failed).toBe(true);
+      expect(String(errorInstance)).toMatch(/crash that keeps .* loses span/);
+    },
+  );
 });
 
-interface Mutant {
-  readonly file?: boolean;
-  readonly directory?: boolean;
-}
+const MUTANTS = ['that syncs no file', 'that syncs no directory', 'that does not wait for its syncs'] as const;
 
-async function check<T>(property: fc.IAsyncPropertyWithHooks<T>): Promise<{ failed: boolean; error: string }> {
-  const { failed, errorInstance } = await fc.check(property, { numRuns: 100, endOnFailure: true });
-  return { failed, error: String(errorInstance) };
-}
-
-/** A disk whose user does not sync. */
-function withoutSync(disk: FileSystem, { file = false, directory = false }: Mutant): FileSystem {
+/** A disk whose user forgets something. */
+function mutate(disk: FileSystem, mutant: (typeof MUTANTS)[number]): FileSystem {
+  const skip = async () => {};
+  const syncDirectory = (path: string) => disk.syncDirectory(path);
   return {
     makeDirectory: (path) => disk.makeDirectory(path),
     list: (path) => disk.list(path),
     open: async (path, how) => {
-      const opened = await disk.open(path, how);
-      if (file) opened.sync = async () => {};
-      return opened;
+      const file = await disk.open(path, how);
+      const sync = () => file.sync();
+      return {
+        size: () => file.size(),
+        read: (into, position) => file.read(into, position),
+        write: (chunks, position) => file.write(chunks, position),
+        truncate: (length) => file.truncate(length),
+        close: () => file.close(),
+        sync: mutant === 'that syncs no file' ? skip : mutant === 'that syncs no directory' ? sync : later(sync),
+      };
     },
     rename: (from, to) => disk.rename(from, to),
     remove: (path) => disk.remove(path),
     removeDirectory: (path) => disk.removeDirectory(path),
-    syncDirectory: async (path) => {
-      if (!directory) await disk.syncDirectory(path);
-    },
+    syncDirectory: mutant === 'that syncs no directory' ? skip : syncDirectory,
   };
 }
+
+const later = (work: () => Promise<void>) => async () => {
+  setImmediate(() => work().catch(() => {}));
+};
