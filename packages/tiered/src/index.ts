@@ -8,6 +8,8 @@ export {
   type LedgerCheckpointOptions,
   type LostToCrash,
 } from './spool/ledger-checkpoint.js';
+export { type FsckDirectory, type FsckOptions, type FsckProgress, type FsckReport, fsck } from './spool/fsck.js';
+export type { FsckCount, FsckProblem, FsckSegment } from './spool/fsck-segment.js';
 export {
   type ListedDirectory,
   type ListedOwner,

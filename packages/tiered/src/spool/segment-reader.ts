@@ -33,13 +33,14 @@ const MAX_WINDOW_BYTES = 256 * 1024;
 
 /**
  * Finds the frames from `from` to `to`, hopping from header to header: bodies are not read. Where no header is, as after
- * damage, the next one is looked for byte by byte. Frames that come a second time are passed over.
+ * damage, the next one is looked for byte by byte. Frames that come a second time are passed over, and so are seals.
  */
 export async function scanFrames(
   file: OpenFile,
   from: number,
   to: number,
   visit: (frame: ScannedFrame) => void,
+  onPassedOver?: (header: FrameHeader) => void,
 ): Promise<Scan> {
   const window = new Window(file, to);
   const corrupt = noDamage();
@@ -67,6 +68,8 @@ export async function scanFrames(
       lastId = header.id;
       const { bodyBytes, bodyCrc, spanCount, id, wallMillis } = header;
       visit({ offset, bodyBytes, bodyCrc, spanCount, id, wallMillis });
+    } else {
+      onPassedOver?.(header);
     }
     last = { ...header, offset };
     at = offset + frameBytes(header);

@@ -1,0 +1,127 @@
+import type { FileSystem, OpenFile } from '@otel-resilience/core';
+import { ignoring, isMissing } from './file-errors.js';
+import { encodeSeal, encodeSegmentHeader, FRAME_HEADER_BYTES, newToken } from './frame.js';
+import type { ExaminedSegment } from './fsck-segment.js';
+import { newLockToken } from './lock-owner.js';
+import { ackPath, numberOf, SEGMENT_NAME, type Segment, segmentName, segmentPath } from './segment.js';
+import { readBodies, readFully, type ScannedFrame } from './segment-reader.js';
+import { writeFully } from './segment-writer.js';
+
+const COPY_BYTES = 1024 * 1024;
+/** A segment that is being written; nobody takes it for one. */
+const DRAFT_NAME = /^fsck-[0-9a-f]{16}\.new$/;
+
+/** Puts segments in order, each on its own; whenever it is stopped, every intact frame is in the spool's directory. */
+export class SegmentRepair {
+  private readonly fileSystem: FileSystem;
+  private readonly quarantine: string;
+  private isPrepared = false;
+  private number = 0;
+
+  constructor(fileSystem: FileSystem, quarantine: string) {
+    this.fileSystem = fileSystem;
+    this.quarantine = quarantine;
+  }
+
+  /**
+   * Its intact frames take its place, at once; before that a copy of it as it was is in the quarantine, which the
+   * replacement would otherwise destroy. Notes of the old one count for nothing in the new one: it has a token of its own.
+   *
+   * @throws the file system's errors; then the segment is as it was, or has been repaired.
+   */
+  async repair({ segment, header, frames }: ExaminedSegment): Promise<void> {
+    const { fileSystem } = this;
+    await this.prepare();
+    await this.keepCopy(segment);
+    if (frames.length === 0) await fileSystem.remove(segmentPath(segment));
+    else await this.replace(segment, header?.createdMillis ?? frames[0]!.wallMillis, frames);
+    await fileSystem.syncDirectory(segment.directory);
+    await fileSystem.remove(ackPath(segment)).catch(unlessMissing);
+  }
+
+  private async prepare(): Promise<void> {
+    if (this.isPrepared) return;
+    const { fileSystem, quarantine } = this;
+    await fileSystem.makeDirectory(quarantine);
+    await fileSystem.syncDirectory(quarantine.slice(0, quarantine.lastIndexOf('/')) || '/');
+    for (const name of await fileSystem.list(quarantine)) {
+      if (DRAFT_NAME.test(name)) await fileSystem.remove(`${quarantine}/${name}`).catch(unlessMissing);
+      else if (SEGMENT_NAME.test(name)) this.number = Math.max(this.number, numberOf(name));
+    }
+    this.isPrepared = true;
+  }
+
+  private async keepCopy(segment: Segment): Promise<void> {
+    const { fileSystem } = this;
+    const from = await fileSystem.open(segmentPath(segment), 'read');
+    try {
+      await this.write(`${this.quarantine}/${segmentName(++this.number)}`, async (to) => {
+        const size = await from.size();
+        for (let at = 0; at < size; ) {
+          const bytes = await readFully(from, at, Math.min(COPY_BYTES, size - at));
+          if (bytes.byteLength === 0) break;
+          at = await writeFully(to, [bytes], at);
+        }
+      });
+    } finally {
+      await ignoring(from.close());
+    }
+  }
+
+  private async replace(segment: Segment, createdMillis: number, frames: readonly ScannedFrame[]): Promise<void> {
+    const { fileSystem } = this;
+    const draft = `${this.quarantine}/fsck-${newLockToken()}.new`;
+    const from = await fileSystem.open(segmentPath(segment), 'read');
+    try {
+      await this.write(draft, (to) => copyFrames(from, to, segment.number, createdMillis, frames));
+      await fileSystem.rename(draft, segmentPath(segment));
+    } catch (error) {
+      await ignoring(fileSystem.remove(draft));
+      throw error;
+    } finally {
+      await ignoring(from.close());
+    }
+  }
+
+  /** Durable when it resolves; not there when it rejects. */
+  private async write(path: string, fill: (file: OpenFile) => Promise<void>): Promise<void> {
+    const { fileSystem, quarantine } = this;
+    const file = await fileSystem.open(path, 'create');
+    try {
+      await fill(file).then(() => file.sync());
+    } catch (error) {
+      await ignoring(fileSystem.remove(path));
+      throw error;
+    } finally {
+      await ignoring(file.close());
+    }
+    await fileSystem.syncDirectory(quarantine);
+  }
+}
+
+async function copyFrames(
+  from: OpenFile,
+  to: OpenFile,
+  number: number,
+  createdMillis: number,
+  frames: readonly ScannedFrame[],
+): Promise<void> {
+  const header = encodeSegmentHeader({ number, createdMillis, token: newToken() });
+  let offset = await writeFully(to, [header], 0);
+  let spans = 0;
+  let newestMillis = 0;
+  for (const frame of frames) {
+    const [body] = await readBodies(from, [frame]);
+    if (!body) throw new Error(`frame ${frame.id} was intact a moment ago, and is not any more`);
+    const head = await readFully(from, frame.offset, FRAME_HEADER_BYTES);
+    offset = await writeFully(to, [head, body], offset);
+    spans += frame.spanCount;
+    newestMillis = Math.max(newestMillis, frame.wallMillis);
+  }
+  const seal = encodeSeal({ frames: frames.length, spans, lastId: frames.at(-1)!.id, newestMillis, offset });
+  await writeFully(to, [seal], offset);
+}
+
+function unlessMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}
