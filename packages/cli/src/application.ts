@@ -6,6 +6,7 @@ import {
   formatMessageForArgumentScannerError,
   text_en,
 } from '@stricli/core';
+import { fsck } from './spool/fsck-command.js';
 import { ls } from './spool/ls-command.js';
 import { replay } from './spool/replay-command.js';
 import { VERSION } from './version.js';
@@ -38,7 +39,7 @@ export const application = buildApplication(
   buildRouteMap({
     routes: {
       spool: buildRouteMap({
-        routes: { ls, replay },
+        routes: { ls, fsck, replay },
         docs: { brief: 'Look into the disk spool of an application, check it, send what waits in it' },
       }),
     },

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
@@ -30,7 +30,8 @@ export class BuiltCli {
 
   static async build(): Promise<BuiltCli> {
     // Within the workspace, so that its dependencies are found.
-    const folder = await mkdtemp(join(ROOT, 'node_modules', '.otel-resilience-cli-'));
+    await mkdir(join(ROOT, '.cache'), { recursive: true });
+    const folder = await mkdtemp(join(ROOT, '.cache', 'cli-'));
     await build({
       root: ROOT,
       configFile: false,

@@ -3,7 +3,6 @@ import { run } from '@stricli/core';
 import { application } from './application.js';
 import type { Context } from './command.js';
 import { EXIT, type ExitCode } from './exit-code.js';
-import { interruptible } from './interruption.js';
 import { Terminal } from './terminal.js';
 
 /** Runs what the arguments ask for, and resolves to the exit code. */
@@ -17,17 +16,15 @@ export async function runCommandLine(
   const streams = { stdout, stderr: { ...colourOf(stderr), write: (text: string) => void complaints.push(text) } };
   const parser: { exitCode?: number | string | null } = {};
   let exitCode: ExitCode | undefined;
-  const { signal, end } = interruptible(terminal);
   const context: Context & { process: object } = {
     process: Object.assign(parser, { ...streams, env }),
     terminal,
-    interruption: signal,
     exit: (code) => {
       exitCode = code;
     },
   };
   diag.setLogger(terminal.logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
-  await run(application, args, context).finally(end);
+  await run(application, args, context);
   diag.disable();
   const message = complaints.join('').trim();
   if (message) terminal.complain(message);

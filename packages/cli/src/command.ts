@@ -5,8 +5,6 @@ import type { Terminal } from './terminal.js';
 
 export interface Context extends CommandContext {
   readonly terminal: Terminal;
-  /** Aborted by SIGINT and SIGTERM. */
-  readonly interruption: AbortSignal;
   /** Told once, by the command that ran. */
   exit(code: ExitCode): void;
 }

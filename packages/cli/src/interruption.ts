@@ -2,8 +2,8 @@ import type { Terminal } from './terminal.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** The first signal aborts, so that a command can end as it should; the second ends the process. */
-export function interruptible(terminal: Terminal): { signal: AbortSignal; end: () => void } {
+/** Runs what can be ended in order: the first signal aborts, the second ends the process. */
+export async function interruptible<T>(terminal: Terminal, run: (interruption: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) {
@@ -15,10 +15,9 @@ export function interruptible(terminal: Terminal): { signal: AbortSignal; end: (
     controller.abort(name);
   };
   for (const name of SIGNALS) process.on(name, onSignal);
-  return {
-    signal: controller.signal,
-    end: () => {
-      for (const name of SIGNALS) process.removeListener(name, onSignal);
-    },
-  };
+  try {
+    return await run(controller.signal);
+  } finally {
+    for (const name of SIGNALS) process.removeListener(name, onSignal);
+  }
 }

@@ -6,21 +6,23 @@ const LINE_INTERVAL_MILLIS = 5_000;
 
 /** How far it has come: a bar for somebody who watches, otherwise a line every five seconds. On stderr. */
 export interface Progress {
-  update(spans: number): void;
+  update(done: number): void;
   end(): void;
 }
 
-export function startProgress(terminal: Terminal, total: number): Progress {
-  return terminal.isInteractive ? bar(terminal, total) : lines(terminal, total);
+export function startProgress(terminal: Terminal, total: number, noun: string): Progress {
+  return terminal.isInteractive ? bar(terminal, total, noun) : lines(terminal, total, noun);
 }
 
-function bar(terminal: Terminal, total: number): Progress {
+function bar(terminal: Terminal, total: number, noun: string): Progress {
   const drawn = new cliProgress.SingleBar(
     {
       stream: terminal.stderr,
-      format: '{bar} {percentage} %  {value} of {total} spans  {eta_formatted} left',
-      formatValue: (value, _options, type) => (type === 'value' || type === 'total' ? count(value) : String(value)),
-      formatTime: (seconds) => duration(seconds * 1_000),
+      format: (options, { progress, value, eta }) => {
+        const left = value > 0 && eta > 0 ? `  ${duration(eta * 1_000)} left` : '';
+        const share = `${Math.floor(progress * 100)} %`;
+        return `${cliProgress.Format.BarFormat(progress, options)} ${share}  ${count(value)} of ${counted(total, noun)}${left}`;
+      },
       barsize: 30,
       etaBuffer: 50,
       hideCursor: true,
@@ -36,8 +38,8 @@ function bar(terminal: Terminal, total: number): Progress {
     return () => drawn.start(total, value);
   };
   return {
-    update: (spans) => {
-      value = Math.min(spans, total);
+    update: (done) => {
+      value = Math.min(done, total);
       drawn.update(value);
     },
     end: () => {
@@ -47,18 +49,18 @@ function bar(terminal: Terminal, total: number): Progress {
   };
 }
 
-function lines(terminal: Terminal, total: number): Progress {
+function lines(terminal: Terminal, total: number, noun: string): Progress {
   const startedAt = performance.now();
-  let spans = 0;
+  let done = 0;
   // Also what keeps the process alive while it waits: timers of the pipeline do not.
   const timer = setInterval(() => {
     const millis = performance.now() - startedAt;
-    const left = spans > 0 ? `, ${duration((millis / spans) * (total - spans))} left` : '';
-    terminal.note(`${count(spans)} of ${counted(total, 'span')} after ${duration(millis)}${left}`);
+    const left = done > 0 ? `, ${duration((millis / done) * (total - done))} left` : '';
+    terminal.note(`${count(done)} of ${counted(total, noun)} after ${duration(millis)}${left}`);
   }, LINE_INTERVAL_MILLIS);
   return {
     update: (now) => {
-      spans = Math.min(now, total);
+      done = Math.min(now, total);
     },
     end: () => clearInterval(timer),
   };

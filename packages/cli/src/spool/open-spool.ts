@@ -42,6 +42,7 @@ export async function openSpool({ directory, order, terminal, interruption }: Op
 /** Resolves when the spool, which looks for the dead with every heartbeat, has taken over what was the owner's. */
 async function succeed(directory: string, owner: ListedOwner, interruption: AbortSignal): Promise<void> {
   const deadline = systemClock.now() + MAX_WAIT_MILLIS;
+  let isMoved = false;
   // Timers of the clock do not keep a process alive.
   const alive = setInterval(() => {}, MAX_WAIT_MILLIS);
   try {
@@ -49,7 +50,9 @@ async function succeed(directory: string, owner: ListedOwner, interruption: Abor
       if (!(await sleep(systemClock, LOOK_INTERVAL_MILLIS, interruption))) break;
       const { directories } = await read(directory);
       const [root] = directories;
-      if (root?.segments.length === 0) return;
+      // Moved by now; one more look, until the spool has read all of it.
+      if (root?.segments.length === 0 && isMoved) return;
+      isMoved = root?.segments.length === 0;
       if (root?.owner && root.owner.heartbeat !== owner.heartbeat) break;
     }
   } finally {

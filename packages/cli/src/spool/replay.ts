@@ -3,8 +3,10 @@ import { RetryingSpanExporter } from '@otel-resilience/exporter';
 import { OtlpSpanExporter } from '@otel-resilience/otlp';
 import type { CommandResult, Context } from '../command.js';
 import { CommandError, EXIT } from '../exit-code.js';
-import { byteSize, counted, duration } from '../format.js';
+import { byteSize, count, counted, duration } from '../format.js';
+import { interruptible } from '../interruption.js';
 import { startProgress } from '../progress.js';
+import type { Terminal } from '../terminal.js';
 import { inUse } from './directory-error.js';
 import { read } from './ls.js';
 import { openSpool } from './open-spool.js';
@@ -26,10 +28,17 @@ export interface ReplayFlags {
 /** After the first batch: a collector that restarts is waited for. */
 const RETRIES = { maxRetries: 8, initialDelayMillis: 250, maxDelayMillis: 10_000, budget: false } as const;
 
-export async function replayDirectory(directory: string, flags: ReplayFlags, context: Context): Promise<CommandResult> {
+export async function replayDirectory(
+  directory: string,
+  flags: ReplayFlags,
+  { terminal }: Context,
+): Promise<CommandResult> {
   const exporter = makeExporter(flags);
   try {
-    return await (flags.dryRun ? preview(directory, flags) : send(directory, flags, context, exporter));
+    if (flags.dryRun) return await preview(directory, flags);
+    return await interruptible(terminal, (interruption) =>
+      send(directory, flags, { terminal, interruption }, exporter),
+    );
   } finally {
     await exporter.shutdown();
   }
@@ -61,7 +70,7 @@ async function preview(directory: string, { endpoint, rate, limit = Number.POSIT
   const wouldSend = Math.min(spans, limit);
   const where = `${counted(batches, 'batch', 'batches')}, ${counted(segments, 'segment')}, ${byteSize(bytes)}`;
   const takes = rate === undefined ? '' : `, in ${duration((wouldSend / rate) * 1_000)} at least`;
-  const text = `would send ${counted(wouldSend, 'span')} of ${counted(spans, 'span')} (${where}) to ${shown(endpoint)}${takes}`;
+  const text = `would send ${count(wouldSend)} of ${counted(spans, 'span')} (${where}) to ${shown(endpoint)}${takes}`;
   return {
     exitCode: EXIT.fine,
     text,
@@ -72,7 +81,7 @@ async function preview(directory: string, { endpoint, rate, limit = Number.POSIT
 async function send(
   directory: string,
   flags: ReplayFlags,
-  { terminal, interruption }: Context,
+  { terminal, interruption }: { terminal: Terminal; interruption: AbortSignal },
   exporter: RetryingSpanExporter,
 ): Promise<CommandResult> {
   const { limit = Number.POSITIVE_INFINITY, rate, endpoint, order } = flags;
@@ -80,7 +89,7 @@ async function send(
   const spool = await openSpool({ directory, order, terminal, interruption });
   const waiting = spool.size;
   terminal.note(`sending ${counted(Math.min(waiting, limit), 'span')} from ${directory} to ${shown(endpoint)}`);
-  const progress = startProgress(terminal, Math.min(waiting, limit));
+  const progress = startProgress(terminal, Math.min(waiting, limit), 'span');
   const sender = new Sender({
     spool,
     exporter,

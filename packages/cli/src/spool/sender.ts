@@ -169,7 +169,7 @@ export class Sender {
     this.sent += delivered;
     this.rejected += lost;
     if (delivered > 0) this.failuresInARow = 0;
-    if (lost > 0) this.note(lost, error ?? new Error('rejected by the endpoint'));
+    if (lost > 0 && error) this.note(lost, error);
     this.options.onProgress(this.sent + this.rejected);
   }
 

@@ -384,6 +384,95 @@ describe('spool replay', () => {
   });
 });
 
+describe('spool fsck', () => {
+  const fsck = (...args: string[]) => cli.run(['spool', 'fsck', directory, ...args]);
+  const damageBody = async () => {
+    const [first] = await segmentPaths();
+    await overwrite(first!, 32 + 40 + 100, 'zzzzzzzz');
+  };
+
+  it('finds nothing wrong with what a spool has left', async () => {
+    await leave(8);
+    const { exitCode, stdout } = await fsck();
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain(`${directory}: 2 segments, 0 damaged ones`);
+    expect(stdout).toContain('80 spans in 8 batches are intact and wait to be sent');
+  });
+
+  it('finds damage that no header shows, and changes nothing', async () => {
+    await leave(8);
+    await damageBody();
+    const before = await contents();
+    expect((await cli.run(['spool', 'ls', directory])).exitCode).toBe(0);
+    const { exitCode, stdout, json } = await fsck('--json');
+    expect(exitCode).toBe(1);
+    expect(stdout.trim().split('\n')).toHaveLength(1);
+    const none = { batches: 0, spans: 0, bytes: 0 };
+    expect(json()).toMatchObject({
+      command: 'spool fsck',
+      exitCode: 1,
+      directory,
+      repair: false,
+      clean: false,
+      directories: [
+        {
+          path: directory,
+          owner: 'nobody',
+          inUse: false,
+          segments: [
+            {
+              waiting: { batches: 3, spans: 30 },
+              corrupt: { batches: 1, spans: 10 },
+              problems: ['corrupt'],
+              repaired: null,
+            },
+            { waiting: { batches: 4, spans: 40 }, corrupt: none, problems: [], repaired: null, error: null },
+          ],
+        },
+      ],
+      totals: { waiting: { spans: 70 }, settled: none, corrupt: { spans: 10 }, unfinished: none, repeated: none },
+      quarantine: { segments: 0, bytes: 0 },
+      foreign: [],
+    });
+    expect((await fsck()).stdout).toMatch(/│ 0000000000000001\.seg │ +[\d.]+ KiB │ +30 │/);
+    expect(await contents()).toEqual(before);
+  });
+
+  it('repairs it: what was intact is sent afterwards', async () => {
+    await leave(8);
+    await damageBody();
+    const { exitCode, stdout } = await fsck('--repair');
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('1 segment in quarantine');
+    expect((await fsck('--json')).json()).toMatchObject({
+      exitCode: 0,
+      clean: true,
+      totals: { waiting: { spans: 70 } },
+    });
+    const replay = await cli.run(['spool', 'replay', directory, '--endpoint', await receiver.start(), '--json']);
+    expect(replay.json()).toMatchObject({ exitCode: 0, sent: 70, corrupt: 0, left: 0 });
+  });
+
+  it('repairs nothing that a live process has', async () => {
+    const spool = await spoolWith(8);
+    owners.push({ end: () => spool.shutdown() });
+    expect((await fsck()).exitCode).toBe(0);
+    await damageBody();
+    const before = await contents();
+    expect((await fsck()).exitCode).toBe(1);
+    const { exitCode, stdout } = await fsck('--repair');
+    expect(exitCode).toBe(3);
+    expect(stdout).toContain('not repaired, since a process has it');
+    expect(await contents()).toEqual(before);
+  });
+
+  it('says of a directory that is not there', async () => {
+    const { exitCode, stderr } = await fsck();
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(`${directory}: there is no such directory`);
+  });
+});
+
 describe('wrong arguments', () => {
   it.each([
     [['spool', 'ls'], '<directory> is missing'],
@@ -417,14 +506,17 @@ describe('wrong arguments', () => {
     });
   });
 
-  it.each([[['--help']], [['spool', '--help']], [['spool', 'ls', '--help']], [['spool', 'replay', '--help']]])(
-    '%j helps',
-    async (args) => {
-      const { exitCode, stdout } = await cli.run(args);
-      expect(exitCode).toBe(0);
-      expect(stdout).toContain('USAGE');
-    },
-  );
+  it.each([
+    [['--help']],
+    [['spool', '--help']],
+    [['spool', 'ls', '--help']],
+    [['spool', 'fsck', '--help']],
+    [['spool', 'replay', '--help']],
+  ])('%j helps', async (args) => {
+    const { exitCode, stdout } = await cli.run(args);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('USAGE');
+  });
 });
 
 const POISON = { kind: 'error', status: 3, message: 'cannot read this' } as const;
