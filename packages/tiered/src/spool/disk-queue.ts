@@ -165,10 +165,10 @@ export class DiskQueue {
   }
 
   /**
-   * Resolves when it is as durable as `fsync` says; `onAcknowledged` is called just before. Rejects with `NO_ROOM`, what
+   * Resolves when it is as durable as `fsync` says or, with `needsSync`, will ever be; `onAcknowledged` is called just before. Rejects with `NO_ROOM`, what
    * encoding throws, or an error of the disk.
    */
-  async append(batch: SpanBatch, onAcknowledged: () => void, { inMemory = false } = {}): Promise<void> {
+  async append(batch: SpanBatch, onAcknowledged: () => void, { needsSync = false } = {}): Promise<void> {
     if (this.queue.pendingBytes > MAX_PENDING_BYTES) throw TOO_SLOW;
     const chunks = batch.otlp();
     let bodyBytes = 0;
@@ -190,7 +190,7 @@ export class DiskQueue {
         wallMillis,
         bodyBytes,
         chunks: [header, ...chunks],
-        inMemory,
+        needsSync,
         acknowledged: false,
         resolve: () => {
           onAcknowledged();
@@ -233,11 +233,7 @@ export class DiskQueue {
     else this.track(this.replace(taken, remaining!));
   }
 
-  /** What is written is durable, unless `onUnsaved` was called; what was kept for that case goes. */
-  async sync(): Promise<void> {
-    await this.queue.syncNow();
-  }
-
+  /** Nothing is in memory alone any more: what was kept for that case goes. */
   removeSpares(): Promise<void> {
     return this.store.removeSpares();
   }
@@ -271,7 +267,7 @@ export class DiskQueue {
   /** The rest first, or a crash in between would lose it. */
   private async replace(taken: TakenFrames, remaining: SpanBatch): Promise<void> {
     try {
-      await this.append(remaining, () => {});
+      await this.append(remaining, () => {}, { needsSync: true });
     } catch {
       this.putBack(remainderOf(taken, remaining));
       return;

@@ -82,7 +82,6 @@ export class Spool implements SpanSpool {
   private opening: Promise<void> | undefined;
   private trouble: Error | undefined;
   private retryMillis = MIN_RETRY_MILLIS;
-  private failures = 0;
   private retryTimer: Timer | undefined;
   private retrying: Promise<void> | undefined;
   private leasing: Promise<unknown> = Promise.resolve();
@@ -309,7 +308,6 @@ export class Spool implements SpanSpool {
       );
     }
     this.trouble = error;
-    this.failures++;
     this.retryLater();
   }
 
@@ -323,18 +321,15 @@ export class Spool implements SpanSpool {
   }
 
   private async retry(): Promise<void> {
-    const { failures } = this;
     try {
       if (!this.opened) await this.openDirectory();
       await this.moveToDisk();
-      if (this.settings.fsync !== 'never') await this.opened?.disk.sync();
     } catch (thrown) {
       this.fail(toError(thrown));
       return;
     }
-    if (this.failures > failures) return;
     this.trouble = undefined;
-    await this.opened?.disk.removeSpares();
+    if (this.memory.size === 0) await this.opened?.disk.removeSpares();
     this.onArrival?.();
     this.log.warn('recovered', () => `${this.settings.directory} can be written to again`);
   }
@@ -351,7 +346,7 @@ export class Spool implements SpanSpool {
           this.moved += batch.spanCount;
           settle(deliveredOutcome(batch.spanCount));
         };
-        await disk.append(batch, onAcknowledged, { inMemory: true });
+        await disk.append(batch, onAcknowledged, { needsSync: true });
       } catch (thrown) {
         settle(failedOutcome(batch, 'refused', toError(thrown)));
         if (thrown === NO_ROOM) return;

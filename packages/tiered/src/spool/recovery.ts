@@ -124,6 +124,7 @@ class Recovery {
     const header = decodeSegmentHeader(head);
     if (header === 'other version') return 'foreign';
     const segment = newSegment(number, directory, header?.token ?? 0n, clock.now());
+    if (!header) segment.scannedBytes = 0;
     segment.hasAcks = header !== undefined && this.ackNames.has(ackName(number));
     const acks = segment.hasAcks ? await readAcks(fileSystem, segment).catch(() => NOTHING) : NOTHING;
     const seal = await readSeal(file, size);

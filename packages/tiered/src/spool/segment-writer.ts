@@ -10,8 +10,8 @@ export interface PendingFrame {
   readonly bodyBytes: number;
   /** Header and body, as they are written. */
   readonly chunks: readonly Uint8Array[];
-  /** It comes from memory, where it goes back to when it cannot be written. */
-  readonly inMemory: boolean;
+  /** It stands in for what somebody holds until then: acknowledged only after a sync. */
+  readonly needsSync: boolean;
   /** The promise of `append` has been resolved. */
   acknowledged: boolean;
   readonly resolve: () => void;

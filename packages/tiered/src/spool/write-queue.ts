@@ -181,9 +181,10 @@ export class WriteQueue {
       return;
     }
     if (fsync === 'always') return this.sync();
-    for (const frame of group) acknowledge(frame);
-    if (fsync === 'never') this.reveal(this.writer!, this.writer!.takeUnsynced());
-    else if (this.writer!.unsyncedBytes > MAX_UNSYNCED_BYTES) await this.sync();
+    for (const frame of group) if (!frame.needsSync) acknowledge(frame);
+    const writer = this.writer!;
+    if (fsync === 'never') this.reveal(writer, writer.takeUnsynced());
+    else if (writer.unsyncedBytes > MAX_UNSYNCED_BYTES || group.some(({ needsSync }) => needsSync)) await this.sync();
     else this.syncLater();
   }
 
@@ -245,7 +246,7 @@ export class WriteQueue {
       this.writer = undefined;
       const isSaved = await this.writeAgain(frames);
       // Until they are safe elsewhere the process may die, and what it had acknowledged be found here.
-      const isNeeded = !isSaved && frames.some(({ acknowledged, inMemory }) => acknowledged && !inMemory);
+      const isNeeded = !isSaved && frames.some(({ acknowledged }) => acknowledged);
       return this.abandon(writer, frames, isNeeded);
     }
     this.reveal(writer, frames);
