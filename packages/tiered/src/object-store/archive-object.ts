@@ -2,6 +2,7 @@ import { webcrypto } from 'node:crypto';
 import { crc32, gunzip, gzip } from 'node:zlib';
 import { SpanBatch } from '@otel-resilience/core';
 import type { ArchiveIndex } from './archive-index.js';
+import type { ArchivePiece } from './archive-parts.js';
 import { TraceIdFilter } from './trace-id-filter.js';
 
 // As many bytes of a gzip stream as the thread pool hands back at a time: the default of 16 KiB is ten trips a batch.
@@ -24,14 +25,14 @@ export class DamagedArchiveError extends Error {
 
 /** Hashes and compresses a batch, both in the thread pool. Everything but `archivedMillis` follows from its bytes. */
 export async function makeArchiveObject(
-  batch: SpanBatch,
+  { batch, traceIds }: ArchivePiece,
   level: number,
   archivedMillis: number,
 ): Promise<ArchiveObject> {
   const chunks = batch.otlp();
   const raw = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
   const [id, data] = await Promise.all([idOf(raw), compress(raw, level)]);
-  return { index: indexOf(batch, { id, raw, data, archivedMillis }), data };
+  return { index: indexOf({ batch, traceIds }, { id, raw, data, archivedMillis }), data };
 }
 
 /**
@@ -53,7 +54,7 @@ export async function openArchiveObject(
 
 /** What the index of this data says. */
 export function indexOf(
-  batch: SpanBatch,
+  { batch, traceIds }: ArchivePiece,
   { id, raw, data, archivedMillis }: { id: string; raw: Uint8Array; data: Uint8Array; archivedMillis: number },
 ): ArchiveIndex {
   const { startMillis, endMillis, services, lanes } = batch.summary;
@@ -68,18 +69,8 @@ export function indexOf(
     storedBytes: data.byteLength,
     rawBytes: raw.byteLength,
     crc32: crc32(data),
-    traceIds: TraceIdFilter.of(traceIdsOf(batch)),
+    traceIds: TraceIdFilter.of(traceIds),
   };
-}
-
-function traceIdsOf(batch: SpanBatch): Set<string> {
-  const ids = new Set<string>();
-  // One part, which costs no copy; the heads are all that is wanted.
-  batch.partition(({ traceId }) => {
-    ids.add(traceId);
-    return 0;
-  });
-  return ids;
 }
 
 async function idOf(raw: Uint8Array): Promise<string> {

@@ -4,6 +4,7 @@ import { type ArchiveIndex, decodeIndex, encodeIndex, MAX_INDEX_BYTES, sameIndex
 import { hourOf, hourPrefix, MIXED, servicePath } from './archive-key.js';
 import { type ArchiveEntry, listArchive } from './archive-listing.js';
 import { DamagedArchiveError, indexOf, openArchiveObject } from './archive-object.js';
+import { traceIdsOf } from './archive-parts.js';
 import { type ArchiveSelection, mayHold, type ReadSelection, readSelection, selectSpans } from './archive-selection.js';
 import { inOrder } from './in-order.js';
 import { anObjectStore, type ListOptions, type ObjectStore, type StoreCallOptions } from './object-store.js';
@@ -178,7 +179,8 @@ export class ArchiveReader {
     const { data, maxRawBytes } = await this.fetch(entry, undefined, options);
     const { batch, raw } = await openArchiveObject(data, { id: entry.id, maxRawBytes });
     // When it was archived is not known any more; not before its spans had ended.
-    return indexOf(batch, { id: entry.id, raw, data, archivedMillis: archivedMillis ?? batch.summary.endMillis });
+    const piece = { batch, traceIds: traceIdsOf(batch) };
+    return indexOf(piece, { id: entry.id, raw, data, archivedMillis: archivedMillis ?? batch.summary.endMillis });
   }
 
   private async fetch(

@@ -23,7 +23,7 @@ import {
 import { type ArchiveIndex, decodeIndex, encodeIndex, MAX_INDEX_BYTES, sameIndex } from './archive-index.js';
 import { dataKey, indexKeyOf } from './archive-key.js';
 import { type ArchiveObject, indexOf, makeArchiveObject, openArchiveObject } from './archive-object.js';
-import { type ArchivePart, archivePartsOf } from './archive-parts.js';
+import { type ArchivePart, type ArchivePiece, archivePartsOf } from './archive-parts.js';
 import {
   anObjectStore,
   type ObjectStore,
@@ -166,19 +166,23 @@ export class ArchiveWriter extends SpanBatchExporterBase {
     return done;
   }
 
-  private async archive({ hourMillis, service }: ArchivePart, piece: SpanBatch, call: StoreCallOptions): Promise<void> {
+  private async archive(
+    { hourMillis, service }: ArchivePart,
+    piece: ArchivePiece,
+    call: StoreCallOptions,
+  ): Promise<void> {
     const made = await makeArchiveObject(piece, this.options.compressionLevel, this.clock.wallTime());
     const key = dataKey(hourMillis, service, made.index.id);
     const index = await this.putData(key, made, piece, call);
     await this.putIndex(indexKeyOf(key), index, call);
-    this.counts.spans += piece.spanCount;
+    this.counts.spans += piece.batch.spanCount;
   }
 
   /** Returns the index of what is there in the end. */
   private async putData(
     key: string,
     made: ArchiveObject,
-    piece: SpanBatch,
+    piece: ArchivePiece,
     call: StoreCallOptions,
   ): Promise<ArchiveIndex> {
     const { storageClass } = this.options;
@@ -207,7 +211,7 @@ export class ArchiveWriter extends SpanBatchExporterBase {
   private async existing(
     key: string,
     { index }: ArchiveObject,
-    piece: SpanBatch,
+    piece: ArchivePiece,
     call: StoreCallOptions,
   ): Promise<ArchiveIndex | undefined> {
     const head = await this.store.head(key, { ...call, checksum: true });
