@@ -1,9 +1,12 @@
 import type { FileSystem, OpenFile } from '@otel-resilience/core';
 import { type Kill, type Moment, type Operation, PHASES, type Phase } from './crash-plan.js';
 
+/** Operations of a shutdown, about. */
+const MOST_IN_SHUTDOWN = 5;
+
 /** The real file system, until the process kills itself with SIGKILL: before, during or after the operation it was told. */
 export class DeadlyFileSystem implements FileSystem {
-  phase: Phase = 'recovery';
+  private current: Phase = 'recovery';
   private readonly inner: FileSystem;
   private readonly kill: Kill | undefined;
   private readonly onKill: (moment: string) => void;
@@ -13,6 +16,15 @@ export class DeadlyFileSystem implements FileSystem {
     this.inner = inner;
     this.kill = kill;
     this.onKill = onKill;
+  }
+
+  get phase(): Phase {
+    return this.current;
+  }
+
+  enter(phase: Phase): void {
+    this.current = phase;
+    if (phase === 'shutdown') this.count = 0;
   }
 
   /** Does not return. */
@@ -68,9 +80,13 @@ export class DeadlyFileSystem implements FileSystem {
 
   private momentOf(operation: Operation): Moment | undefined {
     const { kill } = this;
-    if (kill?.by !== 'itself' || kill.operation !== operation) return undefined;
+    if (kill?.by !== 'itself') return undefined;
+    const isLast = this.phase === 'shutdown';
+    if (!isLast && kill.operation !== operation) return undefined;
     const isEarly = PHASES.indexOf(this.phase) < PHASES.indexOf(kill.phase);
-    return !isEarly && ++this.count === kill.nth ? kill.moment : undefined;
+    return !isEarly && ++this.count === (isLast ? 1 + (kill.nth % MOST_IN_SHUTDOWN) : kill.nth)
+      ? kill.moment
+      : undefined;
   }
 }
 

@@ -60,7 +60,7 @@ class Session {
   private enter(phase: Phase): void {
     const { kill } = this.job;
     this.say('phase', phase);
-    this.fileSystem.phase = phase;
+    this.fileSystem.enter(phase);
     if (kill?.by === 'parent' && kill.phase === phase) writeSync(1, '.');
   }
 
