@@ -107,7 +107,9 @@ export class OwnedDirectory {
 
   /** Resolves to whether the directory is still this owner's, whatever time has passed. */
   async confirm(): Promise<boolean> {
-    return this.lock.isHeld || this.lock.renew();
+    const isOurs = this.lock.isHeld || (await this.lock.renew());
+    if (!isOurs) this.tellOfLoss();
+    return isOurs;
   }
 
   /** From here on the dead are looked for, and `events` told. */
@@ -139,7 +141,6 @@ export class OwnedDirectory {
 
   private async check(): Promise<void> {
     if (await this.confirm()) return;
-    this.tellOfLoss();
     throw new Error(`another process has taken ${this.path} over`);
   }
 
@@ -193,7 +194,8 @@ export class OwnedDirectory {
   }
 
   private async adoptFrom(from: string, nextNumber: () => number, onAdopted: (name: string) => void): Promise<void> {
-    const { fileSystem } = this.environment;
+    // Or, after a long pause, it would be moved into what is another's directory by now.
+    const { fileSystem } = this;
     const lock = await DirectoryLock.acquire(from, this.environment);
     if (!lock) return;
     try {
