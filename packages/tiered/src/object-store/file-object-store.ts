@@ -107,6 +107,7 @@ export class FileObjectStore implements ObjectStore {
       // Replaced where it lies, and then moved: at no moment are there two of different content.
       const storageClass = existing?.storageClass ?? wanted ?? this.options.storageClass;
       await this.files.write(this.pathOf(storageClass, key), chunks, signal);
+      if (existing) await this.removeCopies(key, storageClass);
       const target = wanted ?? this.options.storageClass;
       if (target !== storageClass) {
         await this.files.move(this.pathOf(storageClass, key), this.pathOf(target, key), signal);
@@ -163,10 +164,7 @@ export class FileObjectStore implements ObjectStore {
       if (current !== storageClass) {
         await this.files.move(this.pathOf(current, key), this.pathOf(storageClass, key), signal);
       }
-      // Left by a crash while it was moved to another device.
-      for (const other of await this.classes()) {
-        if (other !== storageClass) await this.files.remove(this.pathOf(other, key));
-      }
+      await this.removeCopies(key, storageClass);
       const moved = await this.find(key);
       if (moved?.storageClass !== storageClass || moved.bytes !== bytes) {
         throw new ObjectStoreError('CHECKSUM', `not as it was: ${moved?.bytes} of ${bytes} bytes`);
@@ -221,6 +219,13 @@ export class FileObjectStore implements ObjectStore {
       if (bytes !== undefined) return { key, bytes, storageClass, restore: READABLE };
     }
     return undefined;
+  }
+
+  /** Left by a crash while it was moved: the same object is at both places then. */
+  private async removeCopies(key: string, except: StorageClass): Promise<void> {
+    for (const other of await this.classes()) {
+      if (other !== except) await this.files.remove(this.pathOf(other, key));
+    }
   }
 
   private async findOrThrow(key: string): Promise<ObjectHead> {
