@@ -42,3 +42,11 @@ export const printable = (text: string): string =>
     const code = character.charCodeAt(0).toString(16);
     return code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`;
   });
+
+const MAX_LISTED = 5;
+
+/** So many of them as a person reads. */
+export function listed(names: readonly string[]): string {
+  const shown = names.slice(0, MAX_LISTED).map(printable).join(', ');
+  return names.length > MAX_LISTED ? `${shown} and ${counted(names.length - MAX_LISTED, 'other')}` : shown;
+}

@@ -1,7 +1,7 @@
 import { type FsckCount, type FsckDirectory, type FsckReport, type FsckSegment, fsck } from '@otel-resilience/tiered';
 import type { CommandResult, Context } from '../command.js';
 import { EXIT } from '../exit-code.js';
-import { byteSize, count, counted, printable } from '../format.js';
+import { byteSize, count, counted, listed, printable } from '../format.js';
 import { type Progress, startProgress } from '../progress.js';
 import { type Column, renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
@@ -82,7 +82,7 @@ function textOf({ directories, waiting, corrupt, foreign, quarantine }: FsckRepo
     if (notRepaired) lines.push('not repaired, since a process has it: stop that one first');
     if (found.length > 0) lines.push(renderTable(COLUMNS, found));
   }
-  if (foreign.length > 0) lines.push(`not ours, left alone: ${foreign.map(printable).join(', ')}`);
+  if (foreign.length > 0) lines.push(`not ours, left alone: ${listed(foreign)}`);
   if (quarantine.segments > 0) {
     lines.push(
       `${counted(quarantine.segments, 'segment')} in quarantine (${byteSize(quarantine.bytes)}): never sent again`,

@@ -1,7 +1,7 @@
 import { type ListedSegment, listSpool, type SpoolListing } from '@otel-resilience/tiered';
 import type { CommandResult } from '../command.js';
 import { EXIT } from '../exit-code.js';
-import { byteSize, count, counted, duration, printable, timestamp } from '../format.js';
+import { byteSize, count, counted, duration, listed, printable, timestamp } from '../format.js';
 import { type Column, renderTable } from '../table.js';
 import { directoryError } from './directory-error.js';
 import { type Totals, totalsOf } from './totals.js';
@@ -45,7 +45,7 @@ function textOf(listing: SpoolListing): string[] {
   }
   if (listing.quarantine.length > 0)
     lines.push('quarantine: never sent again', renderTable(COLUMNS, listing.quarantine));
-  if (listing.foreign.length > 0) lines.push(`not ours, left alone: ${listing.foreign.map(printable).join(', ')}`);
+  if (listing.foreign.length > 0) lines.push(`not ours, left alone: ${listed(listing.foreign)}`);
   const { spans, batches, segments, bytes, oldestMillis } = totalsOf(listing);
   const since = oldestMillis === undefined ? '' : `, the oldest for ${duration(Date.now() - oldestMillis)}`;
   const where = `${counted(segments, 'segment')} (${byteSize(bytes)})`;

@@ -2,6 +2,7 @@ import type { FileSystem, OpenFile } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
 import { ignoring, isMissing } from './file-errors.js';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './frame.js';
+import { isCheckpointName } from './ledger-checkpoint.js';
 import { isFreeName, parseOwnerName } from './lock-owner.js';
 import { nodeFileSystem } from './node-file-system.js';
 
@@ -99,8 +100,7 @@ class Listing {
 
   async directory(path: string, names: readonly string[]): Promise<ListedDirectory> {
     const owner = await this.owner(path);
-    const isKnown = (name: string) => isSegment(name) || isNote(name) || name === QUARANTINE || isOwnersName(name);
-    for (const name of names) if (!isKnown(name)) this.foreign.push(`${path}/${name}`);
+    for (const name of names) if (!isOurs(name)) this.foreign.push(`${path}/${name}`);
     return { path, ...(owner && { owner }), segments: await this.segments(path, names) };
   }
 
@@ -148,8 +148,8 @@ class Listing {
       oldestMillis = Math.min(oldestMillis, frame.wallMillis);
       newestMillis = Math.max(newestMillis, frame.wallMillis);
     });
-    const isOurs = header !== undefined || frames > 0 || head.every((byte) => byte === 0);
-    if (!isOurs && head.byteLength === SEGMENT_HEADER_BYTES) return undefined;
+    const isSpools = header !== undefined || frames > 0 || head.every((byte) => byte === 0);
+    if (!isSpools && head.byteLength === SEGMENT_HEADER_BYTES) return undefined;
     const times = frames > 0 ? { oldestMillis, newestMillis } : {};
     return { path: `${directory}/${name}`, bytes, frames, spans, settledFrames, ...times, corrupt, torn };
   }
@@ -186,6 +186,8 @@ const NOTHING: ReadonlySet<number> = new Set();
 const isOurNumber = (name: string): boolean => Number.isSafeInteger(numberOf(name));
 const isSegment = (name: string): boolean => SEGMENT_NAME.test(name) && isOurNumber(name);
 const isNote = (name: string): boolean => ACK_NAME.test(name) && isOurNumber(name);
+const isOurs = (name: string): boolean =>
+  isSegment(name) || isNote(name) || name === QUARANTINE || isOwnersName(name) || isCheckpointName(name);
 
 /** `undefined` where it is not there, or cannot be read. */
 async function namesIn(fileSystem: FileSystem, path: string): Promise<string[] | undefined> {
