@@ -8,20 +8,20 @@ const seed = Number(process.env.SPOOL_CRASH_SEED ?? Math.floor(Math.random() * 2
 it('a process that is killed loses nothing that was acknowledged, and the next one starts without an error', {
   timeout: 60_000 + cycles * 500,
 }, async () => {
-  const { kills, kinds, acknowledged, received, duplicates, recoveredSpans, violations, millis } = await crashCycles({
+  const { kills, kinds, acknowledged, receipts, duplicates, recovered, violations, millis } = await crashCycles({
     cycles,
     seed,
   });
   console.log(
     `spool crash: seed ${seed}, ${kills} kills in ${(millis / 1000).toFixed(1)} s, ${acknowledged} spans acknowledged, ` +
-      `${recoveredSpans} recovered, ${received} received, ${duplicates} of them more than once`,
+      `${recovered} recovered, ${receipts} received, ${duplicates} of them once more`,
   );
   if (process.env.SPOOL_CRASH_VERBOSE) console.log(Object.fromEntries([...kinds].sort()));
   expect(violations, `seed ${seed}`).toEqual([]);
   expect(kills).toBeGreaterThanOrEqual(cycles);
   // Or it has shown nothing.
   expect(acknowledged).toBeGreaterThan(cycles);
-  expect(recoveredSpans).toBeGreaterThan(0);
+  expect(recovered).toBeGreaterThan(0);
   const phases = new Set([...kinds.keys()].map((kind) => kind.split(' ')[0]));
   if (cycles >= 200) expect([...phases]).toEqual(expect.arrayContaining(['recovery', 'replay', 'append', 'shutdown']));
 });
