@@ -217,6 +217,7 @@ describe('a batch that is sent again', () => {
         const first = await makeWriter().exportBatch(batchOf(spans), soon());
         expect(first).toMatchObject({ failure: 'retryable' });
         expect(first.delivered + first.remaining!.spanCount).toBe(12);
+        for (const entry of await all(reader.list())) expect(entry.storedBytes).toBeGreaterThan(0);
         expect((await makeWriter().exportBatch(first.remaining!, soon())).remaining).toBeUndefined();
         expect(store.keys).toEqual(complete);
         expect(await select({})).toHaveLength(12);
@@ -227,12 +228,16 @@ describe('a batch that is sent again', () => {
   it('replaces what is damaged', async () => {
     await archive(many(10));
     const [indexKey, key] = store.keys as [string, string];
-    store.objects.get(key)!.bytes = Buffer.from('torn');
-    store.objects.get(indexKey)!.bytes = Buffer.from('{}');
-    const writer = makeWriter();
-    await writer.exportBatch(many(10), soon());
-    expect(writer.stats()).toMatchObject({ replaced: 1 });
-    expect((await reader.verify(await only())).state).toBe('intact');
+    const intact = store.objects.get(key)!.bytes;
+    const flipped = intact.map((byte, at) => (at === 50 ? byte ^ 1 : byte));
+    for (const damaged of [Buffer.from('torn'), new Uint8Array(0), flipped]) {
+      store.objects.get(key)!.bytes = damaged;
+      store.objects.get(indexKey)!.bytes = Buffer.from('{}');
+      const writer = makeWriter();
+      await writer.exportBatch(many(10), soon());
+      expect(writer.stats()).toMatchObject({ replaced: 1 });
+      expect((await reader.verify(await only())).state).toBe('intact');
+    }
   });
 
   it('is not stored beside what has been moved to the archive class', async () => {
