@@ -1,15 +1,15 @@
 export type { HotState } from './hot-tier.js';
 export * from './object-store/index.js';
 export type { TieredSpanExporterOptions } from './options.js';
-export { Spool, type SpoolStatus } from './spool/disk-spool.js';
+export { Spool } from './spool/disk-spool.js';
+export { type FsckDirectory, type FsckOptions, type FsckProgress, type FsckReport, fsck } from './spool/fsck.js';
+export type { FsckCount, FsckProblem, FsckSegment } from './spool/fsck-segment.js';
 export {
   type CheckpointedBooks,
   LedgerCheckpoint,
   type LedgerCheckpointOptions,
   type LostToCrash,
 } from './spool/ledger-checkpoint.js';
-export { type FsckDirectory, type FsckOptions, type FsckProgress, type FsckReport, fsck } from './spool/fsck.js';
-export type { FsckCount, FsckProblem, FsckSegment } from './spool/fsck-segment.js';
 export {
   type ListedDirectory,
   type ListedOwner,
@@ -22,4 +22,5 @@ export { MemorySpool, type MemorySpoolOptions } from './spool/memory-spool.js';
 export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';
 export type { SpoolOptions } from './spool/spool-options.js';
+export type { SpoolStatus } from './spool/spool-status.js';
 export { type HotStatus, TieredSpanExporter, type TieredSpanExporterStats } from './tiered-span-exporter.js';

@@ -1,21 +1,15 @@
-import {
-  accountedFor,
-  type Clock,
-  type ExportOutcome,
-  type FileSystem,
-  type SpanBatch,
-  type SpoolLedger,
-} from '@otel-resilience/core';
+import type { Clock, ExportOutcome, FileSystem, SpanBatch, SpoolLedger } from '@otel-resilience/core';
+import { DiskLeases } from './disk-leases.js';
 import { crcOf, encodeFrameHeader, FRAME_HEADER_BYTES } from './frame.js';
 import { FrameReader, type TakenFrames } from './frame-reader.js';
+import type { PendingFrame } from './pending-frame.js';
 import { Quarantine } from './quarantine.js';
 import type { Recovered } from './recovery.js';
 import { ACK_BYTES, EMPTY_SEGMENT_BYTES, type Segment } from './segment.js';
-import type { Damage } from './segment-reader.js';
+import { type Damage, noDamage } from './segment-reader.js';
 import { SegmentStore } from './segment-store.js';
-import type { PendingFrame } from './segment-writer.js';
 import type { SpoolSettings } from './spool-options.js';
-import { quietly, WriteQueue } from './write-queue.js';
+import { WriteQueue } from './write-queue.js';
 
 export interface DiskQueueOptions {
   readonly fileSystem: FileSystem;
@@ -30,8 +24,6 @@ export interface DiskQueueOptions {
   readonly onUnsaved: (batches: readonly SpanBatch[], error: unknown) => void;
 }
 
-/** More is never leased at a time: it is in memory then. */
-const MAX_LEASED_BYTES = 32 * 1024 * 1024;
 /** Waiting to be written: more than that, and the disk is too slow to be of help. */
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
 const MAX_JOINED_BYTES = 1024 * 1024;
@@ -45,20 +37,12 @@ export class DiskQueue {
   private readonly options: DiskQueueOptions;
   private readonly store: SegmentStore;
   private readonly queue: WriteQueue;
-  private readonly reader: FrameReader;
+  private readonly leases: DiskLeases;
   private readonly quarantine: Quarantine;
-  /** What poison is being written to the quarantine, one batch after the other. */
-  private quarantining: Promise<unknown> = Promise.resolve();
-  private readonly found: Damage;
+  private readonly found: Damage = noDamage();
   private nextId: number;
   private nextSegment: number;
-  private leasedBytes = 0;
-  private leasedSpans = 0;
   private isLost = false;
-  /** Remains of leases that could not be appended: sent from memory, and whole again after a restart. */
-  private readonly remainders: TakenFrames[] = [];
-  /** Appending what remains of leases. */
-  private readonly pending = new Set<Promise<unknown>>();
 
   constructor(options: DiskQueueOptions) {
     const { fileSystem, clock, directory, settings, ledger, recovered } = options;
@@ -66,7 +50,6 @@ export class DiskQueue {
     this.options = options;
     this.nextId = recovered.nextId;
     this.nextSegment = recovered.nextNumber;
-    this.found = { bytes: 0, frames: 0, spans: 0 };
     this.store = new SegmentStore({
       fileSystem,
       clock,
@@ -93,7 +76,7 @@ export class DiskQueue {
           error,
         ),
     });
-    this.reader = new FrameReader({
+    const reader = new FrameReader({
       fileSystem,
       clock,
       order,
@@ -103,6 +86,13 @@ export class DiskQueue {
       onCorrupt: (segment, frames) => this.dropCorrupt(segment, frames),
     });
     this.quarantine = new Quarantine({ fileSystem, clock, directory, sync: fsync !== 'never' });
+    this.leases = new DiskLeases({
+      store: this.store,
+      reader,
+      quarantine: this.quarantine,
+      append: (batch) => this.append(batch, () => {}, { needsSync: true }),
+      reveal: () => this.reveal(),
+    });
     this.adopt(recovered);
   }
 
@@ -141,7 +131,7 @@ export class DiskQueue {
     if (this.isLost) return;
     this.isLost = true;
     this.queue.halt();
-    this.options.ledger.deliver(this.store.abandon() - this.leasedSpans);
+    this.options.ledger.deliver(this.store.abandon() - this.leases.spans);
   }
 
   get bytes(): number {
@@ -160,13 +150,9 @@ export class DiskQueue {
     return this.quarantine.batches;
   }
 
-  get hasUnsynced(): boolean {
-    return this.queue.hasUnsynced;
-  }
-
   /**
-   * Resolves when it is as durable as `fsync` says or, with `needsSync`, will ever be; `onAcknowledged` is called just before. Rejects with `NO_ROOM`, what
-   * encoding throws, or an error of the disk.
+   * Resolves when it is as durable as `fsync` says or, with `needsSync`, will ever be; `onAcknowledged` is called just
+   * before. Rejects with `NO_ROOM`, what encoding throws, or an error of the disk.
    */
   async append(batch: SpanBatch, onAcknowledged: () => void, { needsSync = false } = {}): Promise<void> {
     if (this.queue.pendingBytes > MAX_PENDING_BYTES) throw TOO_SLOW;
@@ -204,33 +190,13 @@ export class DiskQueue {
 
   async take(): Promise<TakenFrames | undefined> {
     await this.store.expire();
-    if (this.leasedBytes > MAX_LEASED_BYTES) return undefined;
-    const taken = this.takeRemainder() ?? (await this.reader.take(this.store.segments)) ?? (await this.takeUnsynced());
-    if (taken) {
-      this.leasedBytes += taken.batch.byteLength;
-      this.leasedSpans += taken.batch.spanCount;
-    }
-    return taken;
+    return this.leases.take();
   }
 
-  /** The ledger is not written to: what left it was counted by the caller. */
-  settle(taken: TakenFrames, leasedBytes: number, outcome: ExportOutcome): void {
-    const { spanCount } = taken.batch;
-    this.leasedBytes -= leasedBytes;
-    this.leasedSpans -= spanCount;
-    const { remaining } = outcome;
-    // An outcome that does not add up says nothing: the whole batch waits on.
-    const left =
-      accountedFor(outcome) !== spanCount
-        ? spanCount
-        : outcome.failure === 'permanent'
-          ? 0
-          : (remaining?.spanCount ?? 0);
+  /** What left the ledger was counted by the caller. */
+  settle(taken: TakenFrames, outcome: ExportOutcome): void {
+    const left = this.leases.settle(taken, outcome);
     if (this.isLost) this.options.ledger.deliver(left);
-    else if (left === 0 && outcome.dropped.poison) this.track(this.isolate(taken));
-    else if (left === 0) this.release(taken);
-    else if (left === spanCount) this.putBack(taken);
-    else this.track(this.replace(taken, remaining!));
   }
 
   /** Nothing is in memory alone any more: what was kept for that case goes. */
@@ -240,54 +206,15 @@ export class DiskQueue {
 
   /** What is written is durable, and what is settled noted. No handle and no timer is left. */
   async close(): Promise<void> {
-    while (this.pending.size > 0) await Promise.all(this.pending);
+    await this.leases.idle();
     await this.queue.close();
     await this.store.close();
   }
 
-  private async takeUnsynced(): Promise<TakenFrames | undefined> {
-    if (!this.queue.hasUnsynced) return undefined;
+  private async reveal(): Promise<boolean> {
+    if (!this.queue.hasUnsynced) return false;
     await this.queue.syncNow();
-    return this.reader.take(this.store.segments);
-  }
-
-  private release({ segment, frames }: TakenFrames): void {
-    segment.leasedFrames -= frames.length;
-    this.store.settle(segment, frames);
-  }
-
-  /** It is there before it is nowhere else; a quarantine that cannot be written to keeps no poison waiting. */
-  private async isolate(taken: TakenFrames): Promise<void> {
-    const { quarantining } = this;
-    this.quarantining = quarantining.then(() => quietly(this.quarantine.add(taken.batch)));
-    await this.quarantining;
-    this.release(taken);
-  }
-
-  /** The rest first, or a crash in between would lose it. */
-  private async replace(taken: TakenFrames, remaining: SpanBatch): Promise<void> {
-    try {
-      await this.append(remaining, () => {}, { needsSync: true });
-    } catch {
-      this.putBack(remainderOf(taken, remaining));
-      return;
-    }
-    this.release(taken);
-  }
-
-  private putBack(taken: TakenFrames): void {
-    if (!taken.isRemainder) this.reader.putBack(taken);
-    else {
-      this.remainders.push(taken);
-      this.leasedBytes += taken.batch.byteLength;
-    }
-  }
-
-  /** These stay leased, as far as their segment knows. */
-  private takeRemainder(): TakenFrames | undefined {
-    const taken = this.remainders.shift();
-    if (taken) this.leasedBytes -= taken.batch.byteLength;
-    return taken;
+    return true;
   }
 
   private dropCorrupt(segment: Segment, frames: TakenFrames['frames']): void {
@@ -298,6 +225,7 @@ export class DiskQueue {
       spans += spanCount;
     }
     this.count({ bytes, spans, frames: frames.length });
+    segment.spans -= spans;
     this.options.ledger.drop(spans, 'corrupt');
     this.store.settle(segment, frames);
   }
@@ -329,25 +257,6 @@ export class DiskQueue {
     }
     return true;
   }
-
-  private track(work: Promise<unknown>): void {
-    const done = quietly(work).finally(() => this.pending.delete(done));
-    this.pending.add(done);
-  }
-}
-
-/** The same frames for fewer spans. */
-function remainderOf(taken: TakenFrames, batch: SpanBatch): TakenFrames {
-  const { segment, frames } = taken;
-  const gone = taken.batch.spanCount - batch.spanCount;
-  segment.spans -= gone;
-  let left = gone;
-  const fewer = frames.map((frame) => {
-    const spanCount = Math.max(0, frame.spanCount - left);
-    left -= frame.spanCount - spanCount;
-    return { ...frame, spanCount };
-  });
-  return { segment, frames: fewer, batch, isRemainder: true };
 }
 
 const TOO_SLOW = new Error('the disk does not keep up');

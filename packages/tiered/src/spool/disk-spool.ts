@@ -4,11 +4,9 @@ import {
   ConfigurationError,
   DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
   type DeadlineOptions,
-  deliveredOutcome,
   describeError,
   type ExportOutcome,
   type FileSystem,
-  failedOutcome,
   LimitedLog,
   type SpanBatch,
   SpoolLedger,
@@ -18,43 +16,17 @@ import {
   systemClock,
   type Timer,
   toError,
-  totalDropped,
-  type UnreadableSpansError,
 } from '@otel-resilience/core';
-import { MemorySpool } from './memory-spool.js';
+import { FallbackMemory, readablePart, unreadableOf } from './fallback-memory.js';
 import { nodeFileSystem } from './node-file-system.js';
 import { type OpenedDirectory, openDirectory } from './opened-directory.js';
-import type { Damage } from './segment-reader.js';
+import { NO_ROOM, quietly } from './pending-frame.js';
 import type { SpanSpool, SpoolAppend, SpoolLease } from './spool.js';
 import { readSpoolOptions, type SpoolOptions, type SpoolSettings } from './spool-options.js';
-import { NO_ROOM } from './write-queue.js';
+import { type SpoolStatus, statusOf } from './spool-status.js';
 
-export interface SpoolStatus {
-  /**
-   * `closed`: not opened yet, or shut down. `memory`: the disk cannot be written to, for `error`; it is tried again, and
-   * what waits in memory then goes there.
-   */
-  readonly mode: 'closed' | 'opening' | 'disk' | 'memory';
-  readonly error?: string;
-  /** Where the segments of this process are. */
-  readonly directory: string;
-  readonly segments: number;
-  /** Waiting in memory: lost if the process ends. */
-  readonly spansInMemory: number;
-  /** Frames that were damaged, and skipped. */
-  readonly corrupt: Readonly<Damage>;
-  /** Batches dropped as poison since it was opened: a copy of each is in `quarantine/`, 64 MiB of them at most. */
-  readonly quarantined: number;
-  /** What a crash had left of appends, cut off when it was opened. */
-  readonly torn: Readonly<Damage>;
-  /** Names in the directory that are not ours; they are left alone. */
-  readonly foreign: readonly string[];
-}
-
-const MAX_MEMORY_BYTES = 64 * 1024 * 1024;
 const MIN_RETRY_MILLIS = 1_000;
 const MAX_RETRY_MILLIS = 60_000;
-const NO_DAMAGE: Damage = { bytes: 0, frames: 0, spans: 0 };
 
 /**
  * A spool on disk: what waits in it survives the process and, as `fsync` says, the machine. Batches are sent at least
@@ -74,9 +46,7 @@ export class Spool implements SpanSpool {
   private readonly fileSystem: FileSystem;
   private readonly log: LimitedLog;
   private readonly ledger = new SpoolLedger();
-  private readonly memory: MemorySpool;
-  /** Spans that went from memory to disk: both ledgers have them. */
-  private moved = 0;
+  private readonly memory: FallbackMemory;
   private onArrival: (() => void) | undefined;
   private opened: OpenedDirectory | undefined;
   private opening: Promise<void> | undefined;
@@ -93,7 +63,7 @@ export class Spool implements SpanSpool {
     this.clock = this.settings.clock ?? systemClock;
     this.fileSystem = this.settings.fileSystem ?? nodeFileSystem;
     this.log = new LimitedLog('Spool', { clock: this.clock });
-    this.memory = new MemorySpool({ maxBytes: Math.min(MAX_MEMORY_BYTES, this.maxBytes) });
+    this.memory = new FallbackMemory(this.maxBytes, this.ledger);
   }
 
   /** Spans waiting, leased ones included; 0 before it is open. */
@@ -149,21 +119,7 @@ export class Spool implements SpanSpool {
   }
 
   stats(): SpoolLedgerSnapshot {
-    const { memory, moved } = this;
-    const disk = this.ledger.snapshot();
-    const inMemory = memory.stats();
-    const dropped: Record<string, number> = { ...disk.dropped };
-    for (const [reason, spans] of Object.entries(inMemory.dropped)) dropped[reason] = (dropped[reason] ?? 0) + spans;
-    const accepted = disk.accepted + inMemory.accepted - moved;
-    const delivered = disk.delivered + inMemory.delivered - moved;
-    const waiting = disk.waiting + inMemory.waiting;
-    const rejected = disk.rejected + inMemory.rejected;
-    const { recovered } = disk;
-    const balanced =
-      disk.balanced &&
-      inMemory.balanced &&
-      accepted + recovered === waiting + delivered + rejected + totalDropped(dropped);
-    return { accepted, recovered, waiting, delivered, rejected, dropped, balanced };
+    return this.memory.stats();
   }
 
   status(): SpoolStatus {
@@ -172,13 +128,8 @@ export class Spool implements SpanSpool {
     return {
       mode,
       ...(trouble && { error: describeError(trouble) }),
-      directory: opened?.owned.path ?? settings.directory,
-      segments: opened?.disk.segments ?? 0,
       spansInMemory: this.memory.size,
-      corrupt: { ...(opened?.disk.corrupt ?? NO_DAMAGE) },
-      quarantined: opened?.disk.quarantined ?? 0,
-      torn: { ...(opened?.recovered.torn ?? NO_DAMAGE) },
-      foreign: opened?.recovered.foreign ?? [],
+      ...statusOf(opened, settings.directory),
     };
   }
 
@@ -247,7 +198,7 @@ export class Spool implements SpanSpool {
       return lease;
     }
     const { batch } = taken;
-    const { byteLength, spanCount } = batch;
+    const { spanCount } = batch;
     let open = true;
     return {
       batch,
@@ -255,7 +206,7 @@ export class Spool implements SpanSpool {
         if (!open) return;
         open = false;
         this.count(outcome, spanCount);
-        suppressTracing(() => disk.settle(taken, byteLength, outcome));
+        suppressTracing(() => disk.settle(taken, outcome));
       },
     };
   }
@@ -293,7 +244,7 @@ export class Spool implements SpanSpool {
   }
 
   private async appendReadable(batch: SpanBatch, unreadable: ReadonlySet<number>): Promise<SpoolAppend> {
-    const readable = batch.partition((_, index) => !unreadable.has(index)).get(true);
+    const readable = readablePart(batch, unreadable);
     const { stored } = readable ? await this.append(readable) : { stored: 0 };
     return { stored, dropped: batch.spanCount - stored };
   }
@@ -323,7 +274,7 @@ export class Spool implements SpanSpool {
   private async retry(): Promise<void> {
     try {
       if (!this.opened) await this.openDirectory();
-      await this.moveToDisk();
+      if (this.opened) await this.memory.moveTo(this.opened.disk);
     } catch (thrown) {
       this.fail(toError(thrown));
       return;
@@ -334,38 +285,9 @@ export class Spool implements SpanSpool {
     this.log.warn('recovered', () => `${this.settings.directory} can be written to again`);
   }
 
-  /** Rejects with the disk's error; what does not fit stays where it is. */
-  private async moveToDisk(): Promise<void> {
-    const disk = this.opened?.disk;
-    if (!disk) return;
-    for (let lease = await this.memory.lease(); lease; lease = await this.memory.lease()) {
-      const { batch, settle } = lease;
-      try {
-        const onAcknowledged = () => {
-          this.ledger.accept(batch.spanCount);
-          this.moved += batch.spanCount;
-          settle(deliveredOutcome(batch.spanCount));
-        };
-        await disk.append(batch, onAcknowledged, { needsSync: true });
-      } catch (thrown) {
-        settle(failedOutcome(batch, 'refused', toError(thrown)));
-        if (thrown === NO_ROOM) return;
-        throw thrown;
-      }
-    }
-  }
-
   /** They were acknowledged, and the disk has lost them. */
   private keepUnsaved(batches: readonly SpanBatch[], error: unknown): void {
-    for (const batch of batches) {
-      const before = this.memory.stats().accepted;
-      void this.memory.append(batch);
-      const kept = this.memory.stats().accepted - before;
-      // As if the one spool had delivered to the other.
-      this.ledger.deliver(kept);
-      this.moved += kept;
-      this.ledger.drop(batch.spanCount - kept, this.closing ? 'shutdown' : 'full');
-    }
+    for (const batch of batches) this.memory.keep(batch, this.closing ? 'shutdown' : 'full');
     if (!this.closing) this.fail(toError(error));
   }
 
@@ -384,18 +306,11 @@ export class Spool implements SpanSpool {
 
   private async closeDisk(): Promise<void> {
     await Promise.allSettled([this.opening, this.retrying, this.leasing]);
-    try {
-      await this.moveToDisk();
-    } catch {
-      // Counted when the memory is closed.
-    }
     const { opened } = this;
-    await opened?.disk.close();
-    await opened?.owned.release();
+    if (!opened) return;
+    // What cannot be moved is counted when the memory is closed.
+    await quietly(this.memory.moveTo(opened.disk));
+    await opened.disk.close();
+    await opened.owned.release();
   }
-}
-
-function unreadableOf(thrown: unknown): ReadonlySet<number> | undefined {
-  const { name, indexes } = thrown as Partial<UnreadableSpansError>;
-  return name === 'UnreadableSpansError' && Array.isArray(indexes) ? new Set(indexes) : undefined;
 }

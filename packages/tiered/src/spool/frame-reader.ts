@@ -1,16 +1,17 @@
 import { type Clock, type FileSystem, SpanBatch, toError } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
 import { SEGMENT_HEADER_BYTES } from './frame.js';
+import { frameBytes, quietly } from './pending-frame.js';
 import { ACK_BYTES, type FrameEntry, type Segment, segmentPath, waitingFrames } from './segment.js';
 import { type Damage, readBodies, type ScannedFrame, scanFrames } from './segment-reader.js';
-import { frameBytes } from './segment-writer.js';
-import { quietly } from './write-queue.js';
 
 /** Frames that lie one after the other, leased as one batch. */
 export interface TakenFrames {
   readonly segment: Segment;
   readonly frames: readonly FrameEntry[];
   readonly batch: SpanBatch;
+  /** As they were when it was taken: sending may change its form. */
+  readonly bytes: number;
   /** What remains of them: on disk they are whole. */
   readonly isRemainder?: boolean;
 }
@@ -66,7 +67,7 @@ export class FrameReader {
   }
 
   /** In its place again. */
-  putBack({ segment, frames }: TakenFrames): void {
+  putBack({ segment, frames }: Pick<TakenFrames, 'segment' | 'frames'>): void {
     segment.leasedFrames -= frames.length;
     const first = frames[0]!.offset;
     const at = segment.waiting.findIndex(({ offset }) => offset > first);
@@ -85,7 +86,7 @@ export class FrameReader {
         try {
           bodies = await readBodies(file, frames);
         } catch (error) {
-          this.putBack({ segment, frames } as unknown as TakenFrames);
+          this.putBack({ segment, frames });
           throw error;
         }
         segment.blockedMillis = 0;
@@ -114,6 +115,7 @@ export class FrameReader {
     const { corrupt, torn } = await scanFrames(file, scannedBytes, to, (frame) => {
       if (!acks.has(frame.id)) found.push(frame);
     });
+    if (segment.gone) return;
     const spans = found.reduce((sum, { spanCount }) => sum + spanCount, 0);
     segment.scannedBytes = to;
     if (visibleBytes === Number.POSITIVE_INFINITY) {
@@ -161,7 +163,7 @@ export class FrameReader {
     bodies: ReadonlyArray<Buffer | undefined>,
   ): TakenFrames | undefined {
     const whole = batchOf(bodies, frames);
-    if (whole) return { segment, frames, batch: whole };
+    if (whole) return { segment, frames, batch: whole, bytes: whole.byteLength };
     const intact: FrameEntry[] = [];
     const corrupt: FrameEntry[] = [];
     const batches: SpanBatch[] = [];
@@ -174,7 +176,9 @@ export class FrameReader {
       segment.leasedFrames -= corrupt.length;
       this.options.onCorrupt(segment, corrupt);
     }
-    return batches.length > 0 ? { segment, frames: intact, batch: SpanBatch.join(batches) } : undefined;
+    if (batches.length === 0) return undefined;
+    const batch = SpanBatch.join(batches);
+    return { segment, frames: intact, batch, bytes: batch.byteLength };
   }
 
   private block(segment: Segment): void {

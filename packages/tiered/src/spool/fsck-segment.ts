@@ -2,9 +2,9 @@ import { type FileSystem, type OpenFile, SpanBatch } from '@otel-resilience/core
 import { readAcks } from './ack-file.js';
 import { ignoring, isMissing } from './file-errors.js';
 import { decodeSeal, decodeSegmentHeader, SEAL_BYTES, SEGMENT_HEADER_BYTES, type SegmentHeader } from './frame.js';
+import { frameBytes } from './pending-frame.js';
 import { ACK_BYTES, ackPath, newSegment, numberOf, type Segment } from './segment.js';
 import { type Damage, noDamage, readBodies, readFully, type ScannedFrame, scanFrames } from './segment-reader.js';
-import { frameBytes } from './segment-writer.js';
 
 /** Frames, the bytes they take, and the spans in them. */
 export type FsckCount = Readonly<Damage>;

@@ -8,9 +8,9 @@ import {
   newToken,
   SEGMENT_HEADER_BYTES,
 } from './frame.js';
+import { quietly } from './pending-frame.js';
 import { numberOf, SEGMENT_NAME, segmentName } from './segment.js';
 import { writeFully } from './segment-writer.js';
-import { quietly } from './write-queue.js';
 
 export const QUARANTINE = 'quarantine';
 

@@ -2,6 +2,7 @@ import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
 import { isMissing } from './file-errors.js';
 import { decodeSeal, decodeSegmentHeader, SEAL_BYTES, SEGMENT_HEADER_BYTES, type Seal } from './frame.js';
+import { frameBytes, quietly } from './pending-frame.js';
 import {
   ACK_BYTES,
   ACK_NAME,
@@ -14,8 +15,6 @@ import {
   segmentPath,
 } from './segment.js';
 import { type Damage, noDamage, readFully, type ScannedFrame, scanFrames } from './segment-reader.js';
-import { frameBytes } from './segment-writer.js';
-import { quietly } from './write-queue.js';
 
 export interface Recovered {
   /** In their order, the oldest first. */

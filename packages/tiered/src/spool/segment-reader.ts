@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 import type { OpenFile } from '@otel-resilience/core';
 import { decodeFrameHeader, FRAME_HEADER_BYTES, FRAME_MAGIC_BYTES, type FrameHeader } from './frame.js';
+import { frameBytes } from './pending-frame.js';
 import type { FrameEntry } from './segment.js';
-import { frameBytes } from './segment-writer.js';
 
 export interface ScannedFrame extends FrameEntry {
   readonly wallMillis: number;

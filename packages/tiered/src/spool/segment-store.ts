@@ -1,7 +1,7 @@
 import type { Clock, FileSystem, SpoolLedger, Timer } from '@otel-resilience/core';
 import { appendAcks } from './ack-file.js';
+import { quietly } from './pending-frame.js';
 import { ackPath, type Segment, segmentPath, waitingFrames } from './segment.js';
-import { quietly } from './write-queue.js';
 
 export interface SegmentStoreOptions {
   readonly fileSystem: FileSystem;
@@ -54,14 +54,11 @@ export class SegmentStore {
     if (index >= 0) this.segments.splice(index, 1);
   }
 
-  /** Frames that were leased, or found to be corrupt: they are not needed any more. The ledger has them already. */
-  settle(segment: Segment, frames: ReadonlyArray<{ readonly id: number; readonly spanCount: number }>): void {
+  /** Frames that were leased, or found to be corrupt: they are not needed any more. Their spans are counted already. */
+  settle(segment: Segment, frames: ReadonlyArray<{ readonly id: number }>): void {
     segment.settledFrames += frames.length;
     const ids = this.unnoted.get(segment) ?? [];
-    for (const { id, spanCount } of frames) {
-      segment.spans -= spanCount;
-      ids.push(id);
-    }
+    for (const { id } of frames) ids.push(id);
     this.unnoted.set(segment, ids);
     this.flushing ??= this.flush().finally(() => {
       this.flushing = undefined;

@@ -1,26 +1,7 @@
-import type { FileSystem, OpenFile, SpanBatch } from '@otel-resilience/core';
-import { encodeSeal, encodeSegmentHeader, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './frame.js';
-import { ACK_BYTES, type Segment, segmentPath } from './segment.js';
-
-/** A frame on its way to disk. */
-export interface PendingFrame {
-  readonly batch: SpanBatch;
-  readonly id: number;
-  readonly wallMillis: number;
-  readonly bodyBytes: number;
-  /** Header and body, as they are written. */
-  readonly chunks: readonly Uint8Array[];
-  /** It stands in for what somebody holds until then: acknowledged only after a sync. */
-  readonly needsSync: boolean;
-  /** The promise of `append` has been resolved. */
-  acknowledged: boolean;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-export const frameBytes = ({ bodyBytes }: { readonly bodyBytes: number }): number => FRAME_HEADER_BYTES + bodyBytes;
-/** What a frame is charged with. */
-export const chargeOf = (frame: { readonly bodyBytes: number }): number => frameBytes(frame) + ACK_BYTES;
+import type { FileSystem, OpenFile } from '@otel-resilience/core';
+import { encodeSeal, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './frame.js';
+import type { PendingFrame } from './pending-frame.js';
+import { type Segment, segmentPath } from './segment.js';
 
 /** The file of the segment that is being written. Every method rejects with what the file system says. */
 export class SegmentWriter {

@@ -1,7 +1,17 @@
 import { type Clock, type FileSystem, suppressTracing, type Timer } from '@otel-resilience/core';
 import { newToken } from './frame.js';
+import {
+  acknowledge,
+  CLOSED,
+  chargeOf,
+  frameBytes,
+  NO_ROOM,
+  type PendingFrame,
+  quietly,
+  takeGroup,
+} from './pending-frame.js';
 import { newSegment, type Segment, segmentPath } from './segment.js';
-import { chargeOf, frameBytes, type PendingFrame, SegmentWriter } from './segment-writer.js';
+import { SegmentWriter } from './segment-writer.js';
 
 export type FsyncMode = 'always' | 'interval' | 'never';
 
@@ -23,15 +33,8 @@ export interface WriteQueueOptions {
   readonly onUnsaved: (frames: readonly PendingFrame[], error: unknown) => void;
 }
 
-/** Rejects an append that does not fit: `instanceof` would be good for nothing else. */
-export const NO_ROOM = new Error('the spool is full');
-
-const CLOSED = new Error('the spool is shut down');
 const NOT_OURS = new Error('another process has taken the directory over');
 
-/** Written in one go, and synced together: what waits when the disk is ready. */
-const MAX_GROUP_BYTES = 4 * 1024 * 1024;
-const MAX_GROUP_FRAMES = 256;
 /** A segment's frames are listed in memory while it is replayed. */
 const MAX_SEGMENT_FRAMES = 16_384;
 /** What is not synced is kept, to be written again when the sync fails. */
@@ -154,18 +157,8 @@ export class WriteQueue {
     this.running = false;
   }
 
-  /** As many as fit into the segment that is being written, at least one. */
   private takeGroup(): PendingFrame[] {
-    const { queue, writer } = this;
-    const room = this.options.maxSegmentBytes - (writer?.writtenBytes ?? 0);
-    let bytes = 0;
-    let count = 0;
-    while (count < queue.length && count < MAX_GROUP_FRAMES) {
-      bytes += frameBytes(queue[count]!);
-      if (count > 0 && (bytes > MAX_GROUP_BYTES || bytes > room)) break;
-      count++;
-    }
-    const group = queue.splice(0, count);
+    const group = takeGroup(this.queue, this.options.maxSegmentBytes - (this.writer?.writtenBytes ?? 0));
     for (const { bodyBytes } of group) this.queuedBytes -= bodyBytes;
     return group;
   }
@@ -173,7 +166,7 @@ export class WriteQueue {
   private async commit(group: readonly PendingFrame[]): Promise<void> {
     const { fsync, makeRoom } = this.options;
     try {
-      const room = makeRoom(chargeAll(group));
+      const room = makeRoom(chargeOf(group));
       if (!(typeof room === 'boolean' ? room : await room)) throw NO_ROOM;
       await this.write(group);
     } catch (error) {
@@ -200,7 +193,7 @@ export class WriteQueue {
       await this.undo(writer);
       throw error;
     }
-    writer.segment.bytes += chargeAll(frames);
+    writer.segment.bytes += chargeOf(frames);
     writer.segment.newestAt = options.clock.now();
   }
 
@@ -279,7 +272,7 @@ export class WriteQueue {
   private async abandon(writer: SegmentWriter, frames: readonly PendingFrame[], isNeeded: boolean): Promise<void> {
     const { segment } = writer;
     segment.isNeeded = isNeeded;
-    if (!isNeeded && (await quietly(writer.truncate(segment.visibleBytes)))) segment.bytes -= chargeAll(frames);
+    if (!isNeeded && (await quietly(writer.truncate(segment.visibleBytes)))) segment.bytes -= chargeOf(frames);
     await this.release(writer);
   }
 
@@ -315,18 +308,3 @@ export class WriteQueue {
     }, fsyncIntervalMillis);
   }
 }
-
-const chargeAll = (frames: readonly PendingFrame[]): number => frames.reduce((sum, frame) => sum + chargeOf(frame), 0);
-
-function acknowledge(frame: PendingFrame): void {
-  if (frame.acknowledged) return;
-  frame.acknowledged = true;
-  frame.resolve();
-}
-
-/** Whether it went well. What is tried so is either not needed, or covered otherwise. */
-export const quietly = (attempt: Promise<unknown>): Promise<boolean> =>
-  attempt.then(
-    () => true,
-    () => false,
-  );
