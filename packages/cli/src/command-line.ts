@@ -12,8 +12,8 @@ export async function runCommandLine(
 ): Promise<ExitCode> {
   const terminal = new Terminal(stdout, stderr);
   const complaints: string[] = [];
-  // What the parser complains of is kept, so that it can be repeated as JSON.
-  const streams = { stdout, stderr: { ...colourOf(stderr), write: (text: string) => void complaints.push(text) } };
+  // What the parser complains of is kept, without colours, so that it can be repeated as JSON.
+  const streams = { stdout, stderr: { write: (text: string) => void complaints.push(text) } };
   const parser: { exitCode?: number | string | null } = {};
   let exitCode: ExitCode | undefined;
   const context: Context & { process: object } = {
@@ -35,5 +35,3 @@ export async function runCommandLine(
   if (args.includes('--json')) terminal.print(JSON.stringify({ exitCode: EXIT.usage, error: { message, remedy } }));
   return EXIT.usage;
 }
-
-const colourOf = (stream: NodeJS.WriteStream) => ({ getColorDepth: () => stream.getColorDepth?.() ?? 1 });

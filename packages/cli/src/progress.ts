@@ -11,7 +11,7 @@ export interface Progress {
 }
 
 export function startProgress(terminal: Terminal, total: number, noun: string): Progress {
-  return terminal.isInteractive ? bar(terminal, total, noun) : lines(terminal, total, noun);
+  return terminal.isInteractive && total > 0 ? bar(terminal, total, noun) : lines(terminal, total, noun);
 }
 
 function bar(terminal: Terminal, total: number, noun: string): Progress {

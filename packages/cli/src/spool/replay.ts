@@ -113,9 +113,10 @@ async function send(
   const left = spool.stats().waiting;
   const interrupted = interruption.aborted;
   const isDone = left === 0 || sent + rejected >= limit;
-  const isFine = isDone && rejected === 0 && refused === 0 && corrupt === 0 && corruptRegions === 0 && !interrupted;
   const durationMillis = Math.round(performance.now() - startedAt);
   const failures = [...sender.failures].map(([message, spans]) => ({ message, spans }));
+  const isWhole = rejected === 0 && refused === 0 && corrupt === 0 && corruptRegions === 0 && failures.length === 0;
+  const isFine = isDone && isWhole && !interrupted;
   const parts = [`${counted(sent, 'span')} sent to ${shown(endpoint)} in ${duration(durationMillis)}`];
   if (rejected > 0) parts.push(`${counted(rejected, 'span')} rejected by it for good`);
   if (corrupt > 0 || corruptRegions > 0) parts.push(`${counted(corrupt, 'span')} damaged and given up`);

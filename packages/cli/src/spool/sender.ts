@@ -60,6 +60,7 @@ export class Sender {
   private failuresInARow = 0;
   private open = 0;
   private stopped = false;
+  private unreadable = false;
 
   constructor(options: SenderOptions) {
     this.options = options;
@@ -112,7 +113,6 @@ export class Sender {
 
   private async sendAll(): Promise<void> {
     while (await this.sendNext());
-    // The one that opened this one opens no other in its place: there was nothing left to be leased.
   }
 
   /** `false` when there is no more to be done. */
@@ -123,8 +123,9 @@ export class Sender {
     try {
       lease = await spool.lease();
     } catch (thrown) {
-      this.note(0, toError(thrown));
-      this.stopped = true;
+      // Nothing else is left to be leased. The next one to ask is told no more than this.
+      if (!this.unreadable) this.note(0, toError(thrown));
+      this.unreadable = true;
     }
     if (!lease) return false;
     const { batch } = lease;

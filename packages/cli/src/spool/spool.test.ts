@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SpanBatch, systemClock } from '@otel-resilience/core';
@@ -369,6 +369,30 @@ describe('spool replay', () => {
     expect(await waiting()).toBe(left);
     expect((await replay('--endpoint', receiver.url)).exitCode).toBe(0);
     expect(receiver.snapshot()).toMatchObject({ uniqueSpans: 200, duplicates: 0 });
+  });
+
+  it('loses nothing when it is killed, and the next one takes over', async () => {
+    await leave(20);
+    const running = replay('--endpoint', await receiver.start(), '--rate', '100');
+    while (receiver.receivedSpans < 50) await new Promise((resolve) => setTimeout(resolve, 20));
+    running.child.kill('SIGKILL');
+    await running;
+    const listing = await cli.run(['spool', 'ls', directory, '--json']);
+    expect(listing.json()).toMatchObject({ directories: [{ owner: { pid: running.child.pid, state: 'dead' } }] });
+    expect((await replay('--endpoint', receiver.url)).exitCode).toBe(0);
+    expect(receiver.snapshot().uniqueSpans).toBe(200);
+    expect(await waiting()).toBe(0);
+  });
+
+  it('sends the others where a segment cannot be read', async () => {
+    await leave(5);
+    // To read a directory is an error of the disk, for root as well.
+    await mkdir(join(directory, '00000000000000aa.seg'));
+    expect((await cli.run(['spool', 'ls', directory])).stdout).toContain('cannot be read: EISDIR');
+    expect((await cli.run(['spool', 'fsck', directory])).exitCode).toBe(1);
+    const { exitCode, json } = await replay('--endpoint', await receiver.start(), '--json');
+    expect(exitCode).toBe(1);
+    expect(json()).toMatchObject({ sent: 50, left: 0, failures: [{ message: expect.stringContaining('EISDIR') }] });
   });
 
   it('does not wait for an endpoint that swallows everything once it is told to stop', async () => {
