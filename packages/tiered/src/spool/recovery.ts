@@ -128,7 +128,7 @@ class Recovery {
     const acks = segment.hasAcks ? await readAcks(fileSystem, segment).catch(() => NOTHING) : NOTHING;
     const seal = await readSeal(file, size);
     // With notes of what is settled the frames have to be looked at.
-    const isSummedUp = header !== undefined && seal !== undefined && acks.size === 0;
+    const isSummedUp = header !== undefined && seal !== undefined && seal.frames > 0 && acks.size === 0;
     const summary = isSummedUp
       ? { ...seal, frameEnd: seal.offset, end: seal.offset }
       : await this.scan(segment, file, header ? SEGMENT_HEADER_BYTES : 0, size, acks);
