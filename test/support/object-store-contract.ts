@@ -80,6 +80,8 @@ export function describeObjectStore(title: string, { makeStore, archives, numRun
       await expect(store.get('k', { maxBytes })).rejects.toMatchObject({ code: 'NOT_FOUND', failure: 'permanent' });
       await expect(store.changeStorageClass('k', 'STANDARD_IA')).rejects.toMatchObject({ code: 'NOT_FOUND' });
       await expect(store.requestRestore('k')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      // An answer all the same: the store is well.
+      expect(store.status()).toMatchObject({ state: 'ready', failures: 0 });
       await store.remove('k');
       await store.put('k', text('x'));
       await store.remove('k');

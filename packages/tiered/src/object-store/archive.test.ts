@@ -240,6 +240,15 @@ describe('a batch that is sent again', () => {
     }
   });
 
+  it('puts an index right that says something else', async () => {
+    await archive(many(10));
+    const { indexKey } = await only();
+    const lie = { ...decodeIndex(store.objects.get(indexKey)!.bytes)!, spanCount: 9 };
+    store.objects.get(indexKey)!.bytes = encodeIndex(lie);
+    await archive(many(10));
+    expect((await reader.verify(await only())).state).toBe('intact');
+  });
+
   it('is not stored beside what has been moved to the archive class', async () => {
     await archive(many(10));
     await store.changeStorageClass((await only()).key, 'GLACIER');
@@ -352,6 +361,16 @@ describe('data', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('of another object is not taken for what was archived, however intact it is', async () => {
+    await archive(many(3, { serviceName: 'other' }));
+    const { bytes } = store.objects.get((await only()).key)!;
+    store.objects.clear();
+    await archive(many(20));
+    store.objects.get((await only()).key)!.bytes = bytes;
+    expect(await reader.verify(await only())).toMatchObject({ state: 'data', problem: 'data damaged' });
+    expect(await find()).toMatchObject([{ index: undefined, problem: 'data damaged' }]);
   });
 
   it('that is larger than declared is not unpacked', async () => {
@@ -500,7 +519,12 @@ describe('RetryingObjectStore', () => {
     await expect(clock.run(retrying.get('k', { maxBytes: 1, deadline: clock.now() + 4_000 }))).rejects.toMatchObject({
       code: 'THROTTLED',
     });
-    store.before = () => {};
+    let asked = 0;
+    const asks = store.before;
+    store.before = (operation, key) => (asked++ === 0 ? asks(operation, key) : undefined);
+    const before = clock.now();
+    await clock.run(retrying.get('k', { maxBytes: 1 }));
+    expect(clock.now() - before).toBe(5_000);
     store.calls.length = 0;
     await expect(retrying.get('none', { maxBytes: 1 })).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(store.calls).toHaveLength(1);

@@ -29,21 +29,34 @@ const scenario = fc.record({
 });
 
 /** What the store may say of each key: what was acknowledged last, or what was about to become of it. */
-type Allowed = Map<string, Array<string | undefined>>;
+type Allowed = Map<string, Array<Held | undefined>>;
+
+interface Held {
+  readonly value: string;
+  readonly storageClass: StorageClass;
+}
+
+function become(step: Step, held: Held | undefined): Held | undefined {
+  if (step.do === 'remove' || (step.do === 'move' && !held)) return undefined;
+  return { value: step.do === 'put' ? step.value : held!.value, storageClass: step.storageClass };
+}
 
 async function crash(
   { steps, crashAt, seed, how }: { steps: Step[]; crashAt: number; seed: number; how: 'some' | 'none' | 'all' },
   through: (disk: FaultyDisk) => FileSystem,
 ): Promise<{ disk: FaultyDisk; allowed: Allowed }> {
-  const acknowledged = new Map<string, string | undefined>();
+  const acknowledged = new Map<string, Held | undefined>();
   let open: Step | undefined;
   let operations = 0;
   let crashed: { disk: FaultyDisk; allowed: Allowed } | undefined;
   const look = (disk: FaultyDisk) => {
     const allowed: Allowed = new Map([...acknowledged].map(([one, held]) => [one, [held]]));
-    if (open && open.do !== 'move') {
+    if (open) {
       const before = acknowledged.get(open.key);
-      allowed.set(open.key, [before, open.do === 'put' ? open.value : undefined]);
+      const after = become(open, before);
+      // Replaced where it lies, and then moved.
+      const between = before && after && { ...after, storageClass: before.storageClass };
+      allowed.set(open.key, [before, between, after]);
     }
     crashed = { disk: disk.crash({ keep: how }), allowed };
   };
@@ -60,7 +73,7 @@ async function crash(
     if (next.do === 'put') await store.put(next.key, [Buffer.from(next.value)], { storageClass: next.storageClass });
     else if (next.do === 'remove') await store.remove(next.key);
     else await store.changeStorageClass(next.key, next.storageClass).catch(() => {});
-    if (next.do !== 'move') acknowledged.set(next.key, next.do === 'put' ? next.value : undefined);
+    acknowledged.set(next.key, become(next, acknowledged.get(next.key)));
     open = undefined;
   }
   expect(disk.openFiles).toBe(0);
@@ -70,14 +83,15 @@ async function crash(
 
 async function check({ disk, allowed }: { disk: FaultyDisk; allowed: Allowed }): Promise<void> {
   const store = new FileObjectStore({ directory: '/archive', fileSystem: disk });
-  const found = new Map<string, string>();
+  const found = new Map<string, Held>();
   const listed = await collect(store.list(''));
-  for (const { key: one, bytes } of listed) {
-    found.set(one, Buffer.from(await store.get(one, { maxBytes: 10_000 })).toString());
-    expect(found.get(one)!.length).toBe(bytes);
+  for (const { key: one, bytes, storageClass } of listed) {
+    const value = Buffer.from(await store.get(one, { maxBytes: 10_000 })).toString();
+    found.set(one, { value, storageClass });
+    expect(value.length).toBe(bytes);
   }
   expect(listed).toHaveLength(found.size);
-  for (const [one, held] of allowed) expect(held).toContain(found.get(one));
+  for (const [one, held] of allowed) expect(held).toContainEqual(found.get(one));
   for (const one of found.keys()) expect(allowed.has(one)).toBe(true);
   // And it goes on from there.
   for (const one of allowed.keys()) {
