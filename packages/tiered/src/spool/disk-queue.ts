@@ -204,6 +204,12 @@ export class DiskQueue {
     return this.store.removeSpares();
   }
 
+  /** For when `close` takes too long. */
+  stopTimers(): void {
+    this.queue.stopTimer();
+    this.store.stop();
+  }
+
   /** What is written is durable, and what is settled noted. No handle and no timer is left. */
   async close(): Promise<void> {
     await this.leases.idle();

@@ -17,7 +17,7 @@ import {
   type Timer,
   toError,
 } from '@otel-resilience/core';
-import { FallbackMemory, readablePart, unreadableOf } from './fallback-memory.js';
+import { FallbackMemory, readablePart, unreadableIn } from './fallback-memory.js';
 import { nodeFileSystem } from './node-file-system.js';
 import { type OpenedDirectory, openDirectory } from './opened-directory.js';
 import { NO_ROOM, quietly } from './pending-frame.js';
@@ -101,10 +101,15 @@ export class Spool implements SpanSpool {
     if (this.closing) return { stored: 0, dropped: spanCount };
     if (spanCount === 0) return { stored: 0, dropped: 0 };
     if (this.trouble || !this.opened) return this.appendToMemory(batch);
+    // What throws here is the batch's fault, not the disk's.
+    const unreadable = unreadableIn(batch);
+    if (unreadable) return this.appendReadable(batch, unreadable);
     try {
       await this.opened.disk.append(batch, () => this.ledger.accept(spanCount));
     } catch (thrown) {
-      return this.appendFailed(batch, thrown);
+      if (thrown === NO_ROOM) return { stored: 0, dropped: spanCount };
+      if (!this.closing) this.fail(toError(thrown));
+      return this.appendToMemory(batch);
     }
     this.retryMillis = MIN_RETRY_MILLIS;
     return { stored: spanCount, dropped: 0 };
@@ -225,14 +230,6 @@ export class Spool implements SpanSpool {
     if (remaining && outcome.failure === 'permanent') ledger.reject(remaining.spanCount);
   }
 
-  private async appendFailed(batch: SpanBatch, thrown: unknown): Promise<SpoolAppend> {
-    if (thrown === NO_ROOM) return { stored: 0, dropped: batch.spanCount };
-    const unreadable = unreadableOf(thrown);
-    if (unreadable) return this.appendReadable(batch, unreadable);
-    if (!this.closing) this.fail(toError(thrown));
-    return this.appendToMemory(batch);
-  }
-
   /** Both together keep to the bound: the oldest segments make way, which a full disk allows too. */
   private async appendToMemory(batch: SpanBatch): Promise<SpoolAppend> {
     const { byteLength, spanCount } = batch;
@@ -297,8 +294,11 @@ export class Spool implements SpanSpool {
     this.retryTimer = undefined;
     const closed = this.closeDisk();
     const inTime = await settledBy(clock, deadline, closed);
-    if (!inTime) void this.opened?.owned.release();
-    if (!inTime) this.log.warn('shutdown', () => `${this.settings.directory} did not answer in time`);
+    if (!inTime) {
+      this.opened?.disk.stopTimers();
+      void this.opened?.owned.release();
+      this.log.warn('shutdown', () => `${this.settings.directory} did not answer in time`);
+    }
     const { size } = this.memory;
     if (size > 0) this.log.warn('lost', () => `shut down with ${size} spans that could not be written: dropped`);
     await this.memory.shutdown();

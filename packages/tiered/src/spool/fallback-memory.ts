@@ -59,10 +59,10 @@ export class FallbackMemory {
   /** Rejects with the disk's error; what does not fit stays here. */
   async moveTo(disk: DiskQueue): Promise<void> {
     for (let lease = await this.memory.lease(); lease; lease = await this.memory.lease()) {
+      if (this.settleUnreadable(lease)) continue;
       try {
         await this.move(lease, disk);
       } catch (thrown) {
-        if (this.settleUnreadable(lease, thrown)) continue;
         lease.settle(failedOutcome(lease.batch, 'refused', toError(thrown)));
         if (thrown === NO_ROOM) return;
         throw thrown;
@@ -102,20 +102,32 @@ export class FallbackMemory {
   }
 
   /** Nothing was encoded when it came. */
-  private settleUnreadable({ batch, settle }: SpoolLease, thrown: unknown): boolean {
-    const unreadable = unreadableOf(thrown);
-    if (!unreadable) return false;
-    const rest = readablePart(batch, unreadable);
-    const rejected = rejectedOutcome(batch.spanCount - (rest?.spanCount ?? 0));
-    settle(rest ? followedBy(rejected, failedOutcome(rest, 'refused', toError(thrown))) : rejected);
+  private settleUnreadable({ batch, settle }: SpoolLease): boolean {
+    try {
+      const unreadable = unreadableIn(batch);
+      if (!unreadable) return false;
+      const rest = readablePart(batch, unreadable);
+      const rejected = rejectedOutcome(unreadable.size);
+      settle(rest ? followedBy(rejected, failedOutcome(rest, 'refused', UNREADABLE)) : rejected);
+    } catch {
+      settle(rejectedOutcome(batch.spanCount));
+    }
     return true;
   }
 }
 
-/** The places of spans that cannot be encoded, when that is what was thrown. */
-export function unreadableOf(thrown: unknown): ReadonlySet<number> | undefined {
-  const { name, indexes } = thrown as Partial<UnreadableSpansError>;
-  return name === 'UnreadableSpansError' && Array.isArray(indexes) ? new Set(indexes) : undefined;
+const UNREADABLE = new Error('some spans could not be encoded');
+
+/** The places of spans that cannot be encoded, if there are any. Throws what else the batch throws. */
+export function unreadableIn(batch: SpanBatch): ReadonlySet<number> | undefined {
+  try {
+    batch.otlp();
+    return undefined;
+  } catch (thrown) {
+    const { name, indexes } = thrown as Partial<UnreadableSpansError>;
+    if (name === 'UnreadableSpansError' && Array.isArray(indexes)) return new Set(indexes);
+    throw thrown;
+  }
 }
 
 export const readablePart = (batch: SpanBatch, unreadable: ReadonlySet<number>): SpanBatch | undefined =>

@@ -74,7 +74,8 @@ export class SegmentStore {
     this.removedFrom = undefined;
   }
 
-  private stop(): void {
+  /** No more timers. */
+  stop(): void {
     this.stopped = true;
     this.options.clock.clearTimeout(this.timer);
     this.timer = undefined;

@@ -102,9 +102,13 @@ export class WriteQueue {
     return this.enqueue(async () => {
       while (this.queue.length > 0) await this.commit(this.takeGroup());
       await this.finish();
-      this.options.clock.clearTimeout(this.timer);
-      this.timer = undefined;
+      this.stopTimer();
     });
+  }
+
+  stopTimer(): void {
+    this.options.clock.clearTimeout(this.timer);
+    this.timer = undefined;
   }
 
   /** The directory is not ours any more: nothing is written, cut off or removed. */
@@ -113,8 +117,7 @@ export class WriteQueue {
     void this.enqueue(async () => {
       const { writer } = this;
       this.writer = undefined;
-      this.options.clock.clearTimeout(this.timer);
-      this.timer = undefined;
+      this.stopTimer();
       if (!writer) return;
       const unsaved = writer.takeUnsynced().filter(({ acknowledged }) => acknowledged);
       if (unsaved.length > 0) this.options.onUnsaved(unsaved, NOT_OURS);
@@ -124,11 +127,10 @@ export class WriteQueue {
 
   /** To be called from within `makeRoom` only: the queue is at a standstill then. */
   async finish(): Promise<void> {
+    if (this.options.fsync !== 'never') await this.sync();
+    // After a sync that failed it is another one, or none.
     const { writer } = this;
     if (!writer) return;
-    if (this.options.fsync !== 'never') await this.sync();
-    // A sync that failed has finished it already.
-    if (this.writer !== writer) return;
     this.writer = undefined;
     await quietly(writer.seal(this.spans, this.lastId, this.newestMillis));
     await this.release(writer);
@@ -228,8 +230,7 @@ export class WriteQueue {
 
   /** Never rejects: the frames are acknowledged, or handed on. */
   private async sync(): Promise<void> {
-    this.options.clock.clearTimeout(this.timer);
-    this.timer = undefined;
+    this.stopTimer();
     const { writer } = this;
     if (!writer?.hasUnsynced) return;
     const frames = writer.takeUnsynced();
