@@ -137,6 +137,34 @@ describe('a disk in trouble', () => {
     await close();
   });
 
+  it('is not worked with while a directory above, which may be new, cannot be synced', async () => {
+    const { clock, disk, spool, close } = setUp();
+    disk.fail({ operations: ['syncDirectory'], code: 'EIO' });
+    await spool.append(batch(2));
+    expect(spool.status()).toMatchObject({ mode: 'memory', spansInMemory: 2, error: expect.stringContaining('EIO') });
+    expect(spool.durable).toBe(false);
+    await clock.advance(1_000);
+    expect(spool.durable).toBe(true);
+    expect(await recoveredFrom(disk.crash({ keep: 'none' }))).toBe(2);
+    await close();
+  });
+
+  it('is worked with when a directory above can be entered and not read', async () => {
+    const { disk, spool, close } = setUp();
+    disk.fail({ operations: ['syncDirectory'], code: 'EACCES', path: /^\/$/ });
+    await spool.append(batch(2));
+    expect(spool.status().mode).toBe('disk');
+    await close();
+  });
+
+  it('leaves no file open, and nothing unfinished, when the last sync before the end fails', async () => {
+    const { disk, spool, close } = setUp({ fsync: 'interval' });
+    await spool.append(batch(2));
+    disk.fail({ operations: ['sync'], code: 'EIO' });
+    await close();
+    expect(await recoveredFrom(disk.crash({ keep: 'none' }))).toBeGreaterThanOrEqual(2);
+  });
+
   it('works from memory when it cannot be opened, and recovers what is there once it can', async () => {
     const before = setUp();
     await before.spool.append(batch(5));

@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import type { Clock, FileSystem, Timer } from '@otel-resilience/core';
 import { adoptSegments } from './adopt-segments.js';
 import { DirectoryLock, isLockName, type LockEnvironment } from './directory-lock.js';
-import { codeOf, ignoring, isMissing } from './file-errors.js';
+import { codeOf, isMissing } from './file-errors.js';
 import { guardedFileSystem } from './guarded-file-system.js';
 import { newLockToken } from './lock-owner.js';
 import { type Processes, systemProcesses } from './process-identity.js';
@@ -51,14 +51,28 @@ export async function acquireDirectory({
   await fileSystem.makeDirectory(directory);
   const lock =
     (await DirectoryLock.acquire(directory, environment)) ?? (await lockOwnDirectory(directory, environment));
-  // What is synced in it is durable when it is so itself, and all that it is in: any of them may be new.
-  for (let path = lock.directory; path !== dirname(path); path = dirname(path)) {
-    await ignoring(fileSystem.syncDirectory(dirname(path)));
+  try {
+    await syncPathTo(lock.directory, fileSystem);
+  } catch (error) {
+    await lock.release();
+    throw error;
   }
   const owned = new OwnedDirectory(directory, lock, environment);
   await owned.begin();
   return owned;
 }
+
+/** What is synced in a directory is durable when that is so itself, and all that it is in: any of them may be new. */
+async function syncPathTo(directory: string, fileSystem: FileSystem): Promise<void> {
+  for (let path = directory; path !== dirname(path); path = dirname(path)) {
+    await fileSystem.syncDirectory(dirname(path)).catch((error) => {
+      // What may be entered and not read cannot be synced; there are file systems that sync no directories.
+      if (SYNC_FAILURES.includes(codeOf(error) ?? '')) throw error;
+    });
+  }
+}
+
+const SYNC_FAILURES: readonly string[] = ['EIO', 'ENOSPC', 'EDQUOT'];
 
 async function lockOwnDirectory(root: string, environment: LockEnvironment): Promise<DirectoryLock> {
   const { pid } = environment.processes.self();
