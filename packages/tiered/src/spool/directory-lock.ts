@@ -52,6 +52,7 @@ export class DirectoryLock {
   private readonly path: string;
   private readonly token = newLockToken();
   private state: 'held' | 'lost' | 'released' = 'held';
+  private wasTaken = false;
   private heartbeats = 0;
   private renewedAt = 0;
   private renewedAtWallTime = 0;
@@ -104,6 +105,11 @@ export class DirectoryLock {
       clock.now() - this.renewedAt < LEASE_MILLIS &&
       Math.abs(clock.wallTime() - this.renewedAtWallTime) < LEASE_MILLIS
     );
+  }
+
+  /** Taken over from an owner that was only silent: it may live, and what it did last take effect late. */
+  get isFromSilent(): boolean {
+    return this.wasTaken;
   }
 
   /** Taken over by another, which took this owner for dead. */
@@ -216,6 +222,7 @@ export class DirectoryLock {
     const [theirs, ours] = [`${this.path}/${name}`, `${this.path}/${this.owner}`];
     this.beginLease();
     await fileSystem.rename(theirs, ours);
+    this.wasTaken = heartbeat !== undefined;
     if (heartbeat === undefined || (await this.readHeartbeat(this.owner)) === heartbeat) return;
     // Renewed at the last moment: alive after all.
     await fileSystem.rename(ours, theirs);

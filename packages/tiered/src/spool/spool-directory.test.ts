@@ -132,6 +132,25 @@ describe('acquireDirectory', () => {
     expect(b.seen.adopted).toEqual([segment(1_000)]);
   });
 
+  it('gives nobody the directory of one that was only silent, while the adopter lives', async () => {
+    const { start, put, clock, elsewhere } = setUp();
+    const a = await start(elsewhere);
+    await put(`${ROOT}/${segment(3)}`);
+    const b = await start();
+    a.process.kill();
+    await clock.advance(10 * HEARTBEAT_MILLIS);
+    expect(b.seen.adopted).toEqual([segment(1_000)]);
+    await clock.advance(100 * HEARTBEAT_MILLIS);
+    const [c, d] = [await start(), await start(elsewhere)];
+    expect([c.path, d.path]).toEqual([expect.stringMatching(OWN_DIRECTORY), expect.stringMatching(OWN_DIRECTORY)]);
+    // What the silent one did last, and nobody was told of.
+    await put(`${ROOT}/${segment(4)}`);
+    await clock.advance(HEARTBEAT_MILLIS);
+    expect(b.seen.adopted).toEqual([segment(1_000), segment(1_001)]);
+    await b.owned.release();
+    expect((await start()).path).toBe(ROOT);
+  });
+
   it('tells an owner that was taken for dead, once, and renews no more', async () => {
     const { start, put, clock, disk, elsewhere } = setUp();
     const a = await start(elsewhere);

@@ -92,6 +92,11 @@ export class OwnedDirectory {
   private readonly lock: DirectoryLock;
   private readonly environment: LockEnvironment;
   private readonly adoptedAtFirst: string[] = [];
+  /**
+   * The topmost directory, taken from an owner that was silent: given to nobody while this one lives, since numbers of
+   * segments begin anew in it, and a removal that its owner was about to make would meet those of the next.
+   */
+  private keptRoot: DirectoryLock | undefined;
   private events: DirectoryEvents | undefined;
   private timer: Timer | undefined;
   private beat: Promise<void> = Promise.resolve();
@@ -136,6 +141,7 @@ export class OwnedDirectory {
     this.closed = true;
     this.environment.clock.clearTimeout(this.timer);
     await this.beat;
+    await this.keptRoot?.release();
     await (this.path === this.root ? this.lock.release() : this.lock.releaseAndRemove());
   }
 
@@ -174,6 +180,7 @@ export class OwnedDirectory {
   private async renewAndAdopt(): Promise<void> {
     const { events } = this;
     try {
+      await this.keptRoot?.renew();
       if (!(await this.lock.renew())) this.tellOfLoss();
       else if (events) await this.adoptWhileWatched(events);
     } catch (error) {
@@ -210,14 +217,17 @@ export class OwnedDirectory {
   private async adoptFrom(from: string, nextNumber: () => number, onAdopted: (name: string) => void): Promise<void> {
     // Or, after a long pause, it would be moved into what is another's directory by now.
     const { fileSystem } = this;
-    const lock = await DirectoryLock.acquire(from, this.environment);
+    const kept = from === this.root && (await this.keptRoot?.renew()) ? this.keptRoot : undefined;
+    const lock = kept ?? (await DirectoryLock.acquire(from, this.environment));
     if (!lock) return;
     try {
       await adoptSegments({ fileSystem, from, to: this.path, nextNumber, onAdopted });
       // The topmost one stays, and with it what is in it.
       if (from !== this.root) await adoptQuarantine(fileSystem, from, this.path).catch(unlessMissing);
     } finally {
-      await (from === this.root ? lock.release() : lock.releaseAndRemove());
+      if (from !== this.root) await lock.releaseAndRemove();
+      else if (lock.isFromSilent) this.keptRoot = lock;
+      else await lock.release();
     }
   }
 
