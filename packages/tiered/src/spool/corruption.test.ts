@@ -6,32 +6,20 @@ import {
   type Files,
   filesOf,
   flipped,
+  layout,
   namesOf,
   SPANS_PER_FRAME,
   segmentsOf,
   withBytes,
   writtenSpool,
 } from './damaged-spool.test-support.js';
-import { decodeFrameHeader, FRAME_HEADER_BYTES, SEAL_BYTES, SEGMENT_HEADER_BYTES } from './frame.js';
+import { decodeSeal, encodeSeal, FRAME_HEADER_BYTES, SEAL_BYTES, SEGMENT_HEADER_BYTES } from './frame.js';
 import { type FsckReport, fsck } from './fsck.js';
 import { ACK_BYTES, ackName, numberOf, segmentName } from './segment.js';
 
 const FRAMES = 4;
 const ALL = Array.from({ length: FRAMES }, (_, index) => index + 1);
 const without = (...frames: readonly number[]) => namesOf(...ALL.filter((frame) => !frames.includes(frame)));
-
-/** Where each frame begins and ends. */
-function layout(bytes: Uint8Array): Array<{ begin: number; end: number }> {
-  const frames = [];
-  for (let at = SEGMENT_HEADER_BYTES; at + FRAME_HEADER_BYTES <= bytes.byteLength; ) {
-    const header = decodeFrameHeader(Buffer.from(bytes), at);
-    if (!header || header.isSeal) break;
-    const end = at + FRAME_HEADER_BYTES + header.bodyBytes;
-    frames.push({ begin: at, end });
-    at = end;
-  }
-  return frames;
-}
 
 /** What is intact is received, and nothing else; the rest is counted; fsck says so, and puts it in order. */
 async function expectRecovered(
@@ -179,6 +167,24 @@ describe('what may become of a frame', () => {
       ]),
     );
     await expectRecovered(swapped, namesOf(1, 2, 4));
+  });
+});
+
+describe('a seal that lies', () => {
+  const offset = bytes.byteLength - SEAL_BYTES;
+  const truth = decodeSeal(bytes.subarray(offset))!;
+  it.each([
+    ['has more frames and spans than there are', { frames: FRAMES + 2, spans: FRAMES * SPANS_PER_FRAME + 7 }],
+    ['has fewer frames and spans than there are', { frames: FRAMES - 2, spans: 1 }],
+    ['knows of no frames', { frames: 0, spans: 0, lastId: 0 }],
+    ['has fewer spans in as many frames', { spans: FRAMES * SPANS_PER_FRAME - 1 }],
+    ['has more frames with as many spans', { frames: FRAMES + 1 }],
+    ['has another last id', { lastId: truth.lastId + 100 }],
+  ])('%s: every frame is given back', async (_, lies) => {
+    const seal = encodeSeal({ ...truth, ...lies });
+    const lying = withBytes(single, name, (all) => Buffer.concat([all.subarray(0, offset), seal]));
+    const found = await expectRecovered(lying, namesOf(...ALL));
+    expect(found.directories[0]!.segments[0]!.problems).toEqual(['seal']);
   });
 });
 

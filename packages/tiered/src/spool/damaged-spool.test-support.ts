@@ -1,6 +1,7 @@
 import { deliveredOutcome, SpanBatch } from '@otel-resilience/core';
 import { FaultyDisk, fakeSpan } from '@otel-resilience/testing';
 import { Spool } from './disk-spool.js';
+import { decodeFrameHeader, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './frame.js';
 import { SEGMENT_NAME } from './segment.js';
 import type { SpoolLease } from './spool.js';
 
@@ -118,3 +119,16 @@ export const flipped = (files: Files, name: string, offset: number, mask = 1 << 
     bytes[offset]! ^= mask;
     return bytes;
   });
+
+/** Where each frame begins and ends. */
+export function layout(bytes: Uint8Array): Array<{ begin: number; end: number }> {
+  const frames = [];
+  for (let at = SEGMENT_HEADER_BYTES; at + FRAME_HEADER_BYTES <= bytes.byteLength; ) {
+    const header = decodeFrameHeader(Buffer.from(bytes), at);
+    if (!header || header.isSeal) break;
+    const end = at + FRAME_HEADER_BYTES + header.bodyBytes;
+    frames.push({ begin: at, end });
+    at = end;
+  }
+  return frames;
+}

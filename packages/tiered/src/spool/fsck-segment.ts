@@ -94,10 +94,14 @@ class Examination {
 
   async run(hasNotes: boolean, known: KnownFrames): Promise<ExaminedSegment | 'foreign'> {
     const { file, waiting, settled, corrupt, repeated, problems } = this;
-    const bytes = await file.size();
     const head = await readFully(file, 0, SEGMENT_HEADER_BYTES);
     const header = decodeSegmentHeader(head);
     if (header === 'other version') return 'foreign';
+    const segment = newSegment(numberOf(this.name), this.directory, header?.token ?? 0n, 0);
+    // Before the frames: while the segment is written to, each note is of a frame that is there already.
+    const records = hasNotes ? await this.readNotes(segment) : 0;
+    // Less than a header is one that is being written, or was.
+    const bytes = head.byteLength < SEGMENT_HEADER_BYTES ? head.byteLength : await file.size();
     const frames: ScannedFrame[] = [];
     let seals = 0;
     const scan = await scanFrames(
@@ -109,16 +113,16 @@ class Examination {
     );
     const isBlank = head.byteLength < SEGMENT_HEADER_BYTES || head.every((byte) => byte === 0);
     if (!header && frames.length === 0 && !isBlank) return 'foreign';
-    const segment = newSegment(numberOf(this.name), this.directory, header?.token ?? 0n, 0);
-    const notes = hasNotes ? await this.readNotes(segment, frames) : { records: 0, stray: 0 };
+    const matched = frames.filter(({ id }) => this.noted.has(id)).length;
+    const notes = { records, stray: Math.max(0, records - matched) };
     const saved = await this.verify(frames, header && known.get(header.token));
     corrupt.bytes += scan.corrupt.bytes;
     corrupt.frames += scan.corrupt.frames;
     await this.checkSeal(bytes, frames, seals);
-    if (!header) problems.add('header');
+    if (!header && bytes >= SEGMENT_HEADER_BYTES) problems.add('header');
     if (corrupt.frames > 0) problems.add('corrupt');
     const { torn } = scan;
-    if (torn.bytes > 0 || (!header && frames.length === 0)) problems.add('torn');
+    if (torn.bytes > 0 || bytes === 0) problems.add('torn');
     if (repeated.frames > 0) problems.add('repeated');
     if (notes.stray > 0) problems.add('notes');
     const report = { path: `${this.directory}/${this.name}`, bytes, waiting, settled, corrupt, torn, repeated, notes };
@@ -144,15 +148,16 @@ class Examination {
     return saved;
   }
 
-  private async readNotes(segment: Segment, frames: readonly ScannedFrame[]) {
+  /** Returns how many there are, as many of them as mean nothing too. */
+  private async readNotes(segment: Segment): Promise<number> {
     const { fileSystem } = this;
     try {
       const file = await fileSystem.open(ackPath(segment), 'read');
       const records = Math.floor((await file.size().finally(() => ignoring(file.close()))) / ACK_BYTES);
       this.noted = await readAcks(fileSystem, segment);
-      return { records, stray: records - frames.filter(({ id }) => this.noted.has(id)).length };
+      return records;
     } catch (error) {
-      if (isMissing(error)) return { records: 0, stray: 0 };
+      if (isMissing(error)) return 0;
       throw error;
     }
   }

@@ -1,4 +1,4 @@
-import { SpanBatch } from '@otel-resilience/core';
+import { deliveredOutcome, failedOutcome, SpanBatch } from '@otel-resilience/core';
 import { FaultyDisk, fakeSpans } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import {
@@ -14,7 +14,9 @@ import {
 import { Spool } from './disk-spool.js';
 import { SEGMENT_HEADER_BYTES } from './frame.js';
 import { type FsckProgress, fsck } from './fsck.js';
+import type { SpoolLease } from './spool.js';
 
+const failed = ({ batch }: SpoolLease) => failedOutcome(batch, 'retryable', new Error('down'));
 const OTHER = 'p-4711-0123456789abcdef';
 const CHANGES = ['create', 'write', 'truncate', 'rename', 'remove', 'makeDirectory', 'sync', 'syncDirectory'];
 
@@ -118,6 +120,36 @@ describe('fsck', () => {
     expect(filesOf(disk)).toEqual(before);
     await owner.shutdown();
     expect(await fsck({ directory: DIRECTORY, fileSystem: disk, repair: true })).toMatchObject({ clean: true });
+  });
+
+  it('finds nothing wrong with a spool that is being used', async () => {
+    const disk = new FaultyDisk({ seed: 3, shortWrites: 0.5 });
+    const owner = new Spool({ directory: DIRECTORY, fileSystem: disk, maxSegmentBytes: 4_000 });
+    await owner.open();
+    let isOver = false;
+    const work = async () => {
+      for (let batch = 0; batch < 300; batch++) {
+        await owner.append(SpanBatch.fromSpans(fakeSpans(1 + (batch % 3))));
+        if (batch % 3 > 0) continue;
+        const lease = await owner.lease();
+        lease?.settle(batch % 2 ? deliveredOutcome(lease.batch.spanCount) : failed(lease));
+      }
+      isOver = true;
+    };
+    let checks = 0;
+    const check = async () => {
+      for (; !isOver; checks++) {
+        const report = await fsck({ directory: DIRECTORY, fileSystem: disk });
+        expect(
+          report.directories.flatMap(({ segments }) => segments.filter(({ problems }) => problems.length > 0)),
+        ).toEqual([]);
+        expect(report).toMatchObject({ clean: true, directories: [{ owner: 'alive' }] });
+      }
+    };
+    await Promise.all([work(), check(), check()]);
+    expect(checks).toBeGreaterThan(20);
+    await owner.shutdown();
+    expect(disk.openFiles).toBe(0);
   });
 
   it('looks into the directories of other owners, and repairs those of dead ones', async () => {

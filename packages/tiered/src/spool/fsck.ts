@@ -118,7 +118,7 @@ class Fsck {
     const isRepaired = this.options.repair && directories.every(({ notRepaired }) => !notRepaired);
     const isClean =
       segments.every(({ problems, repaired }) => problems.length === 0 || repaired) &&
-      (isRepaired || directories.every(({ orphanedNotes }) => orphanedNotes.length === 0));
+      (isRepaired || directories.every(({ orphanedNotes, owner }) => orphanedNotes.length === 0 || owner === 'alive'));
     return {
       clean: isClean,
       directories,
@@ -148,22 +148,23 @@ class Fsck {
     const { fileSystem, clock, repair } = this.options;
     await fileSystem.list(path);
     const owner = await this.ownerOf(path);
-    if (!repair) return { path, owner, ...(await this.segments(path)) };
+    const isOwned = owner === 'alive' || owner === 'unknown';
+    if (!repair) return { path, owner, ...(await this.segments(path, { isOwned })) };
     const environment = { fileSystem, clock, processes: systemProcesses, watch: new StaleWatch(clock) };
     const lock = await DirectoryLock.acquire(path, environment);
-    if (!lock) return { path, owner, ...(await this.segments(path)), notRepaired: 'in use' };
+    if (!lock) return { path, owner, ...(await this.segments(path, { isOwned: true })), notRepaired: 'in use' };
     const guarded = guardedFileSystem(fileSystem, async () => {
       if (!lock.isHeld && !(await lock.renew())) throw new Error(`${path} is another process's now`);
     });
     try {
-      return { path, owner, ...(await this.segments(path, guarded)) };
+      return { path, owner, ...(await this.segments(path, { isOwned: false, guarded })) };
     } finally {
       await lock.release();
     }
   }
 
   /** They are repaired where there is a file system to do it by. */
-  private async segments(path: string, guarded?: FileSystem) {
+  private async segments(path: string, { isOwned, guarded }: { isOwned: boolean; guarded?: FileSystem }) {
     const { fileSystem, onProgress } = this.options;
     const names = (await fileSystem.list(path)).sort();
     const segmentNames = names.filter((name) => SEGMENT_NAME.test(name) && Number.isSafeInteger(numberOf(name)));
@@ -179,7 +180,7 @@ class Fsck {
       const examined = await examineSegment(fileSystem, path, name, noteNames.delete(notes), known);
       if (examined === 'foreign') this.foreign.push(`${path}/${name}`);
       else if (examined) {
-        segments.push(await repairedBy(repair, examined));
+        segments.push(await repairedBy(repair, isOwned ? withoutTorn(examined) : examined));
         this.checkedBytes += examined.report.bytes;
       }
       const progress = { path, checkedSegments: index + 1, segments: segmentNames.length };
@@ -237,6 +238,12 @@ class Fsck {
     }
     return { segments, bytes };
   }
+}
+
+/** Its owner has cut off what was torn: it is being written. */
+function withoutTorn(examined: ExaminedSegment): ExaminedSegment {
+  const problems = examined.report.problems.filter((problem) => problem !== 'torn');
+  return { ...examined, report: { ...examined.report, problems } };
 }
 
 async function repairedBy(repair: SegmentRepair | undefined, examined: ExaminedSegment): Promise<FsckSegment> {
