@@ -5,7 +5,6 @@ import {
   DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
   type DeadlineOptions,
   describeError,
-  type ExportOutcome,
   type FileSystem,
   LimitedLog,
   type SpanBatch,
@@ -17,6 +16,7 @@ import {
   type Timer,
   toError,
 } from '@otel-resilience/core';
+import { countOutcome } from './count-outcome.js';
 import { FallbackMemory, readablePart, unreadableIn } from './fallback-memory.js';
 import { nodeFileSystem } from './node-file-system.js';
 import { type OpenedDirectory, openDirectory } from './opened-directory.js';
@@ -202,32 +202,17 @@ export class Spool implements SpanSpool {
       if (!lease && failed !== undefined) throw failed;
       return lease;
     }
-    const { batch } = taken;
-    const { spanCount } = batch;
+    const { spanCount } = taken.batch;
     let open = true;
     return {
-      batch,
+      batch: taken.batch,
       settle: (outcome) => {
         if (!open) return;
         open = false;
-        this.count(outcome, spanCount);
+        if (accountedFor(outcome) === spanCount) countOutcome(this.ledger, outcome);
         suppressTracing(() => disk.settle(taken, outcome));
       },
     };
-  }
-
-  /** As a memory spool counts. */
-  private count(outcome: ExportOutcome, spanCount: number): void {
-    const { ledger } = this;
-    const { delivered, stored, rejected, dropped, remaining } = outcome;
-    if (accountedFor(outcome) !== spanCount) return;
-    ledger.deliver(delivered + stored);
-    ledger.reject(rejected);
-    for (const reason in dropped) {
-      if (reason === 'poison' || reason === 'shutdown') ledger.drop(dropped[reason]!, reason);
-      else ledger.reject(dropped[reason]!);
-    }
-    if (remaining && outcome.failure === 'permanent') ledger.reject(remaining.spanCount);
   }
 
   /** Both together keep to the bound: the oldest segments make way, which a full disk allows too. */
@@ -300,7 +285,7 @@ export class Spool implements SpanSpool {
       this.log.warn('shutdown', () => `${this.settings.directory} did not answer in time`);
     }
     const { size } = this.memory;
-    if (size > 0) this.log.warn('lost', () => `shut down with ${size} spans that could not be written: dropped`);
+    if (size > 0) this.log.warn('lost', () => `${size} spans could not be written before the shutdown: dropped`);
     await this.memory.shutdown();
   }
 

@@ -7,6 +7,7 @@ import {
   SpoolLedger,
   type SpoolLedgerSnapshot,
 } from '@otel-resilience/core';
+import { countOutcome } from './count-outcome.js';
 import type { SpanSpool, SpoolAppend, SpoolLease } from './spool.js';
 
 export interface MemorySpoolOptions {
@@ -116,17 +117,10 @@ export class MemorySpool implements SpanSpool {
       this.putBack(entries);
       return;
     }
-    this.ledger.deliver(outcome.delivered + outcome.stored);
-    this.ledger.reject(outcome.rejected);
-    for (const reason in outcome.dropped) {
-      const spans = outcome.dropped[reason]!;
-      if (reason === 'poison' || reason === 'shutdown') this.ledger.drop(spans, reason);
-      else this.ledger.reject(spans);
-    }
+    countOutcome(this.ledger, outcome);
     const { remaining } = outcome;
-    if (!remaining) return;
-    if (outcome.failure === 'permanent') this.ledger.reject(remaining.spanCount);
-    else if (remaining.spanCount === spanCount) this.putBack(entries);
+    if (!remaining || outcome.failure === 'permanent') return;
+    if (remaining.spanCount === spanCount) this.putBack(entries);
     else if (remaining.spanCount > 0) {
       this.putBack([{ ...entries[0]!, batch: remaining, bytes: remaining.byteLength }]);
     }

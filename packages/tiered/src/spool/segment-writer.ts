@@ -1,12 +1,21 @@
-import type { FileSystem, OpenFile } from '@otel-resilience/core';
+import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
 import { encodeSeal, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './frame.js';
 import type { PendingFrame } from './pending-frame.js';
 import { type Segment, segmentPath } from './segment.js';
 
+export interface SegmentLimits {
+  readonly maxSegmentBytes: number;
+  readonly maxSegmentAgeMillis: number;
+}
+
+/** A segment's frames are listed in memory while it is replayed. */
+const MAX_SEGMENT_FRAMES = 16_384;
+
 /** The file of the segment that is being written. Every method rejects with what the file system says. */
 export class SegmentWriter {
   readonly segment: Segment;
-  readonly begunAt: number;
+  private readonly begunAt: number;
+  private readonly clock: Clock;
   private readonly fileSystem: FileSystem;
   private readonly file: OpenFile;
   private header: Uint8Array | undefined;
@@ -19,17 +28,26 @@ export class SegmentWriter {
   unsyncedBytes = 0;
   frames = 0;
 
-  private constructor(fileSystem: FileSystem, file: OpenFile, segment: Segment, wallMillis: number, now: number) {
+  private constructor(fileSystem: FileSystem, file: OpenFile, segment: Segment, clock: Clock) {
     this.fileSystem = fileSystem;
     this.file = file;
     this.segment = segment;
-    this.begunAt = now;
-    this.header = encodeSegmentHeader({ ...segment, createdMillis: wallMillis });
+    this.clock = clock;
+    this.begunAt = clock.now();
+    this.header = encodeSegmentHeader({ ...segment, createdMillis: clock.wallTime() });
   }
 
-  static async create(fileSystem: FileSystem, segment: Segment, wallMillis: number, now: number) {
+  static async create(fileSystem: FileSystem, segment: Segment, clock: Clock): Promise<SegmentWriter> {
     const file = await fileSystem.open(segmentPath(segment), 'create');
-    return new SegmentWriter(fileSystem, file, segment, wallMillis, now);
+    return new SegmentWriter(fileSystem, file, segment, clock);
+  }
+
+  /** Whether so much more may go into it; anything may if it is empty. */
+  fits(bytes: number, frames: number, limits: SegmentLimits): boolean {
+    if (this.frames === 0) return true;
+    if (this.frames + frames > MAX_SEGMENT_FRAMES) return false;
+    if (this.clock.now() - this.begunAt > limits.maxSegmentAgeMillis) return false;
+    return this.end + bytes <= limits.maxSegmentBytes;
   }
 
   get writtenBytes(): number {

@@ -35,8 +35,6 @@ export interface WriteQueueOptions {
 
 const NOT_OURS = new Error('another process has taken the directory over');
 
-/** A segment's frames are listed in memory while it is replayed. */
-const MAX_SEGMENT_FRAMES = 16_384;
 /** What is not synced is kept, to be written again when the sync fails. */
 const MAX_UNSYNCED_BYTES = 8 * 1024 * 1024;
 
@@ -118,10 +116,9 @@ export class WriteQueue {
       const { writer } = this;
       this.writer = undefined;
       this.stopTimer();
-      if (!writer) return;
-      const unsaved = writer.takeUnsynced().filter(({ acknowledged }) => acknowledged);
+      const unsaved = writer?.takeUnsynced().filter(({ acknowledged }) => acknowledged) ?? [];
       if (unsaved.length > 0) this.options.onUnsaved(unsaved, NOT_OURS);
-      await quietly(writer.close());
+      if (writer) await quietly(writer.close());
     });
   }
 
@@ -186,7 +183,7 @@ export class WriteQueue {
   private async write(frames: readonly PendingFrame[]): Promise<void> {
     const { writer: current, options } = this;
     const bytes = frames.reduce((sum, frame) => sum + frameBytes(frame), 0);
-    if (current && !this.fits(current, bytes, frames.length)) await this.finish();
+    if (current && !current.fits(bytes, frames.length, options)) await this.finish();
     this.writer ??= await this.begin();
     const { writer } = this;
     try {
@@ -199,19 +196,11 @@ export class WriteQueue {
     writer.segment.newestAt = options.clock.now();
   }
 
-  private fits(writer: SegmentWriter, bytes: number, frames: number): boolean {
-    const { maxSegmentBytes, maxSegmentAgeMillis, clock } = this.options;
-    if (writer.frames === 0) return true;
-    if (writer.frames + frames > MAX_SEGMENT_FRAMES) return false;
-    if (clock.now() - writer.begunAt > maxSegmentAgeMillis) return false;
-    return writer.writtenBytes + bytes <= maxSegmentBytes;
-  }
-
   private async begin(): Promise<SegmentWriter> {
     const { fileSystem, directory, clock, nextNumber, onSegment } = this.options;
     const segment = newSegment(nextNumber(), directory, newToken(), clock.now());
     segment.active = true;
-    const writer = await SegmentWriter.create(fileSystem, segment, clock.wallTime(), clock.now());
+    const writer = await SegmentWriter.create(fileSystem, segment, clock);
     this.spans = 0;
     this.newestMillis = 0;
     onSegment(segment);
