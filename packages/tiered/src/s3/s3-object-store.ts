@@ -1,13 +1,10 @@
 import type { Readable } from 'node:stream';
 import {
-  AbortMultipartUploadCommand,
   CopyObjectCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
-  type HeadObjectCommandOutput,
-  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   RestoreObjectCommand,
@@ -15,27 +12,28 @@ import {
 } from '@aws-sdk/client-s3';
 import { type Clock, describeError, systemClock, toError } from '@otel-resilience/core';
 import { checkKey, checkPrefix, isKey } from '../object-store/object-key.js';
-import {
-  type GetOptions,
-  type HeadOptions,
-  isArchiveClass,
-  type ListedObject,
-  type ListOptions,
-  type ObjectHead,
-  type ObjectStore,
-  type ObjectStoreStatus,
-  type PutOptions,
-  type RestoreOptions,
-  type RestoreStatus,
-  type StorageClass,
-  type StoreCallOptions,
+import type {
+  GetOptions,
+  HeadOptions,
+  ListedObject,
+  ListOptions,
+  ObjectHead,
+  ObjectStore,
+  ObjectStoreStatus,
+  PutOptions,
+  RestoreOptions,
+  RestoreStatus,
+  StorageClass,
+  StoreCallOptions,
 } from '../object-store/object-store.js';
 import { isNotFound, ObjectStoreError } from '../object-store/object-store-error.js';
 import { StoreCalls } from '../object-store/store-calls.js';
+import { abortUploadsBefore } from './abandoned-uploads.js';
 import { uploadInParts } from './multipart-upload.js';
 import { readBody } from './read-body.js';
-import { checksumOf, parseCrc32 } from './s3-checksum.js';
+import { checksumOf } from './s3-checksum.js';
 import { classifyS3Error } from './s3-error.js';
+import { checkCopy, readS3Head, type TaggedHead, withoutTag } from './s3-head.js';
 import { OWNER, type ReadS3Options, readS3Options, type S3ObjectStoreOptions } from './s3-options.js';
 import { secretMask } from './secret-mask.js';
 
@@ -200,11 +198,7 @@ export class S3ObjectStore implements ObjectStore {
       });
       await this.client.send(command, { abortSignal: signal });
       const after = await this.headOf(key, signal, true);
-      const isSame = after.crc32 === undefined || before.crc32 === undefined || after.crc32 === before.crc32;
-      if (after.storageClass !== storageClass || after.bytes !== before.bytes || !isSame) {
-        const what = `${after.bytes} of ${before.bytes} bytes, class ${after.storageClass}`;
-        throw new ObjectStoreError('CHECKSUM', `the copy is not what was copied: ${what}`);
-      }
+      checkCopy(before, after, storageClass);
       return withoutTag(after);
     });
   }
@@ -233,16 +227,13 @@ export class S3ObjectStore implements ObjectStore {
    */
   async abortAbandonedUploads(options: StoreCallOptions = {}): Promise<number> {
     return this.calls.run('abort abandoned uploads', options, async ({ signal }) => {
-      const { Bucket, Prefix } = { Bucket: this.bucket, Prefix: this.prefix };
-      const command = new ListMultipartUploadsCommand({ Bucket, Prefix });
-      const { Uploads = [] } = await this.client.send(command, { abortSignal: signal });
-      const before = this.clock.wallTime() - ABANDONED_MILLIS;
-      let aborted = 0;
-      for (const { Key, UploadId, Initiated } of Uploads) {
-        if (!Initiated || Initiated.getTime() >= before || !isKey(Key?.slice(Prefix.length) ?? '')) continue;
-        await this.client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), { abortSignal: signal });
-        aborted++;
-      }
+      const { client, bucket, prefix } = this;
+      const aborted = await abortUploadsBefore(this.clock.wallTime() - ABANDONED_MILLIS, {
+        client,
+        bucket,
+        prefix,
+        signal,
+      });
       if (aborted > 0) this.calls.warn('abandoned', () => `aborted ${aborted} uploads that nobody had finished`);
       return aborted;
     });
@@ -285,20 +276,11 @@ export class S3ObjectStore implements ObjectStore {
     return { Bucket: this.bucket, Key: this.prefix + key };
   }
 
-  private async headOf(key: string, signal: AbortSignal, checksum = false): Promise<ObjectHead & { tag?: string }> {
+  private async headOf(key: string, signal: AbortSignal, checksum = false): Promise<TaggedHead> {
     const ChecksumMode = checksum ? 'ENABLED' : undefined;
     const command = new HeadObjectCommand({ ...this.object(key), ChecksumMode });
     const answer = await this.client.send(command, { abortSignal: signal });
-    const storageClass = (answer.StorageClass as StorageClass | undefined) ?? 'STANDARD';
-    const crc32 = answer.ChecksumType === 'COMPOSITE' ? undefined : parseCrc32(answer.ChecksumCRC32);
-    return {
-      key,
-      bytes: answer.ContentLength ?? 0,
-      storageClass,
-      restore: restoreStatus(storageClass, answer),
-      ...(checksum && crc32 !== undefined && { crc32 }),
-      ...(answer.ETag !== undefined && { tag: answer.ETag }),
-    };
+    return readS3Head(key, answer, checksum);
   }
 
   private async warnOfRetries(): Promise<void> {
@@ -312,17 +294,4 @@ export class S3ObjectStore implements ObjectStore {
       );
     }
   }
-}
-
-function withoutTag({ tag: _, ...head }: ObjectHead & { tag?: string }): ObjectHead {
-  return head;
-}
-
-/** `x-amz-restore: ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"` */
-function restoreStatus(storageClass: StorageClass, { Restore, ArchiveStatus }: HeadObjectCommandOutput): RestoreStatus {
-  if (!isArchiveClass(storageClass) && !ArchiveStatus) return { state: 'readable' };
-  if (Restore === undefined) return { state: 'archived' };
-  if (/ongoing-request="true"/.test(Restore)) return { state: 'restoring' };
-  const untilMillis = Date.parse(/expiry-date="([^"]+)"/.exec(Restore)?.[1] ?? '');
-  return { state: 'restored', ...(Number.isFinite(untilMillis) && { untilMillis }) };
 }
