@@ -165,9 +165,10 @@ export class OwnedDirectory {
   }
 
   private tellOfLoss(): void {
-    if (!this.lock.isLost || this.isLossTold) return;
+    // Where nobody watches yet, the next call in the directory tells.
+    if (!this.events || !this.lock.isLost || this.isLossTold) return;
     this.isLossTold = true;
-    this.events?.onLost();
+    this.events.onLost();
   }
 
   private beatLater(): void {
@@ -180,8 +181,9 @@ export class OwnedDirectory {
   private async renewAndAdopt(): Promise<void> {
     const { events } = this;
     try {
+      const isOurs = await this.lock.renew();
       await this.keptRoot?.renew();
-      if (!(await this.lock.renew())) this.tellOfLoss();
+      if (!isOurs) this.tellOfLoss();
       else if (events) await this.adoptWhileWatched(events);
     } catch (error) {
       events?.onTrouble(error);
