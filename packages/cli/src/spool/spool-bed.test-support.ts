@@ -84,13 +84,14 @@ export class SpoolBed {
     await file.close();
   }
 
-  /** Every file, byte by byte. */
+  /** Every file, byte by byte; of a lock, which its owner renews, the name. */
   async contents(): Promise<Array<[name: string, bytes: string]>> {
     const names = (await readdir(this.directory, { recursive: true })).sort();
     return Promise.all(
       names.map(async (name): Promise<[string, string]> => {
         const path = join(this.directory, name);
-        return [name, (await stat(path)).isFile() ? (await readFile(path)).toString('hex') : ''];
+        const hasContents = !name.startsWith('lock') && (await stat(path)).isFile();
+        return [name, hasContents ? (await readFile(path)).toString('hex') : ''];
       }),
     );
   }
