@@ -233,6 +233,8 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     const reader = new ArchiveReader({ store: new RetryingObjectStore({ store }) });
     for (let batch = 0; batch < 6; batch++) {
       if (batch % 2 === 1) proxy.cutAfter(500 * batch, { times: 1 });
+      // The server has it, and nobody is told.
+      else if (batch > 0) proxy.cutAfter(0, { times: 1, direction: 'toClient' });
       const spans = fakeSpans(50, (index) => ({
         index: index + 50 * batch,
         startMillis: startMillis + batch * 1_000_000,
@@ -243,6 +245,9 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     const found = [];
     for await (const entry of reader.find({ services: ['fake-service'] })) found.push(entry);
     expect(found).toHaveLength(6);
+    expect(writer.stats()).toMatchObject({ existing: expect.any(Number), spans: 300 });
+    expect(writer.stats().existing).toBeGreaterThan(0);
+    expect(await collect(store.list(''))).toHaveLength(12);
     const { traceId } = fakeSpans(1, { index: 70 })[0]!.spanContext();
     const ofTrace = [];
     for await (const entry of reader.find({ traceIds: [traceId] })) ofTrace.push(entry);
