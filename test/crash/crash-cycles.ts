@@ -12,6 +12,8 @@ import { WarmProcesses } from './warm-processes.js';
 const LANES = 2;
 /** How often two processes share a directory. */
 const COMPANY = 0.15;
+/** How often what was left is checked and repaired before the next process comes. */
+const CHECKS = 0.1;
 /** More than a process appends. */
 const IDS_APART = 1_000;
 
@@ -82,6 +84,7 @@ class Lane {
     while (this.kinds.length < kills) {
       const jobs = Array.from({ length: this.random.chance(COMPANY) ? 2 : 1 }, (_, index) => this.job(index, true));
       this.kinds.push(...(await this.perform(jobs)));
+      if (this.random.chance(CHECKS)) await this.repair();
     }
     for (let left = 2; left > 0; left--) {
       const [end] = await this.perform([this.job(0, false)]);
@@ -115,6 +118,13 @@ class Lane {
     const logs = await Promise.all(jobs.map(({ log }) => readFile(log, 'utf8').catch(() => '')));
     for (const { log } of jobs) await rm(log, { force: true });
     return books.enter(logs, context);
+  }
+
+  /** What a process leaves that is killed may be torn, and no more than that. */
+  private async repair(): Promise<void> {
+    const { clean, corrupt, repeated } = await fsck({ directory: this.directory, repair: true });
+    const isWrong = !clean || corrupt.frames + repeated.frames > 0;
+    if (isWrong) this.books.violations.push(`fsck: ${JSON.stringify({ clean, corrupt, repeated })}`);
   }
 
   /** What the last process has left, which nobody has killed. */
