@@ -19,6 +19,8 @@ interface SpanPromise {
   readonly acknowledgedAt: number;
   /** Settled for good: it may come again, and need not. */
   isSettled: boolean;
+  /** Settled as poison: it comes again, or is in quarantine. */
+  isPoison: boolean;
   survivesKill: boolean;
   survivesCrash: boolean;
 }
@@ -38,6 +40,7 @@ interface Owner {
 interface Outcome {
   readonly disk: FaultyDisk;
   readonly promised: readonly string[];
+  readonly poison: readonly string[];
   readonly how: string;
 }
 
@@ -55,7 +58,7 @@ const INTERVAL_MILLIS = 500;
 const MAX_AGE_MILLIS = 300_000;
 const MAX_PROCESSES = 3;
 /** Of the largest append that there is room for. */
-const MAX_BATCHES_BYTES = 7_000;
+const MAX_BATCH_BYTES = 7_000;
 const GIVE_UP_MILLIS = 600_000;
 
 /**
@@ -77,8 +80,7 @@ export class DiskSpoolWorld {
   /** The files of the dead are open for ever. */
   private anyDied = false;
   private wasShared = false;
-  /** What falls back to memory counts from then on, also beside what is just being written. */
-  private inFlightBytes = 0;
+  private isTroubled = false;
   /** When a ledger did not add up for the first time. */
   private unbalanced: string | undefined;
 
@@ -136,10 +138,10 @@ export class DiskSpoolWorld {
         if (this.owners.length > 1) await this.shutDown(this.owner(command.by));
         return;
       case 'fail':
-        this.inFlightBytes = MAX_BATCHES_BYTES;
+        this.isTroubled = true;
         return this.disk.fail(command.fault);
       case 'fill':
-        this.inFlightBytes = MAX_BATCHES_BYTES;
+        this.isTroubled = true;
         this.disk.capacityBytes = Math.max(1, this.disk.usedBytes + command.freeBytes);
         return;
       case 'heal':
@@ -154,7 +156,7 @@ export class DiskSpoolWorld {
   }
 
   private async append(owner: Owner, { spans, bytes }: { spans: number; bytes: number }): Promise<void> {
-    const names = Array.from({ length: spans }, (_, i) => `span ${this.everAppended.size + i}`);
+    const names = Array.from({ length: spans }, (_, i) => `span ${this.everAppended.size + i};`);
     for (const name of names) this.everAppended.set(name, bytes);
     const batch = SpanBatch.fromSpans(names.map((name) => spanOf(name, bytes)));
     const { stored, dropped } = await owner.spool.append(batch);
@@ -163,7 +165,14 @@ export class DiskSpoolWorld {
     owner.counts.accepted += stored;
     const acknowledgedAt = this.clock.now();
     for (const name of names) {
-      this.spans.set(name, { owner, acknowledgedAt, isSettled: false, survivesKill: false, survivesCrash: false });
+      this.spans.set(name, {
+        owner,
+        acknowledgedAt,
+        isSettled: false,
+        isPoison: false,
+        survivesKill: false,
+        survivesCrash: false,
+      });
     }
   }
 
@@ -180,7 +189,7 @@ export class DiskSpoolWorld {
     const { outcome, settled } = outcomeOf(lease.batch, how);
     for (const name of names.slice(0, settled)) {
       const promise = this.spans.get(name);
-      if (promise) promise.isSettled = true;
+      if (promise) Object.assign(promise, { isSettled: true, isPoison: how === 'poison' });
     }
     if (how !== 'nonsense') {
       counts.delivered += outcome.delivered;
@@ -215,21 +224,24 @@ export class DiskSpoolWorld {
   /** The machine, or all that runs on it, might fail now. */
   private look(keep: CrashOptions['keep'], moment = 'between commands'): void {
     const isKill = this.random() < 0.2;
-    const promised = [...this.spans].filter(([, { isSettled, survivesKill, survivesCrash }]) => {
-      return !isSettled && (isKill ? survivesKill : survivesCrash);
+    const promised = [...this.spans].filter(([, { survivesKill, survivesCrash }]) => {
+      return isKill ? survivesKill : survivesCrash;
     });
     this.outcomes.push({
       disk: isKill ? this.disk.kill() : this.disk.crash({ keep }),
-      promised: promised.map(([name]) => name),
+      promised: promised.filter(([, { isSettled }]) => !isSettled).map(([name]) => name),
+      // On a disk that fails there may be no quarantine either.
+      poison: this.isTroubled ? [] : promised.filter(([, { isPoison }]) => isPoison).map(([name]) => name),
       how: `${isKill ? 'a kill' : `a crash that keeps ${keep}`} ${moment}`,
     });
   }
 
   private async checkOutcomes(): Promise<void> {
     const givenUp = this.owners.reduce((sum, { spool }) => sum + givenUpBy(spool), this.givenUpBefore);
-    for (const { disk, promised, how } of this.outcomes.splice(0)) {
+    for (const { disk, promised, poison, how } of this.outcomes.splice(0)) {
       const { seen, expired } = await this.drain(disk);
-      const lost = promised.filter((name) => !seen.has(name));
+      const quarantine = poison.length > 0 ? quarantineOf(disk) : '';
+      const lost = [...promised, ...poison].filter((name) => !seen.has(name) && !quarantine.includes(name));
       if (lost.length <= givenUp + expired) continue;
       throw new Error(`${how} loses ${lost.join(', ')}; ${givenUp} were given up: ${JSON.stringify(disk.lost)}`);
     }
@@ -351,6 +363,8 @@ export class DiskSpoolWorld {
   private checkLedger({ spool, counts, bytesAtFirst }: Owner): void {
     const stats = spool.stats();
     const { accepted, delivered, rejected, dropped, waiting, balanced } = stats;
+    // What falls back to memory counts there, while something else is just being written.
+    const besides = this.isTroubled ? MAX_BATCH_BYTES : 0;
     const isSound =
       balanced &&
       waiting === spool.size &&
@@ -359,7 +373,7 @@ export class DiskSpoolWorld {
       rejected === counts.rejected &&
       (dropped.poison ?? 0) === counts.poison &&
       // What was adopted may be more than there is room for, until something is appended.
-      (this.wasShared || spool.bytes <= Math.max(spool.maxBytes, bytesAtFirst) + this.inFlightBytes);
+      (this.wasShared || spool.bytes <= Math.max(spool.maxBytes, bytesAtFirst) + besides);
     if (!isSound) throw new Error(`${JSON.stringify(stats)} of ${spool.bytes} bytes, not ${JSON.stringify(counts)}`);
   }
 
@@ -371,6 +385,12 @@ export class DiskSpoolWorld {
       return name;
     });
   }
+}
+
+/** All that was ever poison, as bytes. */
+function quarantineOf(disk: FaultyDisk): string {
+  const files = [...disk.contents()].filter(([path]) => path.includes('/quarantine/'));
+  return files.map(([, bytes]) => Buffer.from(bytes).toString('latin1')).join('');
 }
 
 function checkStopped({ spool, process }: Owner): void {
