@@ -151,6 +151,18 @@ describe('FileObjectStore', () => {
     expect(filesUnder(folder)).toEqual(['GLACIER/k']);
   });
 
+  it('lists what is moved meanwhile, and once', async () => {
+    const store = new FileObjectStore({ directory: folder });
+    const keys = ['a/1', 'a/2', 'b/1', 'b/2'];
+    for (const key of keys) await store.put(key, value);
+    const listed: string[] = [];
+    for await (const { key } of store.list('', { pageSize: 1 })) {
+      listed.push(key);
+      for (const other of keys) await store.changeStorageClass(other, listed.length % 2 === 1 ? 'GLACIER' : 'STANDARD');
+    }
+    expect(listed).toEqual(keys);
+  });
+
   it('does what concerns one key in the order it was asked', async () => {
     const store = new FileObjectStore({ directory: folder });
     const puts = Array.from({ length: 20 }, (_, i) => store.put('k', [Buffer.from(`${i}`)], { ifNoneMatch: true }));

@@ -258,8 +258,11 @@ export class FileObjectStore implements ObjectStore {
       );
       if (key === undefined) return;
       const [first, ...copies] = walks.filter((walk) => walk.key === key);
-      const bytes = await this.files.size(this.pathOf(first!.storageClass, key));
-      if (bytes !== undefined) yield { key, bytes, storageClass: first!.storageClass };
+      const { storageClass } = first!;
+      const bytes = await this.files.size(this.pathOf(storageClass, key));
+      // Moved to another class since its directory was read.
+      const found = bytes === undefined ? await this.find(key) : { bytes, storageClass };
+      if (found) yield { key, bytes: found.bytes, storageClass: found.storageClass };
       for (const walk of [first!, ...copies]) await step(walk);
     }
   }
