@@ -34,7 +34,7 @@ export async function* listArchive(
     }
     // An index comes just before its data: the rest of the key is the same.
     if (index && (parsed.kind === 'index' || dataKeyOf(index.key) !== object.key)) {
-      yield entryOf(index, undefined);
+      yield await indexAlone(store, index, options);
       index = undefined;
     }
     if (parsed.kind === 'index') index = object;
@@ -43,7 +43,12 @@ export async function* listArchive(
       index = undefined;
     }
   }
-  if (index) yield entryOf(index, undefined);
+  if (index) yield await indexAlone(store, index, options);
+}
+
+/** A list is not of one moment: data that was moved to another class meanwhile is asked for before it is said to be gone. */
+async function indexAlone(store: ObjectStore, index: ListedObject, { deadline, signal }: ListOptions) {
+  return entryOf(index, await store.head(dataKeyOf(index.key), { deadline, signal }));
 }
 
 function entryOf(index: ListedObject | undefined, data: ListedObject | undefined): ArchiveEntry {

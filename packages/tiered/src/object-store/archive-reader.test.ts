@@ -131,6 +131,18 @@ describe('what is archived', () => {
     expect(await all(world.reader.list({ pageSize: 1 }))).toEqual(entries);
   });
 
+  it('is found while it is moved to the archive class', async () => {
+    for (let hour = 0; hour < 4; hour++) await archive(many(3, { startMillis: NOON + hour * HOUR }));
+    const { store } = world;
+    const list = store.list.bind(store);
+    // A list that shows the indexes only: as of a moment at which the data lay where it had looked before.
+    store.list = async function* (prefix, options) {
+      for await (const object of list(prefix, options)) if (object.key.endsWith('.json')) yield object;
+    };
+    expect(await find()).toMatchObject([{ storedBytes: expect.any(Number) }, {}, {}, {}]);
+    expect(await select({})).toHaveLength(12);
+  });
+
   it('asks for what lies in the hours and services that are wanted, and nothing else', async () => {
     for (let hour = 0; hour < 30; hour++)
       await archive(many(3, { startMillis: NOON + hour * HOUR, serviceName: `s${hour % 2}` }));
