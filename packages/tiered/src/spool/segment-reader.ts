@@ -95,8 +95,12 @@ export async function readBodies(file: OpenFile, frames: readonly FrameEntry[]):
 }
 
 /** Fewer bytes than asked for where the file ends. */
-export async function readFully(file: OpenFile, position: number, length: number): Promise<Buffer> {
-  const into = Buffer.allocUnsafeSlow(length);
+export async function readFully(
+  file: OpenFile,
+  position: number,
+  length: number,
+  into: Buffer = Buffer.allocUnsafeSlow(length),
+): Promise<Buffer> {
   let filled = 0;
   while (filled < length) {
     const read = await file.read(into.subarray(filled), position + filled);
@@ -116,6 +120,8 @@ class Window {
   private readonly file: OpenFile;
   private readonly to: number;
   private bytes: Buffer = Buffer.alloc(0);
+  /** Used over and over: nobody keeps any of it. */
+  private buffer: Buffer = this.bytes;
   private start = 0;
   private windowBytes = MIN_WINDOW_BYTES;
 
@@ -156,7 +162,9 @@ class Window {
   }
 
   private async load(at: number, length: number): Promise<void> {
-    this.bytes = await readFully(this.file, at, Math.min(length, this.to - at));
+    const wanted = Math.min(length, this.to - at);
+    if (this.buffer.byteLength < wanted) this.buffer = Buffer.allocUnsafeSlow(wanted);
+    this.bytes = await readFully(this.file, at, wanted, this.buffer.subarray(0, wanted));
     this.start = at;
   }
 }
