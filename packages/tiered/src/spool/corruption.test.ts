@@ -179,6 +179,7 @@ describe('a seal that lies', () => {
     ['knows of no frames', { frames: 0, spans: 0, lastId: 0 }],
     ['has fewer spans in as many frames', { spans: FRAMES * SPANS_PER_FRAME - 1 }],
     ['has more frames with as many spans', { frames: FRAMES + 1 }],
+    ['has more spans than numbers go', { frames: Number.MAX_SAFE_INTEGER, spans: Number.MAX_SAFE_INTEGER }],
     ['has another last id', { lastId: truth.lastId + 100 }],
   ])('%s: every frame is given back', async (_, lies) => {
     const seal = encodeSeal({ ...truth, ...lies });
@@ -235,6 +236,7 @@ describe('files that are not where they were', () => {
     expect([...found.foreign].sort()).toEqual([foreign, odd, 'notes.txt'].map((each) => `${DIRECTORY}/${each}`).sort());
     const { names, status } = await drain(disk);
     expect(names).toEqual(namesOf(...ALL));
+    expect(status).toMatchObject({ torn: { bytes: 0, frames: 0 }, corrupt: { bytes: 0, frames: 0 } });
     expect([...status.foreign].sort()).toEqual([foreign, odd, 'notes.txt'].sort());
     for (const each of [foreign, odd, 'notes.txt']) expect(disk.contents().has(`${DIRECTORY}/${each}`)).toBe(true);
   });

@@ -1,7 +1,14 @@
 import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
 import { isMissing } from './file-errors.js';
-import { decodeSeal, decodeSegmentHeader, SEAL_BYTES, SEGMENT_HEADER_BYTES, type Seal } from './frame.js';
+import {
+  decodeSeal,
+  decodeSegmentHeader,
+  FRAME_HEADER_BYTES,
+  SEAL_BYTES,
+  SEGMENT_HEADER_BYTES,
+  type Seal,
+} from './frame.js';
 import { frameBytes, quietly } from './pending-frame.js';
 import {
   ACK_BYTES,
@@ -45,6 +52,8 @@ interface Summary {
   readonly end: number;
   readonly lastId: number;
   readonly newestMillis: number;
+  readonly corrupt: Damage;
+  readonly torn: Damage;
 }
 
 /** A clock that says so had not been set yet: no span was written before this was. */
@@ -128,12 +137,14 @@ class Recovery {
     const acks = segment.hasAcks ? await readAcks(fileSystem, segment).catch(() => NOTHING) : NOTHING;
     const seal = await readSeal(file, size);
     // With notes of what is settled the frames have to be looked at.
-    const isSummedUp = header !== undefined && seal !== undefined && seal.frames > 0 && acks.size === 0;
+    const isSummedUp = header !== undefined && seal !== undefined && acks.size === 0;
     const summary = isSummedUp
-      ? { ...seal, frameEnd: seal.offset, end: seal.offset }
+      ? { ...seal, frameEnd: seal.offset, end: seal.offset, corrupt: noDamage(), torn: noDamage() }
       : await this.scan(segment, file, header ? SEGMENT_HEADER_BYTES : 0, size, acks);
     const isNothingOfOurs = !header && summary.frames === 0;
     if (isNothingOfOurs && size > 0 && !isBlank(head)) return 'foreign';
+    add(this.corrupt, summary.corrupt);
+    add(this.torn, summary.torn);
     if (!isSummedUp) await this.repair(segment, summary.end, size);
     segment.frames = summary.frames;
     segment.spans = summary.spans;
@@ -176,9 +187,7 @@ class Recovery {
       newestMillis = Math.max(newestMillis, frame.wallMillis);
     };
     const { end, corrupt, torn } = await scanFrames(file, from, size, visit);
-    add(this.corrupt, corrupt);
-    add(this.torn, torn);
-    return { frames, spans, frameEnd, lastId, newestMillis, end };
+    return { frames, spans, frameEnd, lastId, newestMillis, end, corrupt, torn };
   }
 
   async syncDirectory(): Promise<void> {
@@ -221,8 +230,12 @@ async function readSeal(file: OpenFile, size: number): Promise<Seal | undefined>
   const offset = size - SEAL_BYTES;
   if (offset < SEGMENT_HEADER_BYTES) return undefined;
   const seal = decodeSeal(await readFully(file, offset, SEAL_BYTES));
-  return seal?.offset === offset ? seal : undefined;
+  return seal?.offset === offset && isPlausible(seal) ? seal : undefined;
 }
+
+/** More than there is room for would be lost with the numbers: the frames are looked at then. */
+const isPlausible = ({ frames, spans, offset }: Seal): boolean =>
+  frames > 0 && SEGMENT_HEADER_BYTES + frames * FRAME_HEADER_BYTES <= offset && spans <= offset;
 
 function add(sum: Damage, damage: Damage): void {
   sum.bytes += damage.bytes;
