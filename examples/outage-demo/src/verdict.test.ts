@@ -27,7 +27,16 @@ const ours = (totals: Partial<Totals> = {}, balanced = true) =>
       offending: undefined,
       samples: 800,
       longestGapMillis: 60,
-      totals: { ended: 100, delivered: 100, rejected: 0, waiting: 0, unsampled: 0, dropped: {}, ...totals },
+      totals: {
+        ended: 100,
+        recovered: 0,
+        delivered: 100,
+        rejected: 0,
+        waiting: 0,
+        unsampled: 0,
+        dropped: {},
+        ...totals,
+      },
     },
   });
 

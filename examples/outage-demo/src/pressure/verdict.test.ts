@@ -43,7 +43,16 @@ const withLedger = (totals: Partial<Totals>, balanced = true) => ({
     offending: undefined,
     samples: 1_500,
     longestGapMillis: 170,
-    totals: { ended: 25_000, delivered: 9_000, rejected: 0, waiting: 0, unsampled: 16_000, dropped: {}, ...totals },
+    totals: {
+      ended: 25_000,
+      recovered: 0,
+      delivered: 9_000,
+      rejected: 0,
+      waiting: 0,
+      unsampled: 16_000,
+      dropped: {},
+      ...totals,
+    },
   },
 });
 
