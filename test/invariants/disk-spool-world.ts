@@ -1,40 +1,8 @@
-import {
-  deliveredOutcome,
-  type ExportOutcome,
-  type FileSystem,
-  failedOutcome,
-  followedBy,
-  giveUp,
-  SpanBatch,
-  totalDropped,
-} from '@otel-resilience/core';
-import { type CrashOptions, type DiskMoment, FaultyDisk, fakeSpan, VirtualClock } from '@otel-resilience/testing';
-import { Spool, type SpoolLease } from '@otel-resilience/tiered';
-import type { OUTCOMES, SpoolCommand, SpoolSettings } from './disk-spool-commands.js';
-import { SimulatedProcess } from './simulated-process.js';
-
-/** What was promised of a span. */
-interface SpanPromise {
-  readonly owner: Owner;
-  readonly acknowledgedAt: number;
-  /** Settled for good: it may come again, and need not. */
-  isSettled: boolean;
-  /** Settled as poison: it comes again, or is in quarantine. */
-  isPoison: boolean;
-  survivesKill: boolean;
-  survivesCrash: boolean;
-}
-
-/** A process with its spool, and what it must have counted. */
-interface Owner {
-  readonly process: SimulatedProcess;
-  readonly spool: Spool;
-  readonly openedAt: number;
-  /** What was recovered may be more than there is room for, until something is appended. */
-  bytesAtFirst: number;
-  readonly leases: Array<{ lease: SpoolLease; names: string[] }>;
-  readonly counts: { accepted: number; delivered: number; rejected: number; poison: number };
-}
+import { type CrashOptions, type DiskMoment, FaultyDisk, VirtualClock } from '@otel-resilience/testing';
+import { AppendedSpans, outcomeOf, quarantineOf } from './appended-spans.js';
+import type { OUTCOMES, SpoolCommand } from './disk-spool-commands.js';
+import { checkStopped, drain, givenUpBy, makeOwner, type Owner, type OwnerOptions, within } from './spool-owner.js';
+import { SpoolPromises } from './spool-promises.js';
 
 /** A disk as a crash has left it, to be looked at. */
 interface Outcome {
@@ -44,22 +12,15 @@ interface Outcome {
   readonly how: string;
 }
 
-export interface WorldOptions {
-  readonly settings: SpoolSettings;
+export interface WorldOptions extends OwnerOptions {
   readonly seed: number;
   /** The share of moments (before and after each operation of the disk) at which it is looked what a crash would do. */
   readonly looks: number;
-  /** Between the spools and the disk. */
-  readonly through?: (disk: FileSystem) => FileSystem;
 }
 
-const DIRECTORY = '/var/spool/spans';
-const INTERVAL_MILLIS = 500;
-const MAX_AGE_MILLIS = 300_000;
 const MAX_PROCESSES = 3;
 /** Of the largest append that there is room for. */
 const MAX_BATCH_BYTES = 7_000;
-const GIVE_UP_MILLIS = 600_000;
 
 /**
  * Spools over a disk that forgets, and a model of what they have promised. Before and after any operation of the disk
@@ -72,8 +33,8 @@ export class DiskSpoolWorld {
   private disk: FaultyDisk;
   private clock = new VirtualClock();
   private owners: Owner[] = [];
-  private readonly spans = new Map<string, SpanPromise>();
-  private readonly everAppended = new Map<string, number>();
+  private readonly promises: SpoolPromises;
+  private readonly appended = new AppendedSpans();
   private readonly outcomes: Outcome[] = [];
   /** By owners that are gone. */
   private givenUpBefore = 0;
@@ -87,6 +48,7 @@ export class DiskSpoolWorld {
   constructor(options: WorldOptions) {
     this.options = options;
     this.random = seeded(options.seed);
+    this.promises = new SpoolPromises(options.settings.fsync);
     const { shortWrites, shortReads } = options.settings;
     this.disk = new FaultyDisk({
       seed: options.seed,
@@ -102,7 +64,7 @@ export class DiskSpoolWorld {
     this.start();
     for (const command of commands) {
       await this.make(command);
-      this.note();
+      this.promises.note(this.clock.now());
       for (const owner of this.owners) this.checkLedger(owner);
       if (this.unbalanced) throw new Error(`the ledger does not add up ${this.unbalanced}`);
       this.look('some');
@@ -118,7 +80,7 @@ export class DiskSpoolWorld {
     switch (command.kind) {
       case 'append': {
         const owner = this.owner(command.by);
-        await this.within(Promise.all(command.batches.map((each) => this.append(owner, each))));
+        await within(this.clock, Promise.all(command.batches.map((each) => this.append(owner, each))));
         return;
       }
       case 'lease':
@@ -156,30 +118,21 @@ export class DiskSpoolWorld {
   }
 
   private async append(owner: Owner, { spans, bytes }: { spans: number; bytes: number }): Promise<void> {
-    const names = Array.from({ length: spans }, (_, i) => `span ${this.everAppended.size + i};`);
-    for (const name of names) this.everAppended.set(name, bytes);
-    const batch = SpanBatch.fromSpans(names.map((name) => spanOf(name, bytes)));
+    const { names, batch } = this.appended.make(spans, bytes);
     const { stored, dropped } = await owner.spool.append(batch);
     if (stored + dropped !== spans || (stored > 0 && dropped > 0)) throw new Error(`append: ${stored} + ${dropped}`);
     if (stored === 0) return;
     owner.counts.accepted += stored;
-    const acknowledgedAt = this.clock.now();
-    for (const name of names) {
-      this.spans.set(name, {
-        owner,
-        acknowledgedAt,
-        isSettled: false,
-        isPoison: false,
-        survivesKill: false,
-        survivesCrash: false,
-      });
-    }
+    for (const name of names) this.promises.acknowledged(name, owner, this.clock.now());
   }
 
   private async lease(owner: Owner): Promise<void> {
     // A disk that fails to read says so.
-    const lease = await this.within(owner.spool.lease().catch(() => undefined));
-    if (lease) owner.leases.push({ lease, names: this.namesIn(lease.batch) });
+    const lease = await within(
+      this.clock,
+      owner.spool.lease().catch(() => undefined),
+    );
+    if (lease) owner.leases.push({ lease, names: this.appended.namesIn(lease.batch) });
   }
 
   private settle({ leases, counts }: Owner, which: number, how: (typeof OUTCOMES)[number]): void {
@@ -187,10 +140,7 @@ export class DiskSpoolWorld {
     if (!taken) return;
     const { lease, names } = taken;
     const { outcome, settled } = outcomeOf(lease.batch, how);
-    for (const name of names.slice(0, settled)) {
-      const promise = this.spans.get(name);
-      if (promise) Object.assign(promise, { isSettled: true, isPoison: how === 'poison' });
-    }
+    for (const name of names.slice(0, settled)) this.promises.settled(name, how === 'poison');
     if (how !== 'nonsense') {
       counts.delivered += outcome.delivered;
       counts.poison += outcome.dropped.poison ?? 0;
@@ -199,23 +149,9 @@ export class DiskSpoolWorld {
     lease.settle(outcome);
   }
 
-  /** What is promised by now. */
-  private note(): void {
-    const { fsync } = this.options.settings;
-    const now = this.clock.now();
-    for (const promise of this.spans.values()) {
-      const { owner, acknowledgedAt } = promise;
-      if (!owner.process.isAlive || !owner.spool.durable) continue;
-      promise.survivesKill = true;
-      if (fsync === 'always') promise.survivesCrash = true;
-      const since = Math.max(acknowledgedAt, owner.openedAt);
-      if (fsync === 'interval' && now - since > INTERVAL_MILLIS) promise.survivesCrash = true;
-    }
-  }
-
   private onMoment({ disk, when, operation }: DiskMoment): void {
     if (disk !== this.disk || this.owners.length === 0) return;
-    this.note();
+    this.promises.note(this.clock.now());
     for (const { spool } of this.owners) if (!spool.stats().balanced) this.unbalanced ??= `${when} ${operation.kind}`;
     if (this.random() > this.options.looks) return;
     this.look(this.random() < 0.8 ? 'some' : 'none', `${when} ${operation.kind} ${operation.path}`);
@@ -224,14 +160,12 @@ export class DiskSpoolWorld {
   /** The machine, or all that runs on it, might fail now. */
   private look(keep: CrashOptions['keep'], moment = 'between commands'): void {
     const isKill = this.random() < 0.2;
-    const promised = [...this.spans].filter(([, { survivesKill, survivesCrash }]) => {
-      return isKill ? survivesKill : survivesCrash;
-    });
+    const { promised, poison } = this.promises.after(isKill ? 'kill' : 'crash');
     this.outcomes.push({
       disk: isKill ? this.disk.kill() : this.disk.crash({ keep }),
-      promised: promised.filter(([, { isSettled }]) => !isSettled).map(([name]) => name),
+      promised,
       // On a disk that fails there may be no quarantine either.
-      poison: this.isTroubled ? [] : promised.filter(([, { isPoison }]) => isPoison).map(([name]) => name),
+      poison: this.isTroubled ? [] : poison,
       how: `${isKill ? 'a kill' : `a crash that keeps ${keep}`} ${moment}`,
     });
   }
@@ -239,37 +173,14 @@ export class DiskSpoolWorld {
   private async checkOutcomes(): Promise<void> {
     const givenUp = this.owners.reduce((sum, { spool }) => sum + givenUpBy(spool), this.givenUpBefore);
     for (const { disk, promised, poison, how } of this.outcomes.splice(0)) {
-      const { seen, expired } = await this.drain(disk);
+      const { seen, ...found } = await drain(this.options, disk, this.clockAfter(1_000), this.appended);
       const quarantine = poison.length > 0 ? quarantineOf(disk) : '';
-      const lost = [...promised, ...poison].filter((name) => !seen.has(name) && !quarantine.includes(name));
-      if (lost.length <= givenUp + expired) continue;
+      const isMissing = (name: string) => !seen.has(name);
+      const lost = promised.filter(isMissing);
+      lost.push(...poison.filter((name) => isMissing(name) && !quarantine.includes(name)));
+      if (lost.length <= givenUp + found.givenUp) continue;
       throw new Error(`${how} loses ${lost.join(', ')}; ${givenUp} were given up: ${JSON.stringify(disk.lost)}`);
     }
-  }
-
-  /** All that a new process finds, on a machine of its own. */
-  private async drain(disk: FaultyDisk): Promise<{ seen: Set<string>; expired: number }> {
-    const clock = this.clockAfter(1_000);
-    disk.capacityBytes = undefined;
-    const owner = this.makeOwner(disk, clock);
-    const { spool, process } = owner;
-    const seen = new Set<string>();
-    await this.within(spool.open(), clock);
-    for (;;) {
-      const lease = await this.within(spool.lease(), clock);
-      if (!lease) break;
-      for (const name of this.namesIn(lease.batch)) seen.add(name);
-      lease.settle(deliveredOutcome(lease.batch.spanCount));
-    }
-    await this.within(spool.shutdown(), clock);
-    process.die();
-    const stats = spool.stats();
-    const { accepted, recovered, waiting, delivered, rejected, dropped, balanced } = stats;
-    const isSound = balanced && accepted + waiting + rejected === 0 && recovered === delivered + totalDropped(dropped);
-    if (!isSound) throw new Error(`after a crash: ${JSON.stringify(stats)}`);
-    if (disk.openFiles > 0) throw new Error(`after a crash and shutdown ${disk.openFiles} files are open`);
-    checkStopped(owner);
-    return { seen, expired: givenUpBy(spool) };
   }
 
   private async restart(how: 'shutdown' | 'kill' | 'crash', keep?: CrashOptions['keep']): Promise<void> {
@@ -284,16 +195,13 @@ export class DiskSpoolWorld {
     this.anyDied = false;
     this.clock = this.clockAfter(1_000);
     const owner = this.start();
-    for (const [name, promise] of [...this.spans]) {
-      if (how === 'crash' ? promise.survivesCrash : promise.survivesKill) this.spans.set(name, { ...promise, owner });
-      else this.spans.delete(name);
-    }
-    await this.within(owner.spool.open());
+    this.promises.handOver(owner, how === 'crash' ? 'crash' : 'kill');
+    await within(this.clock, owner.spool.open());
     owner.bytesAtFirst = owner.spool.bytes;
   }
 
   private start(): Owner {
-    const owner = this.makeOwner(this.disk, this.clock);
+    const owner = makeOwner(this.options, this.disk, this.clock);
     this.owners.push(owner);
     this.wasShared ||= this.owners.length > 1;
     return owner;
@@ -304,17 +212,13 @@ export class DiskSpoolWorld {
     // What was leased from memory would be lost with it: the exporter gives it back first.
     while (!spool.durable && owner.leases.length > 0) this.settle(owner, 0, 'retryable');
     const before = this.disk.operations.length;
-    await this.within(spool.shutdown());
+    await within(this.clock, spool.shutdown());
     const isSaved = spool.durable && !spool.stats().dropped.shutdown;
-    if (isSaved) this.note();
+    if (isSaved) this.promises.note(this.clock.now());
     this.checkLedger(owner);
     checkStopped(owner);
     const isCalm = this.disk.operations.slice(before).every(({ error }) => error === undefined || error === 'ENOENT');
-    if (isCalm && isSaved && this.options.settings.fsync !== 'never') {
-      for (const promise of this.spans.values()) {
-        if (promise.owner === owner) promise.survivesCrash ||= promise.survivesKill;
-      }
-    }
+    if (isCalm && isSaved) this.promises.noteShutdown(owner);
     this.remove(owner);
   }
 
@@ -329,31 +233,8 @@ export class DiskSpoolWorld {
     this.owners = this.owners.filter((each) => each !== owner);
   }
 
-  private makeOwner(disk: FaultyDisk, clock: VirtualClock): Owner {
-    const { fsync, order, maxSegmentBytes, maxBytes, dropPolicy } = this.options.settings;
-    const process = new SimulatedProcess(this.options.through?.(disk) ?? disk, clock, disk);
-    const spool = new Spool({
-      directory: DIRECTORY,
-      fileSystem: process.fileSystem,
-      clock: process.clock,
-      fsync,
-      fsyncIntervalMillis: INTERVAL_MILLIS,
-      order,
-      maxSegmentBytes,
-      maxBytes,
-      maxAgeMillis: MAX_AGE_MILLIS,
-      dropPolicy,
-    });
-    const counts = { accepted: 0, delivered: 0, rejected: 0, poison: 0 };
-    return { process, spool, openedAt: clock.now(), bytesAtFirst: 0, leases: [], counts };
-  }
-
   private owner(by: number): Owner {
     return this.owners[by % this.owners.length]!;
-  }
-
-  private within<T>(promise: Promise<T>, clock = this.clock): Promise<T> {
-    return clock.run(promise, GIVE_UP_MILLIS);
   }
 
   private clockAfter(millis: number): VirtualClock {
@@ -375,56 +256,6 @@ export class DiskSpoolWorld {
       // What was adopted may be more than there is room for, until something is appended.
       (this.wasShared || spool.bytes <= Math.max(spool.maxBytes, bytesAtFirst) + besides);
     if (!isSound) throw new Error(`${JSON.stringify(stats)} of ${spool.bytes} bytes, not ${JSON.stringify(counts)}`);
-  }
-
-  /** They are spans that were appended, whole. */
-  private namesIn(batch: SpanBatch): string[] {
-    return batch.spans().map(({ name, attributes }) => {
-      const bytes = this.everAppended.get(name);
-      if (attributes.blob !== 'x'.repeat(bytes ?? -1)) throw new Error(`was never appended so: ${name}`);
-      return name;
-    });
-  }
-}
-
-/** All that was ever poison, as bytes. */
-function quarantineOf(disk: FaultyDisk): string {
-  const files = [...disk.contents()].filter(([path]) => path.includes('/quarantine/'));
-  return files.map(([, bytes]) => Buffer.from(bytes).toString('latin1')).join('');
-}
-
-function checkStopped({ spool, process }: Owner): void {
-  if (process.pendingTimers > 0) throw new Error(`after shutdown ${process.pendingTimers} timers are pending`);
-  if (spool.status().mode !== 'closed') throw new Error(`after shutdown: ${spool.status().mode}`);
-}
-
-function givenUpBy(spool: Spool): number {
-  const { full = 0, expired = 0, shutdown = 0 } = spool.stats().dropped;
-  return full + expired + shutdown;
-}
-
-const spanOf = (name: string, bytes: number) => fakeSpan({ name, attributes: { blob: 'x'.repeat(bytes) }, events: [] });
-
-/** `settled`: the first so many spans are gone for good. */
-function outcomeOf(batch: SpanBatch, how: (typeof OUTCOMES)[number]): { outcome: ExportOutcome; settled: number } {
-  const { spanCount } = batch;
-  const failed = failedOutcome(batch, 'retryable', new Error('down'));
-  switch (how) {
-    case 'delivered':
-      return { outcome: deliveredOutcome(spanCount), settled: spanCount };
-    case 'retryable':
-      return { outcome: failed, settled: 0 };
-    case 'permanent':
-      return { outcome: failedOutcome(batch, 'permanent', new Error('400')), settled: spanCount };
-    case 'poison':
-      return { outcome: giveUp(failed, 'poison'), settled: spanCount };
-    case 'nonsense':
-      return { outcome: deliveredOutcome(spanCount + 1), settled: 0 };
-    case 'part': {
-      const taken = Math.floor(spanCount / 2);
-      const rest = failedOutcome(batch.slice(taken), 'retryable', new Error('partly'));
-      return { outcome: followedBy(deliveredOutcome(taken), rest), settled: taken };
-    }
   }
 }
 
