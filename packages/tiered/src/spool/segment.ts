@@ -5,8 +5,9 @@ export const ACK_BYTES = 24;
 /** What a segment takes without a frame. */
 export const EMPTY_SEGMENT_BYTES = SEGMENT_HEADER_BYTES + SEAL_BYTES;
 
-export const SEGMENT_NAME = /^[0-9a-f]{16}\.seg$/;
-export const ACK_NAME = /^[0-9a-f]{16}\.ack$/;
+/** Numbers below 2^52: a stray file with a higher one must not use up the numbers that are left. */
+export const SEGMENT_NAME = /^000[0-9a-f]{13}\.seg$/;
+export const ACK_NAME = /^000[0-9a-f]{13}\.ack$/;
 
 const nameOf = (number: number): string => number.toString(16).padStart(16, '0');
 export const segmentName = (number: number): string => `${nameOf(number)}.seg`;
