@@ -79,7 +79,8 @@ describe('opening a spool', () => {
     const before = spoolOn(disk);
     for (let i = 0; i < 10; i++) await before.spool.append(batch(400));
     const { fileSystem, readBytes } = counting(disk.kill());
-    const { spool, close } = spoolOn(fileSystem);
+    // With a sync to be made, it would be written anew.
+    const { spool, close } = spoolOn(fileSystem, { fsync: 'never' });
     await spool.open();
     expect(spool.stats()).toMatchObject({ recovered: 4_000 });
     expect(readBytes()).toBeLessThan(spool.bytes / 10);

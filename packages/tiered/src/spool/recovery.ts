@@ -4,6 +4,7 @@ import { isMissing } from './file-errors.js';
 import {
   decodeSeal,
   decodeSegmentHeader,
+  encodeSeal,
   FRAME_HEADER_BYTES,
   SEAL_BYTES,
   SEGMENT_HEADER_BYTES,
@@ -14,6 +15,7 @@ import {
   ACK_BYTES,
   ACK_NAME,
   ackName,
+  ackPath,
   newSegment,
   numberOf,
   SEGMENT_NAME,
@@ -22,6 +24,7 @@ import {
   segmentPath,
 } from './segment.js';
 import { type Damage, noDamage, readFully, type ScannedFrame, scanFrames } from './segment-reader.js';
+import { writeFully } from './segment-writer.js';
 
 export interface Recovered {
   /** In their order, the oldest first. */
@@ -58,6 +61,7 @@ interface Summary {
 
 /** A clock that says so had not been set yet: no span was written before this was. */
 const EARLIEST_MILLIS = Date.UTC(2020, 0, 1);
+const COPY_BYTES = 1024 * 1024;
 const NOTHING: ReadonlySet<number> = new Set();
 
 /**
@@ -70,9 +74,12 @@ export async function recover(options: RecoveryOptions, only?: readonly string[]
   const segmentNames = names.filter((name) => SEGMENT_NAME.test(name) && Number.isSafeInteger(numberOf(name)));
   const ackNames = names.filter((name) => ACK_NAME.test(name) && Number.isSafeInteger(numberOf(name)));
   const ours = new Set([...segmentNames, ...ackNames]);
-  const recovery = new Recovery(options, new Set(ackNames));
+  const nextNumber = [...ours].map(numberOf).reduce((most, number) => Math.max(most, number), 0) + 1;
+  const recovery = new Recovery(options, new Set(ackNames), nextNumber);
   for (const name of only ?? segmentNames) await recovery.read(numberOf(name));
-  await recovery.syncDirectory();
+  const synced = recovery.syncDirectory();
+  // What a dead owner has left is sent all the same.
+  await (only ? quietly(synced) : synced);
   if (!only) {
     // Of segments that were removed just before the end.
     const orphans = ackNames.filter((name) => !ours.has(segmentName(numberOf(name))));
@@ -82,7 +89,7 @@ export async function recover(options: RecoveryOptions, only?: readonly string[]
   return {
     ...result,
     foreign: [...names.filter((name) => !ours.has(name) && !isKnown(name)), ...foreign],
-    nextNumber: [...ours].map(numberOf).reduce((most, number) => Math.max(most, number), 0) + 1,
+    nextNumber: recovery.nextNumber,
   };
 }
 
@@ -96,10 +103,13 @@ class Recovery {
   private lastId = 0;
   private newestMillis = 0;
   private hasUnsynced = false;
+  private failed: unknown;
+  nextNumber: number;
 
-  constructor(options: RecoveryOptions, ackNames: ReadonlySet<string>) {
+  constructor(options: RecoveryOptions, ackNames: ReadonlySet<string>, nextNumber: number) {
     this.options = options;
     this.ackNames = ackNames;
+    this.nextNumber = nextNumber;
   }
 
   get result() {
@@ -137,7 +147,8 @@ class Recovery {
     const acks = segment.hasAcks ? await readAcks(fileSystem, segment).catch(() => NOTHING) : NOTHING;
     const seal = await readSeal(file, size);
     // With notes of what is settled the frames have to be looked at.
-    const isSummedUp = header !== undefined && seal !== undefined && acks.size === 0;
+    const isSealed = header !== undefined && seal !== undefined && seal.frames > 0;
+    const isSummedUp = isSealed && acks.size === 0;
     const summary = isSummedUp
       ? { ...seal, frameEnd: seal.offset, end: seal.offset, corrupt: noDamage(), torn: noDamage() }
       : await this.scan(segment, file, header ? SEGMENT_HEADER_BYTES : 0, size, acks);
@@ -145,7 +156,6 @@ class Recovery {
     if (isNothingOfOurs && size > 0 && !isBlank(head)) return 'foreign';
     add(this.corrupt, summary.corrupt);
     add(this.torn, summary.torn);
-    if (!isSummedUp) await this.repair(segment, summary.end, size);
     segment.frames = summary.frames;
     segment.spans = summary.spans;
     segment.unscannedFrames = summary.frames - segment.settledFrames;
@@ -154,7 +164,7 @@ class Recovery {
     segment.bytes = summary.frameEnd + SEAL_BYTES + summary.frames * ACK_BYTES;
     this.lastId = Math.max(this.lastId, summary.lastId);
     this.dateBack(segment, summary.newestMillis);
-    return segment;
+    return isSealed ? segment : this.repair(segment, file, summary, size);
   }
 
   /** A clock that was set back in between does not make what came later older than what came before. */
@@ -192,24 +202,53 @@ class Recovery {
 
   async syncDirectory(): Promise<void> {
     const { fileSystem, directory } = this.options;
-    if (this.hasUnsynced) await quietly(fileSystem.syncDirectory(directory));
+    if (this.failed) throw this.failed;
+    if (this.hasUnsynced) await fileSystem.syncDirectory(directory);
   }
 
   /** What follows the last intact frame is what a crash has left of an append; and what precedes it may not be durable. */
-  private async repair(segment: Segment, end: number, size: number): Promise<void> {
+  private async repair(segment: Segment, source: OpenFile, summary: Summary, size: number): Promise<Segment> {
     const { fileSystem, sync } = this.options;
-    if (end >= size && !sync) return;
+    const { end } = summary;
+    if (end >= size && !sync) return segment;
     this.hasUnsynced ||= sync;
-    const repair = async () => {
+    if (sync && end > SEGMENT_HEADER_BYTES) return this.copy(segment, source, summary);
+    try {
       const file = await fileSystem.open(segmentPath(segment), 'update');
+      if (end < size) await quietly(file.truncate(end));
+      await (sync ? file.sync() : Promise.resolve()).finally(() => quietly(file.close()));
+    } catch (error) {
+      this.failed ??= error;
+    }
+    return segment;
+  }
+
+  /** A sync of a file that another process has written may say that all is well when it is not: one of its own failed. */
+  private async copy(segment: Segment, source: OpenFile, summary: Summary): Promise<Segment> {
+    const { fileSystem, directory } = this.options;
+    const copy = { ...segment, number: this.nextNumber++ };
+    const { end } = summary;
+    try {
+      const target = await fileSystem.open(segmentPath(copy), 'create');
       try {
-        if (end < size) await file.truncate(end);
-        if (sync) await file.sync();
+        for (let at = 0; at < end; ) {
+          const bytes = await readFully(source, at, Math.min(COPY_BYTES, end - at));
+          at = await writeFully(target, [bytes], at);
+        }
+        await writeFully(target, [encodeSeal({ ...summary, offset: end })], end);
+        await target.sync();
       } finally {
-        await file.close();
+        await quietly(target.close());
       }
-    };
-    await quietly(repair());
+      await fileSystem.syncDirectory(directory);
+    } catch (error) {
+      await quietly(fileSystem.remove(segmentPath(copy)));
+      this.failed ??= error;
+      return segment;
+    }
+    if (segment.hasAcks) await quietly(fileSystem.rename(ackPath(segment), ackPath(copy)));
+    await quietly(fileSystem.remove(segmentPath(segment)));
+    return copy;
   }
 
   /** Nothing in it counts. The segment before its notes: without them all of it would come back. */
