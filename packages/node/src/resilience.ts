@@ -1,11 +1,4 @@
-import {
-  DEFAULT_FLUSH_TIMEOUT_MILLIS,
-  describeError,
-  LimitedLog,
-  PipelineSignals,
-  type SpanProcessor,
-  systemClock,
-} from '@otel-resilience/core';
+import { DEFAULT_FLUSH_TIMEOUT_MILLIS, PipelineSignals, type SpanProcessor, systemClock } from '@otel-resilience/core';
 import type { DegradationController } from '@otel-resilience/degradation';
 import { CircuitBreakerSpanExporter, FailoverSpanExporter, RetryingSpanExporter } from '@otel-resilience/exporter';
 import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
@@ -111,13 +104,11 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     () => new DegradationSampler({ ...samplerSection(sections.sampler, environment), controller, ...common }),
   );
 
-  const checkpoint = makeCheckpoint(sections.spool, spool, processor, clock);
+  const checkpoint = makeCheckpoint(spool, processor, clock);
   if (!environment.disabled && checkpoint) {
     checkpoint.start();
     // Not with the first span: that may be long in coming.
-    tiered.open().catch((thrown) => {
-      new LimitedLog('resilience', { clock }).warn('spool', () => `the spool cannot be used: ${describeError(thrown)}`);
-    });
+    tiered.open().catch(() => {}); // logged
   }
 
   const first = stoppingWith(tail, () => {

@@ -17,12 +17,11 @@ export function makeSpool(options: ResilienceOptions['spool'], clock: Clock | un
 
 /** What lets the next process say what this one lost, if it is killed; of use where spans outlive the process. */
 export function makeCheckpoint(
-  options: ResilienceOptions['spool'],
   spool: MemorySpool | Spool,
   processor: AdaptiveBatchSpanProcessor,
   clock: Clock | undefined,
 ): LedgerCheckpoint | undefined {
-  if (options === undefined || !('directory' in options) || !('status' in spool)) return undefined;
+  if (!('directory' in spool)) return undefined;
   const books = {
     read: () => {
       const { ended, unsampled, delivered, rejected, handedToSpool, dropped } = processor.stats().ledger;
@@ -32,7 +31,7 @@ export function makeCheckpoint(
     },
     witness: processor.witness.bind(processor),
   };
-  return new LedgerCheckpoint({ directory: options.directory, books, clock });
+  return new LedgerCheckpoint({ directory: spool.directory, books, clock });
 }
 
 /** At once, so that an application that cannot do without does not start. */

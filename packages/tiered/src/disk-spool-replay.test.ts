@@ -56,4 +56,15 @@ describe('TieredSpanExporter over a spool on disk', () => {
     await clock.run(tiered.shutdown());
     await clock.run(before.tiered.shutdown());
   });
+
+  it('shuts down by its deadline over a disk that does not answer, and leaves no timer', async () => {
+    const disk = new FaultyDisk();
+    const hung = new Proxy<FileSystem>(disk, { get: () => () => new Promise(() => {}) });
+    const { clock, tiered } = setUp('delivered', hung);
+    tiered.open().catch(() => {});
+    await clock.advance(100);
+    await clock.run(tiered.shutdown({ deadline: clock.now() + 2_000 }));
+    await clock.advance(1);
+    expect(clock.pendingTimers).toBe(0);
+  });
 });

@@ -23,4 +23,5 @@ export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';
 export type { SpoolOptions } from './spool/spool-options.js';
 export type { SpoolStatus } from './spool/spool-status.js';
-export { type HotStatus, TieredSpanExporter, type TieredSpanExporterStats } from './tiered-span-exporter.js';
+export { TieredSpanExporter } from './tiered-span-exporter.js';
+export type { HotStatus, TieredSpanExporterStats } from './tiered-span-exporter-stats.js';

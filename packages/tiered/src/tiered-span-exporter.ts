@@ -14,7 +14,6 @@ import {
   rejectedOutcome,
   type SpanBatch,
   SpanBatchExporterBase,
-  type SpoolLedgerSnapshot,
   settledBy,
   storedOutcome,
   systemClock,
@@ -26,31 +25,7 @@ import { type HotState, HotTier } from './hot-tier.js';
 import { readTieredOptions, type TieredSpanExporterOptions } from './options.js';
 import { Replayer } from './replay.js';
 import type { SpanSpool } from './spool/spool.js';
-
-/** The {@link HotState} as it may be shown; `error` is without secrets. */
-export type HotStatus =
-  | { readonly kind: 'up'; readonly since: number }
-  | { readonly kind: 'down'; readonly since: number; readonly error: string };
-
-export interface TieredSpanExporterStats {
-  readonly hot: HotStatus;
-  /** How long it may keep a live batch by now: what was configured, or what it has turned out to need. */
-  readonly hotTimeoutMillis: number;
-  /** Live exports that have not been answered. */
-  readonly openExports: number;
-  /** Replays and probes that have not been answered. */
-  readonly openReplays: number;
-  /** Spans of live batches that went to the spool, as `handedToSpool`. */
-  readonly spilledSpans: number;
-  /** Spans acknowledged out of the spool. */
-  readonly replayedSpans: number;
-  readonly probes: number;
-  /** Spans acknowledged after their attempt had been given up: they are sent twice. */
-  readonly lateAcknowledged: number;
-  /** Spans a slow spool stored after their export had been answered: counted there and as dropped. */
-  readonly lateStored: number;
-  readonly spool: SpoolLedgerSnapshot & { readonly bytes: number; readonly maxBytes: number };
-}
+import type { HotStatus, TieredSpanExporterStats } from './tiered-span-exporter-stats.js';
 
 /** Left of the caller's deadline for the spool, or half of it if that is less. */
 const SPOOL_MARGIN_MILLIS = 1_000;
@@ -124,11 +99,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   }
 
   exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
-    if (!this.opening) {
-      this.open().catch((thrown) => {
-        this.log.warn('open', () => `the spool cannot be used: ${describeError(toError(thrown))}`);
-      });
-    }
+    if (!this.opening) this.open().catch(() => {}); // logged, and every append says so again
     const outcome = context.overflow ? this.takeOverflow(batch, context) : this.exportOrSpill(batch, context);
     this.exporting.add(outcome);
     return outcome.finally(() => this.exporting.delete(outcome));
@@ -188,7 +159,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     this.slots.turnAway();
     const halted = this.replayer.halt(this.shutdownSignal.reason);
     await settledBy(this.clock, deadline, Promise.allSettled([...this.exporting, halted]));
-    await settledBy(this.clock, deadline, this.closeSpool());
+    await settledBy(this.clock, deadline, this.closeSpool(deadline));
     for (const takeAway of this.unpublish) takeAway();
   }
 
@@ -198,7 +169,12 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       this.replayer.pump();
     };
     if (!this.spool.open) return;
-    await this.spool.open(onArrival);
+    try {
+      await this.spool.open(onArrival);
+    } catch (thrown) {
+      this.log.warn('open', () => `the spool cannot be used: ${describeError(toError(thrown))}`);
+      throw thrown;
+    }
     if (this.spool.size > 0) onArrival();
   }
 
@@ -302,10 +278,10 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     this.replayer.stateChanged();
   }
 
-  private async closeSpool(): Promise<void> {
-    const { size, durable } = this.spool;
-    if (size > 0 && !durable) this.log.warn('shutdown', () => `shut down with ${size} spans in the spool: dropped`);
-    await this.spool.shutdown();
+  private async closeSpool(deadline: number): Promise<void> {
+    await this.spool.shutdown({ deadline });
+    const { shutdown: lost = 0 } = this.spool.stats().dropped;
+    if (lost > 0) this.log.warn('shutdown', () => `shut down with ${lost} spans in the spool: dropped`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
-import { codeOf, ignoring, isMissing } from '../spool/file-errors.js';
+import { codeOf, isMissing, quietly } from '../spool/file-errors.js';
 import { ObjectStoreError } from './object-store-error.js';
 
 /** How a file begins that is being written, followed by when it was begun. */
@@ -45,7 +45,7 @@ export class ObjectFiles {
       signal.throwIfAborted();
       await fileSystem.rename(draft, path);
     } catch (error) {
-      await ignoring(fileSystem.remove(draft));
+      await quietly(fileSystem.remove(draft));
       throw error;
     }
     await fileSystem.syncDirectory(directory);
@@ -135,7 +135,7 @@ export class ObjectFiles {
   async removeAbandoned(directory: string, name: string): Promise<boolean> {
     const begunAt = Number.parseInt(name.slice(DRAFT_PREFIX.length), 36);
     if (!(Math.abs(this.clock.wallTime() - begunAt) > ABANDONED_MILLIS)) return false;
-    await ignoring(this.fileSystem.remove(`${directory}/${name}`));
+    await quietly(this.fileSystem.remove(`${directory}/${name}`));
     return true;
   }
 
@@ -182,7 +182,7 @@ export class ObjectFiles {
     try {
       return await use(file);
     } finally {
-      await ignoring(file.close());
+      await quietly(file.close());
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock, FileSystem } from '@otel-resilience/core';
-import { ignoring, isMissing, isTaken } from './file-errors.js';
+import { isMissing, isTaken, quietly } from './file-errors.js';
 import { isFreeName, newFreeName, newLockToken, ownerName, parseOwnerName } from './lock-owner.js';
 import type { Processes } from './process-identity.js';
 import type { StaleWatch } from './stale-watch.js';
@@ -77,7 +77,7 @@ export class DirectoryLock {
         const names = await lock.names();
         if (names.includes(lock.owner)) {
           ownTokens.set(lock.token, new WeakRef(environment.fileSystem));
-          await ignoring(lock.removeDrafts());
+          await quietly(lock.removeDrafts());
           return lock;
         }
         const predecessor = await lock.predecessorAmong(names);
@@ -147,7 +147,7 @@ export class DirectoryLock {
     this.state = 'released';
     ownTokens.delete(this.token);
     const { fileSystem } = this.environment;
-    await ignoring(fileSystem.rename(`${this.path}/${this.owner}`, `${this.path}/${newFreeName()}`));
+    await quietly(fileSystem.rename(`${this.path}/${this.owner}`, `${this.path}/${newFreeName()}`));
   }
 
   /** Gives it back with the directory, unless there is something left in it. Does not throw. */
@@ -156,9 +156,9 @@ export class DirectoryLock {
     this.state = 'released';
     ownTokens.delete(this.token);
     const { fileSystem } = this.environment;
-    await ignoring(fileSystem.remove(`${this.path}/${this.owner}`));
-    await ignoring(fileSystem.removeDirectory(this.path));
-    await ignoring(fileSystem.removeDirectory(this.directory));
+    await quietly(fileSystem.remove(`${this.path}/${this.owner}`));
+    await quietly(fileSystem.removeDirectory(this.path));
+    await quietly(fileSystem.removeDirectory(this.directory));
   }
 
   private async names(): Promise<string[]> {
@@ -178,7 +178,7 @@ export class DirectoryLock {
       await fileSystem.makeDirectory(draft);
       await this.writeHeartbeat(draft, 'create');
       // There are systems that rename no directory to the name of another, though it be empty.
-      await ignoring(fileSystem.removeDirectory(this.path));
+      await quietly(fileSystem.removeDirectory(this.path));
       this.beginLease();
       await fileSystem.rename(draft, this.path);
     } catch (error) {
@@ -195,7 +195,7 @@ export class DirectoryLock {
     const gone = found.filter((each) => each !== undefined);
     if (gone.length < names.length) return undefined;
     const [first, ...others] = gone;
-    for (const { name } of others) await ignoring(fileSystem.remove(`${this.path}/${name}`));
+    for (const { name } of others) await quietly(fileSystem.remove(`${this.path}/${name}`));
     return first;
   }
 
@@ -249,7 +249,7 @@ export class DirectoryLock {
       const bytes = Buffer.alloc(32);
       return bytes.toString('latin1', 0, await file.read(bytes, 0));
     } finally {
-      await ignoring(file.close());
+      await quietly(file.close());
     }
   }
 
@@ -258,12 +258,12 @@ export class DirectoryLock {
     try {
       await file.write([Buffer.from(`${String(++this.heartbeats).padStart(12, '0')}\n`, 'latin1')], 0);
     } finally {
-      await ignoring(file.close());
+      await quietly(file.close());
     }
   }
 }
 
 async function removeDraft(fileSystem: FileSystem, draft: string, owner: string): Promise<void> {
-  await ignoring(fileSystem.remove(`${draft}/${owner}`));
-  await ignoring(fileSystem.removeDirectory(draft));
+  await quietly(fileSystem.remove(`${draft}/${owner}`));
+  await quietly(fileSystem.removeDirectory(draft));
 }

@@ -1,6 +1,6 @@
 import { accountedFor, type ExportOutcome, type SpanBatch } from '@otel-resilience/core';
+import { quietly } from './file-errors.js';
 import type { FrameReader, TakenFrames } from './frame-reader.js';
-import { quietly } from './pending-frame.js';
 import type { Quarantine } from './quarantine.js';
 import type { SegmentStore } from './segment-store.js';
 

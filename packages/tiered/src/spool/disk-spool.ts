@@ -13,20 +13,18 @@ import {
   settledBy,
   suppressTracing,
   systemClock,
-  type Timer,
   toError,
 } from '@otel-resilience/core';
 import { countOutcome } from './count-outcome.js';
 import { FallbackMemory, readablePart, unreadableIn } from './fallback-memory.js';
+import { quietly } from './file-errors.js';
 import { nodeFileSystem } from './node-file-system.js';
 import { type OpenedDirectory, openDirectory } from './opened-directory.js';
-import { NO_ROOM, quietly } from './pending-frame.js';
+import { NO_ROOM } from './pending-frame.js';
+import { RetryTimer } from './retry-timer.js';
 import type { SpanSpool, SpoolAppend, SpoolLease } from './spool.js';
 import { readSpoolOptions, type SpoolOptions, type SpoolSettings } from './spool-options.js';
 import { type SpoolStatus, statusOf } from './spool-status.js';
-
-const MIN_RETRY_MILLIS = 1_000;
-const MAX_RETRY_MILLIS = 60_000;
 
 /**
  * A spool on disk: what waits in it survives the process and, as `fsync` says, the machine. Batches are sent at least
@@ -41,6 +39,8 @@ const MAX_RETRY_MILLIS = 60_000;
  */
 export class Spool implements SpanSpool {
   readonly maxBytes: number;
+  /** As it was given. */
+  readonly directory: string;
   private readonly settings: SpoolSettings;
   private readonly clock: Clock;
   private readonly fileSystem: FileSystem;
@@ -51,8 +51,7 @@ export class Spool implements SpanSpool {
   private opened: OpenedDirectory | undefined;
   private opening: Promise<void> | undefined;
   private trouble: Error | undefined;
-  private retryMillis = MIN_RETRY_MILLIS;
-  private retryTimer: Timer | undefined;
+  private readonly retries: RetryTimer;
   private retrying: Promise<void> | undefined;
   private leasing: Promise<unknown> = Promise.resolve();
   private closing: Promise<void> | undefined;
@@ -60,10 +59,14 @@ export class Spool implements SpanSpool {
   constructor(options: SpoolOptions) {
     this.settings = readSpoolOptions(options);
     this.maxBytes = this.settings.maxBytes;
+    this.directory = this.settings.directory;
     this.clock = this.settings.clock ?? systemClock;
     this.fileSystem = this.settings.fileSystem ?? nodeFileSystem;
     this.log = new LimitedLog('Spool', { clock: this.clock });
     this.memory = new FallbackMemory(this.maxBytes, this.ledger);
+    this.retries = new RetryTimer(this.clock, () => {
+      this.retrying = this.retry();
+    });
   }
 
   /** Spans waiting, leased ones included; 0 before it is open. */
@@ -111,7 +114,7 @@ export class Spool implements SpanSpool {
       if (!this.closing) this.fail(toError(thrown));
       return this.appendToMemory(batch);
     }
-    this.retryMillis = MIN_RETRY_MILLIS;
+    this.retries.reset();
     return { stored: spanCount, dropped: 0 };
   }
 
@@ -241,16 +244,7 @@ export class Spool implements SpanSpool {
       );
     }
     this.trouble = error;
-    this.retryLater();
-  }
-
-  private retryLater(): void {
-    if (this.closing || this.retryTimer) return;
-    this.retryTimer = this.clock.setTimeout(() => {
-      this.retryTimer = undefined;
-      this.retrying = this.retry();
-    }, this.retryMillis);
-    this.retryMillis = Math.min(this.retryMillis * 2, MAX_RETRY_MILLIS);
+    if (!this.closing) this.retries.start();
   }
 
   private async retry(): Promise<void> {
@@ -275,8 +269,7 @@ export class Spool implements SpanSpool {
 
   private async close(deadline: number): Promise<void> {
     const { clock } = this;
-    clock.clearTimeout(this.retryTimer);
-    this.retryTimer = undefined;
+    this.retries.stop();
     const closed = this.closeDisk();
     const inTime = await settledBy(clock, deadline, closed);
     if (!inTime) {

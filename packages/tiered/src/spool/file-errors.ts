@@ -10,5 +10,9 @@ export const isMissing = (error: unknown): boolean => codeOf(error) === 'ENOENT'
 export const isTaken = (error: unknown): boolean =>
   ['EEXIST', 'ENOTEMPTY', 'EPERM', 'EACCES', 'EBUSY'].includes(codeOf(error) ?? '');
 
-/** For what nobody can help: resolves whatever becomes of `promise`. */
-export const ignoring = (promise: Promise<unknown>): Promise<unknown> => promise.catch(() => {});
+/** Whether it went well. What is tried so is either not needed, or covered otherwise. */
+export const quietly = (attempt: Promise<unknown>): Promise<boolean> =>
+  attempt.then(
+    () => true,
+    () => false,
+  );

@@ -1,7 +1,8 @@
 import { type Clock, type FileSystem, SpanBatch, toError } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
+import { quietly } from './file-errors.js';
 import { SEGMENT_HEADER_BYTES } from './frame.js';
-import { frameBytes, quietly } from './pending-frame.js';
+import { frameBytes } from './pending-frame.js';
 import { ACK_BYTES, type FrameEntry, type Segment, segmentPath, waitingFrames } from './segment.js';
 import { type Damage, readBodies, type ScannedFrame, scanFrames } from './segment-reader.js';
 

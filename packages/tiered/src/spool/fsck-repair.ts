@@ -1,5 +1,5 @@
 import type { FileSystem, OpenFile } from '@otel-resilience/core';
-import { ignoring, isMissing } from './file-errors.js';
+import { isMissing, quietly } from './file-errors.js';
 import { encodeSeal, encodeSegmentHeader, FRAME_HEADER_BYTES, newToken } from './frame.js';
 import type { ExaminedSegment } from './fsck-segment.js';
 import { newLockToken } from './lock-owner.js';
@@ -64,7 +64,7 @@ export class SegmentRepair {
         }
       });
     } finally {
-      await ignoring(from.close());
+      await quietly(from.close());
     }
   }
 
@@ -76,10 +76,10 @@ export class SegmentRepair {
       await this.write(draft, (to) => copyFrames(from, to, segment.number, createdMillis, frames));
       await fileSystem.rename(draft, segmentPath(segment));
     } catch (error) {
-      await ignoring(fileSystem.remove(draft));
+      await quietly(fileSystem.remove(draft));
       throw error;
     } finally {
-      await ignoring(from.close());
+      await quietly(from.close());
     }
   }
 
@@ -90,10 +90,10 @@ export class SegmentRepair {
     try {
       await fill(file).then(() => file.sync());
     } catch (error) {
-      await ignoring(fileSystem.remove(path));
+      await quietly(fileSystem.remove(path));
       throw error;
     } finally {
-      await ignoring(file.close());
+      await quietly(file.close());
     }
     await fileSystem.syncDirectory(quarantine);
   }

@@ -1,6 +1,6 @@
 import { type FileSystem, type OpenFile, SpanBatch } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
-import { ignoring, isMissing } from './file-errors.js';
+import { isMissing, quietly } from './file-errors.js';
 import { decodeSeal, decodeSegmentHeader, SEAL_BYTES, SEGMENT_HEADER_BYTES, type SegmentHeader } from './frame.js';
 import { frameBytes } from './pending-frame.js';
 import { ACK_BYTES, ackPath, newSegment, numberOf, type Segment } from './segment.js';
@@ -62,7 +62,7 @@ export async function examineSegment(
     try {
       return await new Examination(fileSystem, file, directory, name).run(hasNotes, known);
     } finally {
-      await ignoring(file.close());
+      await quietly(file.close());
     }
   } catch (error) {
     if (isMissing(error)) return undefined;
@@ -153,7 +153,7 @@ class Examination {
     const { fileSystem } = this;
     try {
       const file = await fileSystem.open(ackPath(segment), 'read');
-      const records = Math.floor((await file.size().finally(() => ignoring(file.close()))) / ACK_BYTES);
+      const records = Math.floor((await file.size().finally(() => quietly(file.close()))) / ACK_BYTES);
       this.noted = await readAcks(fileSystem, segment);
       return records;
     } catch (error) {

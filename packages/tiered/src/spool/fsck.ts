@@ -12,19 +12,18 @@ import {
   toError,
 } from '@otel-resilience/core';
 import { DirectoryLock } from './directory-lock.js';
-import { ignoring, isMissing } from './file-errors.js';
+import { isMissing, quietly } from './file-errors.js';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './frame.js';
 import { SegmentRepair } from './fsck-repair.js';
 import { type ExaminedSegment, examineSegment, type FsckCount, type FsckSegment } from './fsck-segment.js';
 import { guardedFileSystem } from './guarded-file-system.js';
-import { isCheckpointName } from './ledger-checkpoint.js';
 import { isFreeName, parseOwnerName } from './lock-owner.js';
 import { nodeFileSystem } from './node-file-system.js';
-import { systemProcesses } from './process-identity.js';
+import { stateOf, systemProcesses } from './process-identity.js';
 import { QUARANTINE } from './quarantine.js';
-import { ACK_NAME, numberOf, SEGMENT_NAME } from './segment.js';
 import { readFully } from './segment-reader.js';
-import { isOwnersName, OWN_DIRECTORY } from './spool-directory.js';
+import { OWN_DIRECTORY } from './spool-directory.js';
+import { isNoteName, isSegmentName, isSpoolName } from './spool-names.js';
 import { StaleWatch } from './stale-watch.js';
 
 export interface FsckOptions {
@@ -167,11 +166,9 @@ class Fsck {
   private async segments(path: string, { isOwned, guarded }: { isOwned: boolean; guarded?: FileSystem }) {
     const { fileSystem, onProgress } = this.options;
     const names = (await fileSystem.list(path)).sort();
-    const segmentNames = names.filter((name) => SEGMENT_NAME.test(name) && Number.isSafeInteger(numberOf(name)));
-    const noteNames = new Set(names.filter((name) => ACK_NAME.test(name) && Number.isSafeInteger(numberOf(name))));
-    const found = new Set([...segmentNames, ...noteNames, QUARANTINE]);
-    const isOurs = (name: string) => found.has(name) || isOwnersName(name) || isCheckpointName(name);
-    for (const name of names) if (!isOurs(name)) this.foreign.push(`${path}/${name}`);
+    const segmentNames = names.filter(isSegmentName);
+    const noteNames = new Set(names.filter(isNoteName));
+    for (const name of names) if (!isSpoolName(name)) this.foreign.push(`${path}/${name}`);
     const known = await this.copied(path, segmentNames);
     const repair = guarded && new SegmentRepair(guarded, `${path}/${QUARANTINE}`);
     const segments: FsckSegment[] = [];
@@ -207,7 +204,7 @@ class Fsck {
   private async tokenOf(path: string): Promise<bigint | undefined> {
     try {
       const file = await this.options.fileSystem.open(path, 'read');
-      const head = await readFully(file, 0, SEGMENT_HEADER_BYTES).finally(() => ignoring(file.close()));
+      const head = await readFully(file, 0, SEGMENT_HEADER_BYTES).finally(() => quietly(file.close()));
       const header = decodeSegmentHeader(head);
       return header && header !== 'other version' ? header.token : undefined;
     } catch {
@@ -219,10 +216,10 @@ class Fsck {
   private async ownerOf(path: string): Promise<FsckDirectory['owner']> {
     const names = await this.options.fileSystem.list(`${path}/lock`).catch(() => []);
     const owners = names.filter((name) => !isFreeName(name)).map(parseOwnerName);
-    const self = systemProcesses.self();
     if (owners.length === 0) return 'nobody';
-    if (owners.some((owner) => owner?.namespace === self.namespace && systemProcesses.isAlive(owner))) return 'alive';
-    return owners.every((owner) => owner?.namespace === self.namespace) ? 'dead' : 'unknown';
+    const states = owners.map((owner) => (owner ? stateOf(owner, systemProcesses) : 'unknown'));
+    if (states.includes('alive')) return 'alive';
+    return states.includes('unknown') ? 'unknown' : 'dead';
   }
 
   private async quarantined(directories: readonly FsckDirectory[]): Promise<FsckReport['quarantine']> {
@@ -230,9 +227,9 @@ class Fsck {
     let [segments, bytes] = [0, 0];
     for (const { path } of directories) {
       const names = await fileSystem.list(`${path}/${QUARANTINE}`).catch(() => []);
-      for (const name of names.filter((each) => SEGMENT_NAME.test(each))) {
+      for (const name of names.filter(isSegmentName)) {
         const file = await fileSystem.open(`${path}/${QUARANTINE}/${name}`, 'read').catch(() => undefined);
-        bytes += (await file?.size().finally(() => ignoring(file.close()))) ?? 0;
+        bytes += (await file?.size().finally(() => quietly(file.close()))) ?? 0;
         segments++;
       }
     }

@@ -11,7 +11,7 @@ import {
 } from '@otel-resilience/core';
 import { CHECKPOINT_BYTES, encodeRecord, placeOf, readCheckpoint } from './checkpoint-record.js';
 import { newLockToken, ownerName, parseOwnerName } from './lock-owner.js';
-import { type Processes, systemProcesses } from './process-identity.js';
+import { type Processes, stateOf, systemProcesses } from './process-identity.js';
 import { HEARTBEAT_MILLIS, StaleWatch } from './stale-watch.js';
 
 /** The books that are written down: those of a processor, less what of them would not survive the process. */
@@ -190,7 +190,8 @@ export class LedgerCheckpoint {
 
   private isDead(name: string, bytes: Uint8Array): boolean {
     const owner = parseOwnerName(name.slice(PREFIX.length))!;
-    if (owner.namespace === this.processes.self().namespace) return !this.processes.isAlive(owner);
+    const state = stateOf(owner, this.processes);
+    if (state !== 'unknown') return state === 'dead';
     return this.watch.observe(name, Buffer.from(bytes).toString('hex'));
   }
 

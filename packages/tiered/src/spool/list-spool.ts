@@ -1,16 +1,15 @@
 import type { FileSystem, OpenFile } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
-import { ignoring, isMissing } from './file-errors.js';
+import { isMissing, quietly } from './file-errors.js';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './frame.js';
-import { isCheckpointName } from './ledger-checkpoint.js';
 import { isFreeName, parseOwnerName } from './lock-owner.js';
 import { nodeFileSystem } from './node-file-system.js';
-
-import { type Processes, systemProcesses } from './process-identity.js';
+import { type Processes, type ProcessState, stateOf, systemProcesses } from './process-identity.js';
 import { QUARANTINE } from './quarantine.js';
-import { ACK_NAME, newSegment, numberOf, SEGMENT_NAME } from './segment.js';
+import { newSegment, numberOf } from './segment.js';
 import { type Damage, noDamage, readFully, scanFrames } from './segment-reader.js';
-import { isOwnersName, OWN_DIRECTORY } from './spool-directory.js';
+import { OWN_DIRECTORY } from './spool-directory.js';
+import { isNoteName, isSegmentName, isSpoolName } from './spool-names.js';
 
 export interface ListSpoolOptions {
   readonly directory: string;
@@ -39,7 +38,7 @@ export interface ListedDirectory {
 export interface ListedOwner {
   readonly pid: number;
   /** `unknown`: of another machine or container; only whether its `heartbeat` changes can tell. */
-  readonly state: 'alive' | 'dead' | 'unknown';
+  readonly state: ProcessState;
   readonly heartbeat: string;
 }
 
@@ -100,19 +99,19 @@ class Listing {
 
   async directory(path: string, names: readonly string[]): Promise<ListedDirectory> {
     const owner = await this.owner(path);
-    for (const name of names) if (!isOurs(name)) this.foreign.push(`${path}/${name}`);
+    for (const name of names) if (!isSpoolName(name)) this.foreign.push(`${path}/${name}`);
     return { path, ...(owner && { owner }), segments: await this.segments(path, names) };
   }
 
   async segments(directory: string, names: readonly string[]): Promise<ListedSegment[]> {
-    const notes = new Set(names.filter(isNote));
+    const notes = new Set(names.filter(isNoteName));
     const found: ListedSegment[] = [];
-    for (const name of names.filter(isSegment)) {
+    for (const name of names.filter(isSegmentName)) {
       const path = `${directory}/${name}`;
       try {
         const file = await this.fileSystem.open(path, 'read');
         const hasNotes = notes.has(name.replace('.seg', '.ack'));
-        const segment = await this.segment(directory, name, file, hasNotes).finally(() => ignoring(file.close()));
+        const segment = await this.segment(directory, name, file, hasNotes).finally(() => quietly(file.close()));
         if (segment) found.push(segment);
         else this.foreign.push(path);
       } catch (error) {
@@ -162,8 +161,7 @@ class Listing {
       if (!owner) continue;
       const heartbeat = await this.heartbeat(`${directory}/lock/${name}`);
       if (heartbeat === undefined) continue;
-      const isNear = owner.namespace === this.processes.self().namespace;
-      const state = !isNear ? 'unknown' : this.processes.isAlive(owner) ? 'alive' : 'dead';
+      const state = stateOf(owner, this.processes);
       if (!found || state === 'alive' || found.state === 'dead') found = { pid: owner.pid, state, heartbeat };
     }
     return found;
@@ -172,7 +170,7 @@ class Listing {
   private async heartbeat(path: string): Promise<string | undefined> {
     try {
       const file = await this.fileSystem.open(path, 'read');
-      const bytes = await readFully(file, 0, 32).finally(() => ignoring(file.close()));
+      const bytes = await readFully(file, 0, 32).finally(() => quietly(file.close()));
       return bytes.toString('latin1').trim();
     } catch (error) {
       if (isMissing(error)) return undefined;
@@ -183,11 +181,6 @@ class Listing {
 }
 
 const NOTHING: ReadonlySet<number> = new Set();
-const isOurNumber = (name: string): boolean => Number.isSafeInteger(numberOf(name));
-const isSegment = (name: string): boolean => SEGMENT_NAME.test(name) && isOurNumber(name);
-const isNote = (name: string): boolean => ACK_NAME.test(name) && isOurNumber(name);
-const isOurs = (name: string): boolean =>
-  isSegment(name) || isNote(name) || name === QUARANTINE || isOwnersName(name) || isCheckpointName(name);
 
 /** `undefined` where it is not there, or cannot be read. */
 async function namesIn(fileSystem: FileSystem, path: string): Promise<string[] | undefined> {

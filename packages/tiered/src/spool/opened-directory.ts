@@ -1,12 +1,8 @@
 import type { Clock, FileSystem, SpanBatch, SpoolLedger } from '@otel-resilience/core';
 import { DiskQueue } from './disk-queue.js';
-import { isCheckpointName } from './ledger-checkpoint.js';
-import { QUARANTINE } from './quarantine.js';
 import { type Recovered, recover } from './recovery.js';
-import { acquireDirectory, isOwnersName, type OwnedDirectory } from './spool-directory.js';
+import { acquireDirectory, type OwnedDirectory } from './spool-directory.js';
 import type { SpoolSettings } from './spool-options.js';
-
-export { QUARANTINE };
 
 export interface OpenDirectoryOptions {
   readonly fileSystem: FileSystem;
@@ -29,8 +25,6 @@ export interface OpenedDirectory {
   readonly recovered: Recovered;
 }
 
-const isKnown = (name: string): boolean => name === QUARANTINE || isOwnersName(name) || isCheckpointName(name);
-
 /** Rejects with what the file system says; then nothing is held. */
 export async function openDirectory(options: OpenDirectoryOptions): Promise<OpenedDirectory> {
   const { clock, settings, onArrival, onLost, onTrouble } = options;
@@ -38,7 +32,7 @@ export async function openDirectory(options: OpenDirectoryOptions): Promise<Open
   const { fileSystem } = owned;
   try {
     const sync = settings.fsync !== 'never';
-    const recovery = { fileSystem, directory: owned.path, isKnown, sync, clock };
+    const recovery = { fileSystem, directory: owned.path, sync, clock };
     const recovered = await recover(recovery);
     const disk = new DiskQueue({ ...options, fileSystem, directory: owned.path, recovered });
     await disk.trim();

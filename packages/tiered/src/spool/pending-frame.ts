@@ -50,10 +50,3 @@ export function acknowledge(frame: PendingFrame): void {
   frame.acknowledged = true;
   frame.resolve();
 }
-
-/** Whether it went well. What is tried so is either not needed, or covered otherwise. */
-export const quietly = (attempt: Promise<unknown>): Promise<boolean> =>
-  attempt.then(
-    () => true,
-    () => false,
-  );

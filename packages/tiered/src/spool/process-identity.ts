@@ -18,6 +18,14 @@ export interface Processes {
   isAlive(identity: ProcessIdentity): boolean;
 }
 
+/** `unknown`: of another machine or container, where its pid says nothing. */
+export type ProcessState = 'alive' | 'dead' | 'unknown';
+
+export function stateOf(identity: ProcessIdentity, processes: Processes): ProcessState {
+  if (identity.namespace !== processes.self().namespace) return 'unknown';
+  return processes.isAlive(identity) ? 'alive' : 'dead';
+}
+
 export const systemProcesses: Processes = {
   self() {
     // A process that was restored from a snapshot has another pid than the one that loaded this module.

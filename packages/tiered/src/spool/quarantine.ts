@@ -1,5 +1,5 @@
 import type { Clock, FileSystem, OpenFile, SpanBatch } from '@otel-resilience/core';
-import { codeOf, isMissing } from './file-errors.js';
+import { codeOf, isMissing, quietly } from './file-errors.js';
 import {
   crcOf,
   encodeFrameHeader,
@@ -8,7 +8,6 @@ import {
   newToken,
   SEGMENT_HEADER_BYTES,
 } from './frame.js';
-import { quietly } from './pending-frame.js';
 import { numberOf, SEGMENT_NAME, segmentName } from './segment.js';
 import { writeFully } from './segment-writer.js';
 

@@ -1,6 +1,6 @@
 import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
-import { isMissing } from './file-errors.js';
+import { isMissing, quietly } from './file-errors.js';
 import {
   decodeSeal,
   decodeSegmentHeader,
@@ -10,21 +10,20 @@ import {
   SEGMENT_HEADER_BYTES,
   type Seal,
 } from './frame.js';
-import { frameBytes, quietly } from './pending-frame.js';
+import { frameBytes } from './pending-frame.js';
 import {
   ACK_BYTES,
-  ACK_NAME,
   ackName,
   ackPath,
   newSegment,
   numberOf,
-  SEGMENT_NAME,
   type Segment,
   segmentName,
   segmentPath,
 } from './segment.js';
 import { type Damage, noDamage, readFully, type ScannedFrame, scanFrames } from './segment-reader.js';
 import { writeFully } from './segment-writer.js';
+import { isNoteName, isSegmentName, isSpoolName } from './spool-names.js';
 
 export interface Recovered {
   /** In their order, the oldest first. */
@@ -40,8 +39,6 @@ export interface Recovered {
 export interface RecoveryOptions {
   readonly fileSystem: FileSystem;
   readonly directory: string;
-  /** Of other parts of the spool. */
-  readonly isKnown: (name: string) => boolean;
   /** Whether what is found is to be made durable: its writer may have died before it was. */
   readonly sync: boolean;
   readonly clock: Clock;
@@ -69,10 +66,10 @@ const NOTHING: ReadonlySet<number> = new Set();
  * finished in peace: it sums itself up. What that says is checked when the segment is replayed.
  */
 export async function recover(options: RecoveryOptions, only?: readonly string[]): Promise<Recovered> {
-  const { fileSystem, directory, isKnown } = options;
+  const { fileSystem, directory } = options;
   const names = (await fileSystem.list(directory)).sort();
-  const segmentNames = names.filter((name) => SEGMENT_NAME.test(name) && Number.isSafeInteger(numberOf(name)));
-  const ackNames = names.filter((name) => ACK_NAME.test(name) && Number.isSafeInteger(numberOf(name)));
+  const segmentNames = names.filter(isSegmentName);
+  const ackNames = names.filter(isNoteName);
   const ours = new Set([...segmentNames, ...ackNames]);
   const nextNumber = [...ours].map(numberOf).reduce((most, number) => Math.max(most, number), 0) + 1;
   const recovery = new Recovery(options, new Set(ackNames), nextNumber);
@@ -88,7 +85,7 @@ export async function recover(options: RecoveryOptions, only?: readonly string[]
   const { foreign, ...result } = recovery.result;
   return {
     ...result,
-    foreign: [...names.filter((name) => !ours.has(name) && !isKnown(name)), ...foreign],
+    foreign: [...names.filter((name) => !isSpoolName(name)), ...foreign],
     nextNumber: recovery.nextNumber,
   };
 }

@@ -1,6 +1,6 @@
 import type { Clock, FileSystem, SpoolLedger, Timer } from '@otel-resilience/core';
 import { appendAcks } from './ack-file.js';
-import { quietly } from './pending-frame.js';
+import { quietly } from './file-errors.js';
 import { ackPath, type Segment, segmentPath, waitingFrames } from './segment.js';
 
 export interface SegmentStoreOptions {

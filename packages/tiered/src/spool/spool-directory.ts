@@ -253,7 +253,7 @@ export class OwnedDirectory {
   private async firstNumber(): Promise<number> {
     const names = await this.environment.fileSystem.list(this.path);
     const numbers = names.filter((name) => SEGMENT_NAME.test(name) || ACK_NAME.test(name)).map(numberOf);
-    return Math.max(0, ...numbers.filter(Number.isSafeInteger)) + 1;
+    return Math.max(0, ...numbers) + 1;
   }
 }
 

@@ -1,5 +1,6 @@
 import {
   ConfigurationError,
+  type DeadlineOptions,
   type ExportOutcome,
   type OptionReader,
   type SpanBatch,
@@ -50,8 +51,11 @@ export interface SpanSpool {
   /** Whether what `append` has acknowledged survives the process. */
   readonly durable: boolean;
   stats(): SpoolLedgerSnapshot;
-  /** Takes no more. What waits is kept where the spool is durable, and `dropped.shutdown` where it is not. */
-  shutdown(): Promise<void>;
+  /**
+   * Takes no more. What waits is kept where the spool is durable, and `dropped.shutdown` where it is not. Resolves by the
+   * deadline, if there is one.
+   */
+  shutdown(options?: DeadlineOptions): Promise<void>;
 }
 
 /** Reads an option that takes a spool: one of ours, or anything with the methods of {@link SpanSpool}. */

@@ -1,15 +1,7 @@
 import { type Clock, type FileSystem, suppressTracing, type Timer } from '@otel-resilience/core';
+import { quietly } from './file-errors.js';
 import { newToken } from './frame.js';
-import {
-  acknowledge,
-  CLOSED,
-  chargeOf,
-  frameBytes,
-  NO_ROOM,
-  type PendingFrame,
-  quietly,
-  takeGroup,
-} from './pending-frame.js';
+import { acknowledge, CLOSED, chargeOf, frameBytes, NO_ROOM, type PendingFrame, takeGroup } from './pending-frame.js';
 import { newSegment, type Segment, segmentPath } from './segment.js';
 import { SegmentWriter } from './segment-writer.js';
 

@@ -1,0 +1,26 @@
+import type { SpoolLedgerSnapshot } from '@otel-resilience/core';
+
+/** The hot tier's state as it may be shown; `error` is without secrets. */
+export type HotStatus =
+  | { readonly kind: 'up'; readonly since: number }
+  | { readonly kind: 'down'; readonly since: number; readonly error: string };
+
+export interface TieredSpanExporterStats {
+  readonly hot: HotStatus;
+  /** How long it may keep a live batch by now: what was configured, or what it has turned out to need. */
+  readonly hotTimeoutMillis: number;
+  /** Live exports that have not been answered. */
+  readonly openExports: number;
+  /** Replays and probes that have not been answered. */
+  readonly openReplays: number;
+  /** Spans of live batches that went to the spool, as `handedToSpool`. */
+  readonly spilledSpans: number;
+  /** Spans acknowledged out of the spool. */
+  readonly replayedSpans: number;
+  readonly probes: number;
+  /** Spans acknowledged after their attempt had been given up: they are sent twice. */
+  readonly lateAcknowledged: number;
+  /** Spans a slow spool stored after their export had been answered: counted there and as dropped. */
+  readonly lateStored: number;
+  readonly spool: SpoolLedgerSnapshot & { readonly bytes: number; readonly maxBytes: number };
+}
