@@ -9,7 +9,7 @@ import {
   type SpanBatch,
   toError,
 } from '@otel-resilience/core';
-import type { HotAnswer } from './hot-tier.js';
+import type { TierAnswer } from './tier.js';
 import { LeasedBatch } from './leased-batch.js';
 import type { SpanSpool } from './spool/spool.js';
 
@@ -162,7 +162,7 @@ export class Backlog {
   }
 
   /** `latestTakenAt`: when the latest attempt was begun that the hot tier has answered; `down`: whether it is. */
-  settle(taken: Taken, { outcome, blamesBatch }: HotAnswer, latestTakenAt: number, down: boolean): void {
+  settle(taken: Taken, { outcome, blamesBatch }: TierAnswer, latestTakenAt: number, down: boolean): void {
     const { batch, suspicion } = taken;
     if (suspicion) this.triesSuspect = false;
     const { remaining, failure } = outcome;

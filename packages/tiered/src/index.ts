@@ -1,4 +1,4 @@
-export type { HotState } from './hot-tier.js';
+export type { TierState } from './tier.js';
 export * from './object-store/index.js';
 export type { TieredSpanExporterOptions } from './options.js';
 export { Spool } from './spool/disk-spool.js';
@@ -24,4 +24,4 @@ export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';
 export type { SpoolOptions } from './spool/spool-options.js';
 export type { SpoolStatus } from './spool/spool-status.js';
 export { TieredSpanExporter } from './tiered-span-exporter.js';
-export type { HotStatus, TieredSpanExporterStats } from './tiered-span-exporter-stats.js';
+export type { TierStatus, TieredSpanExporterStats } from './tiered-span-exporter-stats.js';

@@ -1,11 +1,11 @@
 import { type Clock, describeError, ExportError, type LimitedLog, type Timer, toError } from '@otel-resilience/core';
 import type { Backlog, Taken } from './backlog.js';
-import type { HotSlots } from './hot-slots.js';
-import type { HotState, HotTier } from './hot-tier.js';
+import type { TierSlots } from './tier-slots.js';
+import type { TierState, Tier } from './tier.js';
 
 export interface ReplayerOptions {
-  readonly hot: HotTier;
-  readonly slots: HotSlots;
+  readonly hot: Tier;
+  readonly slots: TierSlots;
   readonly backlog: Backlog;
   readonly clock: Clock;
   readonly log: LimitedLog;
@@ -28,7 +28,7 @@ const PROOF_MILLIS = 1_000;
 const LEASE_RETRY_MILLIS = 1_000;
 
 interface Attempt {
-  readonly begunIn: HotState;
+  readonly begunIn: TierState;
   readonly startedAt: number;
   readonly controller: AbortController;
 }

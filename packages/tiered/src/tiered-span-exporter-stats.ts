@@ -1,12 +1,12 @@
 import type { SpoolLedgerSnapshot } from '@otel-resilience/core';
 
 /** The hot tier's state as it may be shown; `error` is without secrets. */
-export type HotStatus =
+export type TierStatus =
   | { readonly kind: 'up'; readonly since: number }
   | { readonly kind: 'down'; readonly since: number; readonly error: string };
 
 export interface TieredSpanExporterStats {
-  readonly hot: HotStatus;
+  readonly hot: TierStatus;
   /** How long it may keep a live batch by now: what was configured, or what it has turned out to need. */
   readonly hotTimeoutMillis: number;
   /** Live exports that have not been answered. */

@@ -20,12 +20,12 @@ import {
   toError,
 } from '@otel-resilience/core';
 import { Backlog } from './backlog.js';
-import { HotSlots } from './hot-slots.js';
-import { type HotState, HotTier } from './hot-tier.js';
+import { TierSlots } from './tier-slots.js';
+import { type TierState, Tier } from './tier.js';
 import { readTieredOptions, type TieredSpanExporterOptions } from './options.js';
 import { Replayer } from './replay.js';
 import type { SpanSpool } from './spool/spool.js';
-import type { HotStatus, TieredSpanExporterStats } from './tiered-span-exporter-stats.js';
+import type { TierStatus, TieredSpanExporterStats } from './tiered-span-exporter-stats.js';
 
 /** Left of the caller's deadline for the spool, or half of it if that is less. */
 const SPOOL_MARGIN_MILLIS = 1_000;
@@ -46,8 +46,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   readonly takesOverflow = true;
   private readonly spool: SpanSpool;
   private readonly hotTimeoutMillis: number;
-  private readonly hot: HotTier;
-  private readonly slots: HotSlots;
+  private readonly hot: Tier;
+  private readonly slots: TierSlots;
   private readonly backlog: Backlog;
   private readonly replayer: Replayer;
   private readonly log: LimitedLog;
@@ -67,8 +67,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     this.spool = spool;
     this.hotTimeoutMillis = read.hotTimeoutMillis;
     this.log = new LimitedLog('TieredSpanExporter', { clock });
-    this.hot = new HotTier(exporter, clock, read.hotTimeoutMillis, (state) => this.onHotChange(state));
-    this.slots = new HotSlots(exporter.maxConcurrentExports, clock, () => this.replayer.pump());
+    this.hot = new Tier(exporter, clock, read.hotTimeoutMillis, (state) => this.onHotChange(state));
+    this.slots = new TierSlots(exporter.maxConcurrentExports, clock, () => this.replayer.pump());
     this.backlog = new Backlog(spool, clock, this.log, read.poisonAttempts, () => signals?.changed());
     this.replayer = new Replayer({
       hot: this.hot,
@@ -268,7 +268,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     );
   }
 
-  private onHotChange(state: HotState): void {
+  private onHotChange(state: TierState): void {
     if (state.kind === 'down') {
       this.slots.turnAway();
       this.log.warn('down', () => `the hot tier is down, spans go to the spool: ${describeError(state.error)}`);
@@ -285,5 +285,5 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   }
 }
 
-const shown = (state: HotState): HotStatus =>
+const shown = (state: TierState): TierStatus =>
   state.kind === 'up' ? state : { ...state, error: describeError(state.error) };

@@ -1,16 +1,16 @@
 import { VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
-import { HotSlots } from './hot-slots.js';
+import { TierSlots } from './tier-slots.js';
 
 function setUp(total: number) {
   const clock = new VirtualClock();
   let freed = 0;
-  const slots = new HotSlots(total, clock, () => freed++);
+  const slots = new TierSlots(total, clock, () => freed++);
   const { signal } = new AbortController();
   return { clock, slots, signal, freed: () => freed };
 }
 
-describe('HotSlots', () => {
+describe('TierSlots', () => {
   it('hands a freed slot to whoever has waited longest, and only then calls it free', async () => {
     const { clock, slots, signal, freed } = setUp(1);
     expect(slots.tryAcquire()).toBe(true);

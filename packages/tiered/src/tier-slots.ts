@@ -11,7 +11,7 @@ const TURNS = 5;
  * The exports that the hot tier bears at a time, shared by live traffic and replay. Live exports wait for a slot in
  * turn; a replay takes one that is free and nobody waits for, or that has been offered to it in its turn.
  */
-export class HotSlots {
+export class TierSlots {
   readonly total: number;
   private readonly clock: Clock;
   private readonly onFree: () => void;

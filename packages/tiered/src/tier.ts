@@ -13,11 +13,11 @@ import {
  * - `up`: it took the last batch it was asked to take, or was never asked.
  * - `down`: it did not. Live batches go to the spool, and probes find out when it is back.
  */
-export type HotState =
+export type TierState =
   | { readonly kind: 'up'; readonly since: number }
   | { readonly kind: 'down'; readonly since: number; readonly error: Error };
 
-export interface HotAnswer {
+export interface TierAnswer {
   readonly outcome: ExportOutcome;
   /** It failed although the hot tier took another one meanwhile, or shortly before: it may be the batch. */
   readonly blamesBatch: boolean;
@@ -27,26 +27,26 @@ export interface HotAnswer {
 const MAX_THROTTLE_MILLIS = 30_000;
 
 interface Attempt {
-  readonly begunIn: HotState;
+  readonly begunIn: TierState;
   readonly startedAt: number;
   readonly controller: AbortController;
 }
 
 /** The live destination: the one way to call it, and what its answers say about it. */
-export class HotTier {
+export class Tier {
   private readonly exporter: SpanBatchExporter;
   private readonly clock: Clock;
-  private readonly onChange: (state: HotState) => void;
+  private readonly onChange: (state: TierState) => void;
   private readonly timeout: LearnedTimeout;
   private readonly attempts = new Set<Attempt>();
-  private current: HotState;
+  private current: TierState;
   private latestTaken = Number.NEGATIVE_INFINITY;
   private latestAnswer = Number.NEGATIVE_INFINITY;
   private throttleEnd = Number.NEGATIVE_INFINITY;
   private late = 0;
 
   /** `timeoutMillis`: how long it may keep a live batch, until it turns out to take longer. */
-  constructor(exporter: SpanBatchExporter, clock: Clock, timeoutMillis: number, onChange: (state: HotState) => void) {
+  constructor(exporter: SpanBatchExporter, clock: Clock, timeoutMillis: number, onChange: (state: TierState) => void) {
     this.exporter = exporter;
     this.clock = clock;
     this.timeout = new LearnedTimeout(timeoutMillis);
@@ -54,7 +54,7 @@ export class HotTier {
     this.current = { kind: 'up', since: clock.now() };
   }
 
-  get state(): HotState {
+  get state(): TierState {
     return this.current;
   }
 
@@ -87,7 +87,7 @@ export class HotTier {
    * `proofMillis`: when a batch fails that was begun within this time of another's answer, it may be the batch, and the
    * failure says nothing about the hot tier.
    */
-  async export(batch: SpanBatch, context: ExportContext, proofMillis?: number): Promise<HotAnswer> {
+  async export(batch: SpanBatch, context: ExportContext, proofMillis?: number): Promise<TierAnswer> {
     const controller = new AbortController();
     const { signal } = controller;
     const attempt = { begunIn: this.current, startedAt: this.clock.now(), controller };
@@ -140,7 +140,7 @@ export class HotTier {
     return false;
   }
 
-  private change(state: HotState): void {
+  private change(state: TierState): void {
     this.current = state;
     if (state.kind === 'up') this.throttleEnd = Number.NEGATIVE_INFINITY;
     this.onChange(state);
