@@ -120,3 +120,4 @@ export {
 export { SpanBatchExporterBase, type SpanBatchExporterBaseOptions } from './span-batch-exporter-base.js';
 export type { SpanBatchSummary, SpanHead } from './span-batch-summary.js';
 export { SUPPRESSED_CONTEXT, suppressTracing } from './suppress-tracing.js';
+export { patternTest, type TextPattern, textPattern } from './text-pattern.js';

@@ -20,9 +20,10 @@ import {
   readOptions,
   systemClock,
   text,
+  textPattern,
 } from '@otel-resilience/core';
 import { type ComposableSampler, delegateOption, type Sampler } from './delegate.js';
-import { type Pattern, patternOption, SPAN_MATCHER_SCHEMA, type SpanMatcher } from './span-matcher.js';
+import { type Pattern, SPAN_MATCHER_SCHEMA, type SpanMatcher } from './span-matcher.js';
 import { DEFAULT_PRECISION } from './threshold.js';
 
 /** Which spans a rule is for, as they are at their start, and what it does with them. */
@@ -141,7 +142,7 @@ const SCHEMA = {
   targetSpansPerSecond: optional(number({ default: 0, min: Number.MIN_VALUE })),
   targetPer: oneOf(['service', 'operation'], { default: 'service' }),
   criticalServices: (value: unknown, path: string) => list(text())(value ?? [], path),
-  criticalRoutes: optional(patternOption),
+  criticalRoutes: optional(textPattern),
   criticalUntil: oneOf(DEGRADATION_LEVELS, { default: 'moderate' }),
   keepErrors,
   degradeRemoteParents,

@@ -1,8 +1,16 @@
 import { SpanKind } from '@opentelemetry/api';
-import { ConfigurationError, type OptionReader, optional, readOptions } from '@otel-resilience/core';
+import {
+  ConfigurationError,
+  type OptionReader,
+  optional,
+  patternTest,
+  readOptions,
+  type TextPattern,
+  textPattern,
+} from '@otel-resilience/core';
 
 /** One or several; in strings `*` stands for any characters, none included. */
-export type Pattern = string | readonly string[];
+export type Pattern = TextPattern;
 export type AttributePattern = string | number | boolean | readonly (string | number | boolean)[];
 export type SpanKindName = keyof typeof KINDS;
 
@@ -83,38 +91,6 @@ function attributeTest(wanted: AttributePattern): Test<unknown> {
   return (value) => exact.includes(value as never) || ofText(value);
 }
 
-/** Whether a value is a string that fits one of the patterns. */
-export function patternTest(pattern: Pattern): Test<unknown> {
-  const tests = [pattern].flat().map(onePattern);
-  const [first] = tests;
-  if (first && tests.length === 1) return (value) => typeof value === 'string' && first(value);
-  return (value) => typeof value === 'string' && tests.some((test) => test(value));
-}
-
-function onePattern(pattern: string): Test<string> {
-  const [head = '', ...rest] = pattern.split('*');
-  const tail = rest.pop();
-  if (tail === undefined) return (value) => value === pattern;
-  // Every part is found as early as it can be, so nothing has to be tried twice.
-  return (value) => {
-    if (value.length < head.length + tail.length || !value.startsWith(head) || !value.endsWith(tail)) return false;
-    let from = head.length;
-    const end = value.length - tail.length;
-    for (const part of rest) {
-      const at = value.indexOf(part, from);
-      if (at === -1 || at + part.length > end) return false;
-      from = at + part.length;
-    }
-    return true;
-  };
-}
-
-const pattern: OptionReader<Pattern> = (value, path) => {
-  const all = Array.isArray(value) ? value : [value];
-  if (all.length > 0 && all.every((each) => typeof each === 'string' && each !== '')) return copy(value as Pattern);
-  throw new ConfigurationError(path, 'a non-empty string or a list of them', value);
-};
-
 const kindNames: OptionReader<SpanKindName | readonly SpanKindName[]> = (value, path) => {
   const all = Array.isArray(value) ? value : [value];
   if (all.length > 0 && all.every((each) => typeof each === 'string' && Object.hasOwn(KINDS, each))) {
@@ -142,15 +118,12 @@ const copy = <T>(value: T): T => (Array.isArray(value) ? (Object.freeze([...valu
 
 /** The options of a matcher, to be spread into those of a rule. */
 export const SPAN_MATCHER_SCHEMA = {
-  service: optional(pattern),
-  route: optional(pattern),
-  name: optional(pattern),
+  service: optional(textPattern),
+  route: optional(textPattern),
+  name: optional(textPattern),
   kind: optional(kindNames),
   attributes: optional(attributePatterns),
 };
 
 /** Reads a {@link SpanMatcher} that stands alone. */
 export const spanMatcher: OptionReader<SpanMatcher> = (value, path) => readOptions(path, value, SPAN_MATCHER_SCHEMA);
-
-/** Reads one pattern or a list of them. */
-export const patternOption: OptionReader<Pattern> = pattern;
