@@ -1,6 +1,7 @@
 export type { TierState } from './tier.js';
 export * from './object-store/index.js';
 export type { TieredSpanExporterOptions } from './options.js';
+export { Pace } from './pace.js';
 export { Spool } from './spool/disk-spool.js';
 export { type FsckDirectory, type FsckOptions, type FsckProgress, type FsckReport, fsck } from './spool/fsck.js';
 export type { FsckCount, FsckProblem, FsckSegment } from './spool/fsck-segment.js';

@@ -1,6 +1,7 @@
 import { ConfigurationError, systemClock } from '@otel-resilience/core';
 import { RetryingSpanExporter } from '@otel-resilience/exporter';
 import { OtlpSpanExporter } from '@otel-resilience/otlp';
+import { Pace } from '@otel-resilience/tiered';
 import type { CommandResult, Context } from '../command.js';
 import { CommandError, EXIT } from '../exit-code.js';
 import { byteSize, count, counted, duration } from '../format.js';
@@ -10,7 +11,6 @@ import type { Terminal } from '../terminal.js';
 import { inUse } from './directory-error.js';
 import { read } from './ls.js';
 import { openSpool } from './open-spool.js';
-import { Pace } from './pace.js';
 import { Sender } from './sender.js';
 import { totalsOf } from './totals.js';
 

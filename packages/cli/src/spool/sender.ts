@@ -9,8 +9,7 @@ import {
   toError,
   totalDropped,
 } from '@otel-resilience/core';
-import type { SpanSpool, SpoolLease } from '@otel-resilience/tiered';
-import type { Pace } from './pace.js';
+import type { Pace, SpanSpool, SpoolLease } from '@otel-resilience/tiered';
 
 export interface SenderOptions {
   readonly spool: SpanSpool;
