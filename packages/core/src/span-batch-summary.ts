@@ -5,6 +5,7 @@ import type { ReadableSpan } from './sdk-types.js';
 /** What routing and budgets need to know of a span; available without decoding it. */
 export interface SpanHead {
   readonly traceId: string;
+  readonly spanId: string;
   readonly lane: Lane;
   /** `service.name` of the resource, or '' when it has none. */
   readonly service: string;
@@ -28,8 +29,10 @@ export interface SpanBatchSummary {
 
 export function spanHead(span: ReadableSpan): SpanHead {
   const service = span.resource?.asyncAttributesPending ? undefined : span.resource?.attributes?.['service.name'];
+  const { traceId, spanId } = span.spanContext();
   return {
-    traceId: span.spanContext().traceId,
+    traceId,
+    spanId,
     lane: laneOf(span),
     service: typeof service === 'string' ? service : '',
     startMillis: toMillis(span.startTime),

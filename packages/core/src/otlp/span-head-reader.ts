@@ -11,6 +11,7 @@ const REMOTE_PARENT = HAS_IS_REMOTE | IS_REMOTE;
 /** Reads of a Span what a summary needs: what `spanHead` takes from an SDK span, to the same result. */
 export function readSpanHead(span: FieldReader, service: string): SpanHead {
   let traceId = '';
+  let spanId = '';
   let hasParent = false;
   let startMillis = 0;
   let endMillis = 0;
@@ -18,6 +19,7 @@ export function readSpanHead(span: FieldReader, service: string): SpanHead {
   let flags = 0;
   while (span.next()) {
     if (span.is(1, LENGTH_DELIMITED)) traceId = span.hex();
+    else if (span.is(2, LENGTH_DELIMITED)) spanId = span.hex();
     else if (span.is(4, LENGTH_DELIMITED)) hasParent = span.valueLength > 0;
     else if (span.is(7, FIXED64)) startMillis = span.fixed64NanosAsMillis();
     else if (span.is(8, FIXED64)) endMillis = span.fixed64NanosAsMillis();
@@ -26,7 +28,7 @@ export function readSpanHead(span: FieldReader, service: string): SpanHead {
   }
   const isLocalRoot = !hasParent || (flags & REMOTE_PARENT) === REMOTE_PARENT;
   const lane: Lane = statusCode === STATUS_CODE_ERROR ? 'errors' : isLocalRoot ? 'localRoots' : 'rest';
-  return { traceId, lane, service, startMillis, endMillis };
+  return { traceId, spanId, lane, service, startMillis, endMillis };
 }
 
 function readStatusCode(status: FieldReader, before: number): number {
