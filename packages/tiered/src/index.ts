@@ -1,4 +1,4 @@
-export type { TierState } from './tier.js';
+export * from './lifecycle/index.js';
 export * from './object-store/index.js';
 export type { TieredSpanExporterOptions } from './options.js';
 export { Pace } from './pace.js';
@@ -24,5 +24,6 @@ export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';
 export type { SpoolOptions } from './spool/spool-options.js';
 export type { SpoolStatus } from './spool/spool-status.js';
+export type { TierState } from './tier.js';
 export { TieredSpanExporter } from './tiered-span-exporter.js';
-export type { TierStatus, TieredSpanExporterStats } from './tiered-span-exporter-stats.js';
+export type { TieredSpanExporterStats, TierStatus } from './tiered-span-exporter-stats.js';

@@ -74,8 +74,8 @@ const SCHEMA = {
   ownsStore: boolean({ default: true }),
   clock: optional(aClock),
 };
-const DATA_TYPE = 'application/gzip';
-const INDEX_TYPE = 'application/json';
+export const DATA_TYPE = 'application/gzip';
+export const INDEX_TYPE = 'application/json';
 /** Left of a shutdown's deadline for the store, as a share. */
 const STORE_SHARE = 0.2;
 
