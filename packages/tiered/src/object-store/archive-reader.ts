@@ -24,8 +24,27 @@ export interface ArchiveReaderOptions {
   readonly concurrency?: number;
 }
 
+export interface FindOptions extends StoreCallOptions {
+  /**
+   * Whether the data is read where there is no index to be trusted; default true. Where it is false such objects are
+   * found with the index `undefined`, also those of which the store does not give the index: nothing is read twice by
+   * who reads all that is found.
+   */
+  readonly readData?: boolean;
+}
+
 /** What is wrong with an object, if anything is. */
-export type ArchiveProblem = 'index missing' | 'index damaged' | 'index of other data' | 'data damaged';
+export type ArchiveProblem =
+  | 'index missing'
+  | 'index damaged'
+  | 'index of other data'
+  | 'index unreadable'
+  | 'data damaged';
+
+/** What it takes to read an object: where it is, and what its index declares of it. */
+export interface ReadableArchive extends Pick<ArchiveEntry, 'key' | 'id' | 'storedBytes'> {
+  readonly index?: Pick<ArchiveIndex, 'storedBytes' | 'rawBytes' | 'crc32'>;
+}
 
 export interface FoundArchive extends ArchiveEntry {
   /** `undefined` where there is none that can be trusted, and the data cannot be read now: it may hold what is wanted. */
@@ -73,27 +92,28 @@ export class ArchiveReader {
   }
 
   /**
-   * The objects that may hold such spans: by their keys and then their indexes. Without a trustworthy index the data is
+   * The objects that may hold such spans, in the order of their keys: by these and then their indexes. Without a trustworthy index the data is
    * read instead, so that nothing is missed; where that cannot be done now, it is found with the index `undefined`.
    */
-  async *find(selection: ArchiveSelection, options: StoreCallOptions = {}): AsyncGenerator<FoundArchive> {
+  async *find(selection: ArchiveSelection, options: FindOptions = {}): AsyncGenerator<FoundArchive> {
+    const { readData = true, ...call } = options;
     const wanted = readSelection(selection);
-    const looks = inOrder(this.candidates(wanted, options), this.options.concurrency, async (entry) => {
-      const found = await this.look(entry, options);
+    const looks = inOrder(this.candidates(wanted, call), this.options.concurrency, async (entry) => {
+      const found = readData ? await this.look(entry, call) : await this.lookAtIndex(entry, call);
       return !found.index || mayHold(found.index, wanted) ? found : undefined;
     });
     for await (const found of looks) if (found) yield found;
   }
 
   /** All spans of an object. Rejects with a `DamagedArchiveError` when it is not what was archived, or larger than declared. */
-  async read(entry: ArchiveEntry & { index?: ArchiveIndex }, options: StoreCallOptions = {}): Promise<SpanBatch> {
+  async read(entry: ReadableArchive, options: StoreCallOptions = {}): Promise<SpanBatch> {
     const { data, maxRawBytes } = await this.fetch(entry, entry.index, options);
     return (await openArchiveObject(data, { id: entry.id, maxRawBytes })).batch;
   }
 
   /** Those of them that are wanted, if there are any. */
   async readMatching(
-    entry: ArchiveEntry & { index?: ArchiveIndex },
+    entry: ReadableArchive,
     selection: ArchiveSelection,
     options: StoreCallOptions = {},
   ): Promise<SpanBatch | undefined> {
@@ -153,6 +173,16 @@ export class ArchiveReader {
     }
   }
 
+  private async lookAtIndex(entry: ArchiveEntry, options: StoreCallOptions): Promise<FoundArchive> {
+    try {
+      const { index, problem } = await this.indexOf(entry, options);
+      return problem ? { ...entry, index: undefined, problem } : { ...entry, index };
+    } catch (error) {
+      if (options.signal?.aborted) throw error;
+      return { ...entry, index: undefined, problem: 'index unreadable' };
+    }
+  }
+
   /** What the index says, and why it is not to be believed. */
   private async indexOf(
     entry: ArchiveEntry,
@@ -167,7 +197,7 @@ export class ArchiveReader {
       if (storeErrorCode(error) !== 'TOO_LARGE') throw error;
     }
     if (!index) return { index: undefined, problem: 'index damaged' };
-    const fits = index.id === entry.id && index.storedBytes === entry.storedBytes;
+    const fits = index.id === entry.id && index.storedBytes === entry.storedBytes && !contradicts(index, entry);
     return fits ? { index } : { index, problem: 'index of other data' };
   }
 
@@ -184,8 +214,8 @@ export class ArchiveReader {
   }
 
   private async fetch(
-    entry: ArchiveEntry,
-    index: ArchiveIndex | undefined,
+    entry: ReadableArchive,
+    index: ReadableArchive['index'],
     options: StoreCallOptions,
   ): Promise<{ data: Uint8Array; maxRawBytes: number }> {
     const { maxRawBytes } = this.options;
@@ -205,7 +235,13 @@ export class ArchiveReader {
   }
 }
 
-const isDamaged = (error: unknown): boolean => {
+/** What the key says of all spans of the data. An index that says otherwise would hide them. */
+function contradicts({ endMillis, services }: ArchiveIndex, { hourMillis, service }: ArchiveEntry): boolean {
+  if (hourOf(endMillis) !== hourMillis || services.size === 0) return true;
+  return service !== MIXED && [...services.keys()].some((name) => servicePath(name) !== service);
+}
+
+export const isDamaged = (error: unknown): boolean => {
   const code = storeErrorCode(error);
   return code === 'TOO_LARGE' || (error as Error).name === 'DamagedArchiveError';
 };
@@ -214,7 +250,8 @@ function* prefixes(firstHour: number, lastHour: number, services: ReadonlySet<st
   if (!services || lastHour - firstHour > MAX_HOURS_BY_SERVICE * HOUR_MILLIS) yield 'traces/';
   else {
     for (let hour = firstHour; hour <= lastHour; hour += HOUR_MILLIS) {
-      for (const service of [...services].sort()) yield `${hourPrefix(hour)}/${service}/`;
+      // As keys are sorted: with what comes after the service.
+      for (const path of [...services].map((service) => `${service}/`).sort()) yield `${hourPrefix(hour)}/${path}`;
     }
   }
 }

@@ -5,7 +5,9 @@ export {
   type ArchiveProblem,
   ArchiveReader,
   type ArchiveReaderOptions,
+  type FindOptions,
   type FoundArchive,
+  type ReadableArchive,
   type Verification,
 } from './archive-reader.js';
 export type { ArchiveSelection } from './archive-selection.js';
