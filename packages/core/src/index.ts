@@ -6,6 +6,7 @@ export {
 } from './adapt-span-exporter.js';
 export { type ClassifiedFailure, classifyFailure } from './classify-failure.js';
 export { type Clock, settledBy, sleep, systemClock, type Timer } from './clock.js';
+export { combinedOutcome } from './combined-outcome.js';
 export {
   ALWAYS_NORMAL,
   DEFAULT_STRATEGIES,

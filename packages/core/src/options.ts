@@ -102,9 +102,10 @@ export function boolean(rule: { default: boolean }): OptionReader<boolean> {
   };
 }
 
-export function oneOf<const T extends string>(values: readonly T[], rule: { default: T }): OptionReader<T> {
+/** Without a `default` it has to be given. */
+export function oneOf<const T extends string>(values: readonly T[], rule: { default?: T } = {}): OptionReader<T> {
   return (value, path) => {
-    if (value === undefined) return rule.default;
+    if (value === undefined && rule.default !== undefined) return rule.default;
     if (values.includes(value as T)) return value as T;
     throw new ConfigurationError(path, `one of ${values.join(', ')}`, value);
   };

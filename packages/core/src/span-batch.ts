@@ -86,6 +86,11 @@ export class SpanBatch {
     return this.knownBytes;
   }
 
+  /** Whether {@link otlp} is to be had for nothing. */
+  get isEncoded(): boolean {
+    return this.form.kind === 'bytes';
+  }
+
   get summary(): SpanBatchSummary {
     this.knownSummary ??= summarize(this.heads());
     return this.knownSummary;

@@ -1,5 +1,6 @@
 import {
   type Clock,
+  deliveredOutcome,
   describeError,
   ExportError,
   type ExportOutcome,
@@ -9,9 +10,9 @@ import {
   type SpanBatch,
   toError,
 } from '@otel-resilience/core';
-import type { TierAnswer } from './tier.js';
 import { LeasedBatch } from './leased-batch.js';
 import type { SpanSpool } from './spool/spool.js';
+import type { TierAnswer } from './tier.js';
 
 /** What is held against a batch that failed while others were taken. */
 interface Suspicion {
@@ -26,6 +27,16 @@ export interface Taken {
   /** All of what was leased, of which `batch` may be a part. */
   readonly leased: LeasedBatch;
   readonly suspicion?: Suspicion;
+}
+
+/** Takes spans of a batch that are not to be sent from here any more; says which are, and how many it has taken. */
+export type Diversion = (batch: SpanBatch) => Promise<{ rest: SpanBatch | undefined; diverted: number } | undefined>;
+
+export interface BacklogOptions {
+  /** Called when what waits has become more or less. */
+  readonly onMoved?: (() => void) | undefined;
+  /** Asked of each batch that is leased. Default: all of it is sent. */
+  readonly divert?: Diversion | undefined;
 }
 
 type Suspect = Taken & { readonly suspicion: Suspicion };
@@ -63,7 +74,7 @@ export class Backlog {
   private readonly clock: Clock;
   private readonly log: LimitedLog;
   private readonly poisonAttempts: number;
-  private readonly onMoved: () => void;
+  private readonly options: BacklogOptions;
   /** Failed as probes, while nothing else was taken either. */
   private readonly failedProbes: Taken[] = [];
   private readonly suspects: Suspect[] = [];
@@ -83,13 +94,12 @@ export class Backlog {
   /** Counts what is appended or comes back, since that may happen while we wait for a lease. */
   private arrivals = 0;
 
-  /** `onMoved` is called when what waits has become more or less. */
-  constructor(spool: SpanSpool, clock: Clock, log: LimitedLog, poisonAttempts: number, onMoved: () => void = () => {}) {
+  constructor(spool: SpanSpool, clock: Clock, log: LimitedLog, poisonAttempts: number, options: BacklogOptions = {}) {
     this.spool = spool;
     this.clock = clock;
     this.log = log;
     this.poisonAttempts = poisonAttempts;
-    this.onMoved = onMoved;
+    this.options = options;
   }
 
   /** Spans waiting, those being sent included. */
@@ -133,7 +143,7 @@ export class Backlog {
   arrived(): void {
     this.arrivals++;
     this.exhausted = false;
-    this.onMoved();
+    this.options.onMoved?.();
   }
 
   async takeForReplay(): Promise<Taken | undefined> {
@@ -161,7 +171,7 @@ export class Backlog {
     return this.failedProbes.shift() ?? this.suspects.shift();
   }
 
-  /** `latestTakenAt`: when the latest attempt was begun that the hot tier has answered; `down`: whether it is. */
+  /** `latestTakenAt`: when the latest attempt was begun that the tier has answered; `down`: whether it is. */
   settle(taken: Taken, { outcome, blamesBatch }: TierAnswer, latestTakenAt: number, down: boolean): void {
     const { batch, suspicion } = taken;
     if (suspicion) this.triesSuspect = false;
@@ -178,7 +188,7 @@ export class Backlog {
     }
   }
 
-  /** The hot tier is up: what was to be probed with is sent with the others, in its turn. */
+  /** The tier is up: what was to be probed with is sent with the others, in its turn. */
   releaseProbes(): void {
     for (const probe of [...this.unasked.splice(0), ...this.failedProbes.splice(0)]) this.release(probe);
     this.untriedLeft = FIRST_ROUND;
@@ -255,7 +265,16 @@ export class Backlog {
     }
     const leased = new LeasedBatch(lease);
     this.takenBytes += leased.bytes;
-    return { batch: leased.batch, leased };
+    const whole = { batch: leased.batch, leased };
+    const parts = await this.options.divert?.(leased.batch);
+    if (!parts) return whole;
+    const diverted = deliveredOutcome(parts.diverted);
+    if (parts.rest) {
+      leased.settleAhead(diverted);
+      return { batch: parts.rest, leased };
+    }
+    this.settleAs(whole, diverted);
+    return this.lease();
   }
 
   private release(untried: Taken): void {

@@ -1,12 +1,4 @@
-import {
-  deliveredOutcome,
-  type ExportOutcome,
-  failedOutcome,
-  followedBy,
-  rejectedOutcome,
-  SpanBatch,
-  type Unsettled,
-} from '@otel-resilience/core';
+import { combinedOutcome, type ExportOutcome, type SpanBatch } from '@otel-resilience/core';
 import type { SpoolLease } from './spool/spool.js';
 
 /** A batch out of the spool that may be sent in parts: its lease is settled once, when every part of it is. */
@@ -17,9 +9,7 @@ export class LeasedBatch {
   private readonly lease: SpoolLease;
   private openParts = 1;
   private cutCount = 0;
-  private settled: ExportOutcome = deliveredOutcome(0);
-  private readonly remaining: SpanBatch[] = [];
-  private unsettled: Unsettled | undefined;
+  private readonly outcomes: ExportOutcome[] = [];
 
   constructor(lease: SpoolLease) {
     this.lease = lease;
@@ -39,23 +29,21 @@ export class LeasedBatch {
     return [part.slice(0, middle), part.slice(middle)];
   }
 
+  /** What became of spans that are no part of what is going to be sent. */
+  settleAhead(outcome: ExportOutcome): void {
+    this.outcomes.push(outcome);
+  }
+
   /** Returns whether that was the last part. */
   settlePart(outcome: ExportOutcome): boolean {
-    const { delivered, rejected, stored, dropped, remaining } = outcome;
-    this.settled = followedBy(this.settled, { delivered, rejected, stored, dropped });
-    if (remaining && outcome.failure === 'permanent') {
-      this.settled = followedBy(this.settled, rejectedOutcome(remaining.spanCount));
-    } else if (remaining) {
-      this.remaining.push(remaining);
-      this.unsettled = outcome;
-    }
+    const { delivered, rejected, stored, dropped, remaining, failure } = outcome;
+    const isRefused = remaining && failure === 'permanent';
+    this.outcomes.push(isRefused ? { delivered, rejected: rejected + remaining.spanCount, stored, dropped } : outcome);
     return --this.openParts === 0;
   }
 
   /** To be called once, after the last part. Throws what the spool throws. */
   settle(): void {
-    const { settled, unsettled, remaining } = this;
-    const rest = unsettled && failedOutcome(SpanBatch.join(remaining), unsettled.failure, unsettled.error);
-    this.lease.settle(rest ? followedBy(settled, rest) : settled);
+    this.lease.settle(combinedOutcome(this.outcomes));
   }
 }

@@ -4,6 +4,9 @@ import {
   type Clock,
   ConfigurationError,
   integer,
+  type LevelSource,
+  levelSource,
+  list,
   millis,
   number,
   type OptionsOf,
@@ -14,6 +17,9 @@ import {
   type SpanBatchExporter,
   type SpanExporter,
 } from '@otel-resilience/core';
+import { type ArchiveTierOptions, anArchiveTier } from './archive-tier/archive-tier-options.js';
+import type { ObjectStore } from './object-store/object-store.js';
+import { aRoutingRule, checkRules, type RoutingRule } from './routing/routing-rules.js';
 import { MemorySpool } from './spool/memory-spool.js';
 import { anySpool, type SpanSpool } from './spool/spool.js';
 
@@ -45,6 +51,20 @@ export interface TieredSpanExporterOptions {
   readonly poisonAttempts?: number;
   /** Where the gauges `spoolUtilization` and `spoolSize` are published. */
   readonly signals?: PipelineSignals;
+  /**
+   * An archive. Without rules it has everything that hot has: a mirror with books of its own, whose trouble is none of
+   * hot's. A store, to which objects are written, an exporter, or {@link ArchiveTierOptions}.
+   */
+  readonly warm?: ObjectStore | SpanExporter | SpanBatchExporter | ArchiveTierOptions;
+  /** Another one, for what rules send there directly. A `Lifecycle` moves what has become old. */
+  readonly cold?: ObjectStore | SpanExporter | SpanBatchExporter | ArchiveTierOptions;
+  /**
+   * Which spans go where; the first rule that fits decides. Default, and for spans that none fits: `hot`, and `warm`
+   * where there is one. They are asked again of what is taken out of the spool.
+   */
+  readonly rules?: readonly RoutingRule[];
+  /** For rules with `fromLevel`: anything with a `level`. */
+  readonly controller?: LevelSource;
   readonly clock?: Clock;
 }
 
@@ -58,6 +78,10 @@ const SCHEMA = {
   replaySpansPerSecond: number({ default: 10_000, min: 0.001 }),
   poisonAttempts: integer({ default: 10, min: 2 }),
   signals: optional(pipelineSignals),
+  warm: optional(anArchiveTier),
+  cold: optional(anArchiveTier),
+  rules: optional(list(aRoutingRule)),
+  controller: optional(levelSource),
   clock: optional(aClock),
 };
 
@@ -68,5 +92,11 @@ export function readTieredOptions(options: unknown): OptionsOf<typeof SCHEMA> {
     const expected = `at least probeIntervalMillis (${read.probeIntervalMillis})`;
     throw new ConfigurationError(`${OWNER}.replayTimeoutMillis`, expected, read.replayTimeoutMillis);
   }
+  const { warm, cold, controller, rules = [] } = read;
+  checkRules(
+    rules,
+    { warm: warm !== undefined, cold: cold !== undefined, controller: controller !== undefined },
+    OWNER,
+  );
   return read;
 }

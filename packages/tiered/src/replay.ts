@@ -1,10 +1,10 @@
 import { type Clock, describeError, ExportError, type LimitedLog, type Timer, toError } from '@otel-resilience/core';
 import type { Backlog, Taken } from './backlog.js';
+import type { Tier, TierState } from './tier.js';
 import type { TierSlots } from './tier-slots.js';
-import type { TierState, Tier } from './tier.js';
 
 export interface ReplayerOptions {
-  readonly hot: Tier;
+  readonly tier: Tier;
   readonly slots: TierSlots;
   readonly backlog: Backlog;
   readonly clock: Clock;
@@ -12,9 +12,10 @@ export interface ReplayerOptions {
   readonly probeIntervalMillis: number;
   readonly replaySpansPerSecond: number;
   readonly replayTimeoutMillis: number;
+  /** Open at a time while the tier is up; default 4: of 1,000 spans each, at a latency of 400 ms, they make 10,000/s. */
+  readonly maxReplays?: number | undefined;
 }
 
-/** Replays open at a time while the hot tier is up: 4 of 1,000 spans reach 10,000/s at a latency of 400 ms. */
 const MAX_REPLAYS = 4;
 /** Replay may run ahead of its rate by this much, so that many small batches do not need a timer each. */
 const BURST_MILLIS = 10;
@@ -22,7 +23,7 @@ const BURST_MILLIS = 10;
 const MIN_PATIENCE_MILLIS = 2_000;
 /** A probe that was refused has asked nobody: a breaker may admit the next one sooner than an interval from now. */
 const REFUSED_SHARE_OF_INTERVAL = 0.2;
-/** A replay that fails so soon after hot has taken another says nothing about hot: it may be the batch. */
+/** A replay that fails so soon after the tier has taken another says nothing about the tier: it may be the batch. */
 const PROOF_MILLIS = 1_000;
 /** To wait after a spool that could not be read, in a hurry too. */
 const LEASE_RETRY_MILLIS = 1_000;
@@ -34,7 +35,7 @@ interface Attempt {
 }
 
 /**
- * Sends what waits in the spool. While the hot tier is up: at a limited rate, beside live traffic. While it is down: a
+ * Sends what waits in the spool. While the tier is up: at a limited rate, beside live traffic. While it is down: a
  * probe every interval, whether or not earlier ones have been answered, so that the first success comes within one
  * interval of the recovery. It holds a timer only while something waits.
  */
@@ -50,7 +51,7 @@ export class Replayer {
   /** After a spool that could not be read. */
   private nextLeaseAt = 0;
   private patienceMillis = MIN_PATIENCE_MILLIS;
-  /** Grows with every success since the hot tier came up, so that one that has just recovered is not run over. */
+  /** Grows with every success since the tier came up, so that one that has just recovered is not run over. */
   private allowedReplays = 1;
   private taking = false;
   private hurried = false;
@@ -67,7 +68,7 @@ export class Replayer {
     return this.attempts.size;
   }
 
-  /** Spans the hot tier has acknowledged out of the spool. */
+  /** Spans the tier has acknowledged out of the spool. */
   get replayedSpans(): number {
     return this.replayed;
   }
@@ -76,10 +77,10 @@ export class Replayer {
     return this.probed;
   }
 
-  /** The hot tier has changed its state; whoever made it do so calls {@link pump} when it has settled its batch. */
+  /** The tier has changed its state; whoever made it do so calls {@link pump} when it has settled its batch. */
   stateChanged(): void {
-    const { hot, backlog, clock, probeIntervalMillis } = this.options;
-    if (hot.state.kind === 'up') backlog.releaseProbes();
+    const { tier, backlog, clock, probeIntervalMillis } = this.options;
+    if (tier.state.kind === 'up') backlog.releaseProbes();
     this.nextProbeAt = clock.now() + probeIntervalMillis;
     this.patienceMillis = MIN_PATIENCE_MILLIS;
     this.allowedReplays = 1;
@@ -114,7 +115,7 @@ export class Replayer {
   /** Does what is due, and sets the timer for what comes next. Called whenever something has changed. */
   pump(): void {
     if (this.halted) return;
-    const { hot, backlog, clock } = this.options;
+    const { tier, backlog, clock } = this.options;
     let next = Number.POSITIVE_INFINITY;
     if (backlog.size === 0) {
       this.idleWait?.resolve();
@@ -122,14 +123,14 @@ export class Replayer {
     } else if (!this.taking) {
       const now = clock.now();
       if (now < this.nextLeaseAt) next = this.nextLeaseAt;
-      else next = hot.state.kind === 'up' ? this.replay(now) : this.probe(now);
+      else next = tier.state.kind === 'up' ? this.replay(now) : this.probe(now);
     }
     this.wakeBy(next);
   }
 
   /** Returns when to look again, unless something happens before. */
   private replay(now: number): number {
-    const { slots, backlog } = this.options;
+    const { slots, backlog, maxReplays = MAX_REPLAYS } = this.options;
     const { suspectDueAt } = backlog;
     const wanted = backlog.available || suspectDueAt <= now;
     const needsStale = this.idleWait || (slots.full && (wanted || slots.hasWaiters));
@@ -138,7 +139,7 @@ export class Replayer {
     const paceUntil = this.nextReplayAt - BURST_MILLIS;
     if (now < paceUntil && !this.hurried) return Math.min(paceUntil, staleUntil);
     // Half of the slots are never replay's. One that hangs, or a suspect, holds up the others only at the very limit.
-    const most = Math.max(1, Math.min(MAX_REPLAYS + backlog.openSuspects, Math.floor(slots.total / 2)));
+    const most = Math.max(1, Math.min(maxReplays + backlog.openSuspects, Math.floor(slots.total / 2)));
     const open = this.openAttempts((attempt) => !this.isStale(attempt));
     const quick = open.map(({ startedAt }) => startedAt + MIN_PATIENCE_MILLIS).filter((quickUntil) => now < quickUntil);
     if (open.length >= most) return staleUntil;
@@ -162,8 +163,8 @@ export class Replayer {
   }
 
   private probe(now: number): number {
-    const { slots, hot, backlog, probeIntervalMillis, replayTimeoutMillis } = this.options;
-    const due = Math.max(this.nextProbeAt, hot.throttledUntil);
+    const { slots, tier, backlog, probeIntervalMillis, replayTimeoutMillis } = this.options;
+    const due = Math.max(this.nextProbeAt, tier.throttledUntil);
     if (now < due) return due;
     if (backlog.availableForProbe && slots.tryAcquire()) {
       this.nextProbeAt = now + probeIntervalMillis;
@@ -187,7 +188,7 @@ export class Replayer {
 
   /** One that is known to take long would be sent the same spans again, and at a shutdown there is no time for that. */
   private get minPatienceMillis(): number {
-    return this.hurried ? MIN_PATIENCE_MILLIS : Math.max(MIN_PATIENCE_MILLIS, this.options.hot.learnedMillis);
+    return this.hurried ? MIN_PATIENCE_MILLIS : Math.max(MIN_PATIENCE_MILLIS, this.options.tier.learnedMillis);
   }
 
   private start(take: (backlog: Backlog) => Promise<Taken | undefined>): void {
@@ -198,8 +199,8 @@ export class Replayer {
 
   /** Takes one batch at a time, then sends it beside what is open already. A slot has been acquired. */
   private async takeAndSend(take: (backlog: Backlog) => Promise<Taken | undefined>): Promise<void> {
-    const { hot, clock, backlog, slots, log } = this.options;
-    const attempt: Attempt = { begunIn: hot.state, startedAt: clock.now(), controller: new AbortController() };
+    const { tier, clock, backlog, slots, log } = this.options;
+    const attempt: Attempt = { begunIn: tier.state, startedAt: clock.now(), controller: new AbortController() };
     this.attempts.add(attempt);
     this.taking = true;
     let taken: Taken | undefined;
@@ -221,21 +222,21 @@ export class Replayer {
   }
 
   private async send(taken: Taken, { begunIn, controller }: Attempt): Promise<void> {
-    const { hot, clock, backlog, replayTimeoutMillis, probeIntervalMillis } = this.options;
+    const { tier, clock, backlog, replayTimeoutMillis, probeIntervalMillis } = this.options;
     const context = {
       signal: controller.signal,
       deadline: clock.now() + replayTimeoutMillis,
       lastResort: begunIn.kind === 'down',
     };
     const proofMillis = taken.suspicion ? Number.POSITIVE_INFINITY : PROOF_MILLIS;
-    const answer = await hot.export(taken.batch, context, backlog.maySuspect(taken) ? proofMillis : undefined);
+    const answer = await tier.export(taken.batch, context, backlog.maySuspect(taken) ? proofMillis : undefined);
     const { outcome } = answer;
     this.replayed += outcome.delivered;
     if (outcome.delivered > 0) this.allowedReplays++;
     if (outcome.failure === 'refused') {
       this.nextProbeAt = Math.min(this.nextProbeAt, clock.now() + probeIntervalMillis * REFUSED_SHARE_OF_INTERVAL);
     }
-    backlog.settle(taken, answer, hot.latestTakenAt, hot.state.kind === 'down');
+    backlog.settle(taken, answer, tier.latestTakenAt, tier.state.kind === 'down');
   }
 
   private spend(spans: number): void {
@@ -243,9 +244,9 @@ export class Replayer {
     this.nextReplayAt = Math.max(this.nextReplayAt, clock.now()) + (spans / replaySpansPerSecond) * 1000;
   }
 
-  /** Begun while the hot tier was down, and it is up now. */
+  /** Begun while the tier was down, and it is up now. */
   private isStale({ begunIn }: Attempt): boolean {
-    return begunIn !== this.options.hot.state;
+    return begunIn !== this.options.tier.state;
   }
 
   /** Those that match and have not been told to end, the longest open first. */

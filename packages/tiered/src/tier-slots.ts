@@ -4,11 +4,11 @@ interface Waiter {
   grant(granted: boolean): void;
 }
 
-/** Of this many slots freed while live exports wait, one is offered to replay: else a slow hot tier would starve it. */
+/** Of this many slots freed while live exports wait, one is offered to replay: else a slow tier would starve it. */
 const TURNS = 5;
 
 /**
- * The exports that the hot tier bears at a time, shared by live traffic and replay. Live exports wait for a slot in
+ * The exports that the tier bears at a time, shared by live traffic and replay. Live exports wait for a slot in
  * turn; a replay takes one that is free and nobody waits for, or that has been offered to it in its turn.
  */
 export class TierSlots {

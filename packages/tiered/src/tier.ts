@@ -19,7 +19,7 @@ export type TierState =
 
 export interface TierAnswer {
   readonly outcome: ExportOutcome;
-  /** It failed although the hot tier took another one meanwhile, or shortly before: it may be the batch. */
+  /** It failed although the tier took another one meanwhile, or shortly before: it may be the batch. */
   readonly blamesBatch: boolean;
 }
 
@@ -85,7 +85,7 @@ export class Tier {
 
   /**
    * `proofMillis`: when a batch fails that was begun within this time of another's answer, it may be the batch, and the
-   * failure says nothing about the hot tier.
+   * failure says nothing about the tier.
    */
   async export(batch: SpanBatch, context: ExportContext, proofMillis?: number): Promise<TierAnswer> {
     const controller = new AbortController();
@@ -98,7 +98,7 @@ export class Tier {
     let gaveUp = false;
     const onLateAcknowledgement = (spans: number) => {
       this.late += spans;
-      // Otherwise it was an endpoint within that was late, and the hot tier was not.
+      // Otherwise it was an endpoint within that was late, and the tier was not.
       if (gaveUp) this.timeout.acknowledged(this.clock.now() - attempt.startedAt);
       context.onLateAcknowledgement?.(spans);
     };

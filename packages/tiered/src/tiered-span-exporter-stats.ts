@@ -1,9 +1,6 @@
 import type { SpoolLedgerSnapshot } from '@otel-resilience/core';
-
-/** The hot tier's state as it may be shown; `error` is without secrets. */
-export type TierStatus =
-  | { readonly kind: 'up'; readonly since: number }
-  | { readonly kind: 'down'; readonly since: number; readonly error: string };
+import type { ArchiveTierStats } from './archive-tier/archive-tier.js';
+import type { TierStatus } from './tier-status.js';
 
 export interface TieredSpanExporterStats {
   readonly hot: TierStatus;
@@ -23,4 +20,7 @@ export interface TieredSpanExporterStats {
   /** Spans a slow spool stored after their export had been answered: counted there and as dropped. */
   readonly lateStored: number;
   readonly spool: SpoolLedgerSnapshot & { readonly bytes: number; readonly maxBytes: number };
+  /** The archives that were given. */
+  readonly warm: ArchiveTierStats | undefined;
+  readonly cold: ArchiveTierStats | undefined;
 }

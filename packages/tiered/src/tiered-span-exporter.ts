@@ -1,5 +1,7 @@
 import {
+  ALWAYS_NORMAL,
   adaptSpanExporter,
+  combinedOutcome,
   DEFAULT_FLUSH_TIMEOUT_MILLIS,
   type DeadlineOptions,
   deliveredOutcome,
@@ -10,22 +12,20 @@ import {
   type ExportOutcome,
   failedOutcome,
   followedBy,
-  LimitedLog,
   rejectedOutcome,
-  type SpanBatch,
+  SpanBatch,
   SpanBatchExporterBase,
   settledBy,
   storedOutcome,
   systemClock,
-  toError,
 } from '@otel-resilience/core';
-import { Backlog } from './backlog.js';
-import { TierSlots } from './tier-slots.js';
-import { type TierState, Tier } from './tier.js';
+import { Archives } from './archive-tier/archives.js';
 import { readTieredOptions, type TieredSpanExporterOptions } from './options.js';
-import { Replayer } from './replay.js';
-import type { SpanSpool } from './spool/spool.js';
-import type { TierStatus, TieredSpanExporterStats } from './tiered-span-exporter-stats.js';
+import { HOT, Router } from './routing/router.js';
+import { type Route, routeTo } from './routing/routing-rules.js';
+import { type Appended, SpooledTier } from './spooled-tier.js';
+import { shownState } from './tier-status.js';
+import type { TieredSpanExporterStats } from './tiered-span-exporter-stats.js';
 
 /** Left of the caller's deadline for the spool, or half of it if that is less. */
 const SPOOL_MARGIN_MILLIS = 1_000;
@@ -36,49 +36,51 @@ const OVERFLOW = new ExportError('REFUSED', 'the caller had no room left');
 
 /**
  * Sends live batches to `hot`; what it cannot take waits in `spool` and is replayed, oldest first, when it is back.
+ * `warm` and `cold` archive what the rules send there: by default, `warm` has everything that hot has.
  *
- *     new TieredSpanExporter({ hot: new OTLPTraceExporter(), spool: new MemorySpool({ maxBytes: 16 * 1024 * 1024 }) })
+ *     new TieredSpanExporter({ hot: new OTLPTraceExporter(), warm: new FileObjectStore({ directory: 'archive' }) })
  *
  * @throws ConfigurationError naming the option, what was expected and what came.
  */
 export class TieredSpanExporter extends SpanBatchExporterBase {
   /** With `context.overflow` a batch is stored at once: hot is not asked, and no slot of it taken. */
   readonly takesOverflow = true;
-  private readonly spool: SpanSpool;
   private readonly hotTimeoutMillis: number;
-  private readonly hot: Tier;
-  private readonly slots: TierSlots;
-  private readonly backlog: Backlog;
-  private readonly replayer: Replayer;
-  private readonly log: LimitedLog;
+  private readonly hot: SpooledTier;
+  private readonly archives: Archives;
+  private readonly router: Router;
   private readonly unpublish: ReadonlyArray<() => void>;
   private readonly exporting = new Set<Promise<ExportOutcome>>();
   private spilledSpans = 0;
-  private reportedEvictions = 0;
   private lateStored = 0;
   private opening: Promise<void> | undefined;
 
   constructor(options: TieredSpanExporterOptions) {
     const read = readTieredOptions(options);
-    const { spool, probeIntervalMillis, replaySpansPerSecond, replayTimeoutMillis, signals } = read;
-    const { clock = systemClock } = read;
+    const {
+      clock = systemClock,
+      spool,
+      signals,
+      warm,
+      cold,
+      rules = [],
+      controller = ALWAYS_NORMAL,
+      ...settings
+    } = read;
     const exporter = adaptSpanExporter(read.hot, { clock });
     super({ children: [exporter], clock });
-    this.spool = spool;
     this.hotTimeoutMillis = read.hotTimeoutMillis;
-    this.log = new LimitedLog('TieredSpanExporter', { clock });
-    this.hot = new Tier(exporter, clock, read.hotTimeoutMillis, (state) => this.onHotChange(state));
-    this.slots = new TierSlots(exporter.maxConcurrentExports, clock, () => this.replayer.pump());
-    this.backlog = new Backlog(spool, clock, this.log, read.poisonAttempts, () => signals?.changed());
-    this.replayer = new Replayer({
-      hot: this.hot,
-      slots: this.slots,
-      backlog: this.backlog,
+    this.archives = new Archives({ warm, cold, clock });
+    this.router = new Router({ rules, otherwise: warm ? HOT_AND_WARM : HOT, controller, clock });
+    this.hot = new SpooledTier({
+      ...settings,
+      name: 'hot',
+      exporter,
+      spool,
+      timeoutMillis: read.hotTimeoutMillis,
       clock,
-      log: this.log,
-      probeIntervalMillis,
-      replaySpansPerSecond,
-      replayTimeoutMillis,
+      onMoved: () => signals?.changed(),
+      divert: (batch) => this.divert(batch),
     });
     this.unpublish = signals
       ? [
@@ -89,18 +91,19 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   }
 
   /**
-   * Begins to send what an earlier process has left in the spool; the first export does too.
+   * Begins to send what an earlier process has left in the spools, and finds out whether stores can be used; the first
+   * export does so too.
    *
-   * @throws ConfigurationError when the spool is `required` and cannot be used.
+   * @throws ConfigurationError, or an ObjectStoreError, when a spool or a store is `required` and cannot be used.
    */
   open(): Promise<void> {
-    this.opening ??= this.openSpool();
+    this.opening ??= Promise.all([this.hot.open(), this.archives.open()]).then(() => {});
     return this.opening;
   }
 
   exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     if (!this.opening) this.open().catch(() => {}); // logged, and every append says so again
-    const outcome = context.overflow ? this.takeOverflow(batch, context) : this.exportOrSpill(batch, context);
+    const outcome = this.exportByRoute(batch, context);
     this.exporting.add(outcome);
     return outcome.finally(() => this.exporting.delete(outcome));
   }
@@ -112,9 +115,9 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     try {
       await super.forceFlush({ deadline });
     } catch (thrown) {
-      const { size, durable } = this.spool;
+      const { size, durable } = this.hot.spool;
       if (size === 0 || durable || this.shutdownSignal.aborted) throw thrown;
-      const { state } = this.hot;
+      const { state } = this.hot.tier;
       const [why, cause] =
         state.kind === 'down' ? [describeError(state.error), state.error] : ['they are being replayed', thrown];
       throw new ExportError('DEADLINE_EXCEEDED', `forceFlush: ${size} spans wait in the spool: ${why}`, { cause });
@@ -122,63 +125,96 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   }
 
   stats(): TieredSpanExporterStats {
-    const { hot, replayer, spool, spilledSpans, lateStored } = this;
+    const { spilledSpans, lateStored } = this;
+    const { tier, replayer, spool } = this.hot;
     return {
-      hot: shown(hot.state),
-      hotTimeoutMillis: hot.timeoutMillis,
+      hot: shownState(tier.state),
+      hotTimeoutMillis: tier.timeoutMillis,
       openExports: this.exporting.size,
       openReplays: replayer.openReplays,
       spilledSpans,
       replayedSpans: replayer.replayedSpans,
       probes: replayer.probes,
-      lateAcknowledged: hot.lateAcknowledged,
+      lateAcknowledged: tier.lateAcknowledged,
       lateStored,
       spool: { ...spool.stats(), bytes: spool.bytes, maxBytes: spool.maxBytes },
+      ...this.archives.stats(),
     };
   }
 
-  /** Every live export open now is answered and nothing waits: the spool is empty, unless it is durable. */
+  /** Every live export open now is answered and nothing waits: the spools are empty, unless they are durable. */
   protected override async onFlush(deadline: number): Promise<void> {
     await Promise.allSettled([...this.exporting]);
-    if (this.spool.durable) return;
-    const emptied = this.replayer.idle();
-    if (await settledBy(this.clock, deadline, emptied)) return emptied;
-    throw new ExportError('DEADLINE_EXCEEDED', `${this.spool.size} spans were still waiting in the spool`);
+    const archived = this.archives.flush(deadline);
+    archived.catch(() => {}); // heard of below
+    if (!this.hot.spool.durable) {
+      const emptied = this.hot.replayer.idle();
+      if (!(await settledBy(this.clock, deadline, emptied))) {
+        const message = `${this.hot.spool.size} spans were still waiting in the spool`;
+        throw new ExportError('DEADLINE_EXCEEDED', message);
+      }
+      await emptied;
+    }
+    await archived;
   }
 
   protected override async onShutdown(deadline: number): Promise<void> {
-    const left = Math.max(0, deadline - this.clock.now());
+    const { hot, archives, clock } = this;
+    const { reason } = this.shutdownSignal;
+    const left = Math.max(0, deadline - clock.now());
     const endBy = deadline - Math.min(SHUTDOWN_MARGIN_MILLIS, left / 10);
-    this.replayer.hurry();
-    const emptied = Promise.allSettled([...this.exporting]).then(() =>
-      this.spool.durable ? undefined : this.replayer.idle(),
-    );
-    await settledBy(this.clock, endBy, emptied);
+    hot.replayer.hurry();
+    const answered = Promise.allSettled([...this.exporting]);
+    const archived = settledBy(clock, endBy, answered).then(() => archives.shutdown(deadline, reason));
+    const emptied = answered.then(() => (hot.spool.durable ? undefined : hot.replayer.idle()));
+    await settledBy(clock, endBy, emptied);
     // Whatever is open ends now, and goes to the spool before that is closed.
-    this.hot.abort(this.shutdownSignal.reason);
-    this.slots.turnAway();
-    const halted = this.replayer.halt(this.shutdownSignal.reason);
-    await settledBy(this.clock, deadline, Promise.allSettled([...this.exporting, halted]));
-    await settledBy(this.clock, deadline, this.closeSpool(deadline));
+    const halted = hot.halt(reason);
+    await settledBy(clock, deadline, Promise.allSettled([...this.exporting, halted]));
+    await settledBy(clock, deadline, Promise.allSettled([hot.closeSpool({ deadline }), archived]));
     for (const takeAway of this.unpublish) takeAway();
   }
 
-  private async openSpool(): Promise<void> {
-    const onArrival = () => {
-      this.backlog.arrived();
-      this.replayer.pump();
-    };
-    if (!this.spool.open) return;
-    try {
-      await this.spool.open(onArrival);
-    } catch (thrown) {
-      this.log.warn('open', () => `the spool cannot be used: ${describeError(toError(thrown))}`);
-      throw thrown;
+  /** Everything that is appended to a spool at once, copies for archives too, is before this returns. */
+  private exportByRoute(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    const forHot: SpanBatch[] = [];
+    const outcomes: Promise<ExportOutcome>[] = [];
+    for (const [route, part] of this.router.split(batch)) {
+      if (!route.hot) outcomes.push(this.archive(route, part, context));
+      else {
+        forHot.push(part);
+        this.archives.copy(route, part);
+      }
     }
-    if (this.spool.size > 0) onArrival();
+    if (forHot.length > 0) {
+      const part = SpanBatch.join(forHot);
+      outcomes.push(context.overflow ? this.takeOverflow(part, context) : this.exportOrSpill(part, context));
+    }
+    return outcomes.length === 1 ? outcomes[0]! : Promise.all(outcomes).then(combinedOutcome);
   }
 
-  /** Everything up to the append is done before this returns: a burst that fills the caller's queue in one tick fits. */
+  /** Spans that hot does not get. */
+  private archive(route: Route, batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    if (context.signal.aborted) return Promise.resolve(failedOutcome(batch, 'shutdown', context.signal.reason));
+    return this.stored(this.archives.take(route, batch, 'routed'), batch.spanCount, context);
+  }
+
+  /** What is in hot's spool, and by now has to go elsewhere. An archive that cannot take it leaves it to hot. */
+  private async divert(batch: SpanBatch) {
+    const parts = this.router.diverted(batch);
+    if (!parts) return undefined;
+    const staying: SpanBatch[] = [];
+    let diverted = 0;
+    for (const [route, part] of parts) {
+      const isTaken =
+        !route.hot && (route.tiers.length === 0 || (await this.archives.take(route, part, 'diverted')).stored > 0);
+      if (isTaken) diverted += part.spanCount;
+      else staying.push(part);
+    }
+    return { rest: staying.length > 0 ? SpanBatch.join(staying) : undefined, diverted };
+  }
+
+  /** Appended before this returns: a burst that fills the caller's queue in one tick fits. */
   private takeOverflow(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     if (batch.spanCount === 0) return Promise.resolve(deliveredOutcome(0));
     const { aborted, reason } = this.shutdownSignal;
@@ -204,21 +240,22 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     const latest = context.deadline - Math.min(SPOOL_MARGIN_MILLIS, left / 2);
     const slotBy = Math.min(latest, now + this.hotTimeoutMillis);
     if (slotBy <= now) return failedOutcome(batch, 'refused', new ExportError('REFUSED', 'no time left to export'));
-    const { state } = this.hot;
-    if (state.kind === 'down' && this.spool.size > 0) return failedOutcome(batch, 'refused', state.error);
-    if (!this.slots.tryAcquire()) {
-      const acquired = this.slots.acquire(slotBy, context.signal);
-      this.replayer.pump();
+    const { tier, slots, spool, replayer } = this.hot;
+    const { state } = tier;
+    if (state.kind === 'down' && spool.size > 0) return failedOutcome(batch, 'refused', state.error);
+    if (!slots.tryAcquire()) {
+      const acquired = slots.acquire(slotBy, context.signal);
+      replayer.pump();
       if (!(await acquired)) {
         return failedOutcome(batch, 'refused', new ExportError('REFUSED', 'the hot tier had no slot free in time'));
       }
     }
     // With an empty spool there is nothing to probe with but this.
-    const lastResort = context.lastResort || this.hot.state.kind === 'down';
+    const lastResort = context.lastResort || tier.state.kind === 'down';
     // From here on: an attempt that was late to begin, and failed for that, would speak against hot.
-    const deadline = Math.min(latest, this.clock.now() + this.hot.timeoutMillis);
-    const { outcome } = await this.hot.export(batch, { ...context, deadline, lastResort });
-    this.slots.release();
+    const deadline = Math.min(latest, this.clock.now() + tier.timeoutMillis);
+    const { outcome } = await tier.export(batch, { ...context, deadline, lastResort });
+    slots.release();
     return outcome;
   }
 
@@ -227,63 +264,29 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     if (first.failure === 'permanent') return followedBy(first, rejectedOutcome(spanCount, first.error));
     // The caller has counted these spans already, with the outcome it gave itself. Stored, they would count twice.
     if (context.signal.aborted) return first;
-    const appended = this.append(remaining);
+    const stored = await this.stored(this.hot.append(remaining), spanCount, context, first);
+    return followedBy(first, stored);
+  }
+
+  /** What a spool has taken, if it answers in time. `first`: what hot has said of these spans. */
+  private async stored(
+    appended: Promise<Appended>,
+    spanCount: number,
+    context: ExportContext,
+    first?: ExportOutcome,
+  ): Promise<ExportOutcome> {
     if (!(await settledBy(this.clock, context.deadline, appended))) {
       appended.then(({ stored }) => {
         this.lateStored += stored;
       });
-      return followedBy(first, droppedOutcome(spanCount, 'spool_failed', SPOOL_TIMEOUT));
+      return droppedOutcome(spanCount, 'spool_failed', SPOOL_TIMEOUT);
     }
-    const { stored, reason, error = first.error } = await appended;
+    const { stored, reason, error = first?.error } = await appended;
     if (context.signal.aborted) this.lateStored += stored;
     else this.spilledSpans += stored;
-    const dropped = first.failure === 'shutdown' ? 'shutdown' : reason;
-    return followedBy(first, followedBy(storedOutcome(stored), droppedOutcome(spanCount - stored, dropped, error)));
-  }
-
-  /** Never rejects. */
-  private async append(batch: SpanBatch): Promise<{ stored: number; reason: string; error?: Error }> {
-    try {
-      const { stored } = await this.spool.append(batch);
-      this.backlog.arrived();
-      this.replayer.pump();
-      this.reportEvictions();
-      return { stored: Math.max(0, Math.min(stored, batch.spanCount)), reason: 'spool_full' };
-    } catch (thrown) {
-      const error = toError(thrown);
-      this.log.warn('append', () => `the spool failed to take ${batch.spanCount} spans: ${describeError(error)}`);
-      return { stored: 0, reason: 'spool_failed', error };
-    }
-  }
-
-  /** What a spool gives up to make room is in its own ledger, where nobody looks during an outage. */
-  private reportEvictions(): void {
-    const { full = 0 } = this.spool.stats().dropped;
-    const evicted = full - this.reportedEvictions;
-    if (evicted <= 0) return;
-    this.reportedEvictions = full;
-    this.log.warn(
-      'full',
-      () => `the spool is full (${this.spool.bytes} bytes): the oldest ${evicted} spans were dropped`,
-    );
-  }
-
-  private onHotChange(state: TierState): void {
-    if (state.kind === 'down') {
-      this.slots.turnAway();
-      this.log.warn('down', () => `the hot tier is down, spans go to the spool: ${describeError(state.error)}`);
-    } else {
-      this.log.warn('up', () => `the hot tier is back; ${this.spool.size} spans wait to be replayed`);
-    }
-    this.replayer.stateChanged();
-  }
-
-  private async closeSpool(deadline: number): Promise<void> {
-    await this.spool.shutdown({ deadline });
-    const { shutdown: lost = 0 } = this.spool.stats().dropped;
-    if (lost > 0) this.log.warn('shutdown', () => `shut down with ${lost} spans in the spool: dropped`);
+    const dropped = first?.failure === 'shutdown' ? 'shutdown' : reason;
+    return followedBy(storedOutcome(stored), droppedOutcome(spanCount - stored, dropped, error));
   }
 }
 
-const shown = (state: TierState): TierStatus =>
-  state.kind === 'up' ? state : { ...state, error: describeError(state.error) };
+const HOT_AND_WARM = routeTo(['hot', 'warm']);

@@ -134,11 +134,15 @@ const METHODS: readonly (keyof ObjectStore)[] = [
   'shutdown',
 ];
 
-/** Reads an option that takes a store: one of ours, or anything with the methods of {@link ObjectStore}. */
-export const anObjectStore: OptionReader<ObjectStore> = (value, path) => {
+export function isObjectStore(value: unknown): value is ObjectStore {
   const candidate = value as Record<string, unknown> | null | undefined;
   const isObject = typeof candidate === 'object' && candidate !== null;
-  if (isObject && METHODS.every((method) => typeof candidate[method] === 'function')) return value as ObjectStore;
+  return isObject && METHODS.every((method) => typeof candidate[method] === 'function');
+}
+
+/** Reads an option that takes a store: one of ours, or anything with the methods of {@link ObjectStore}. */
+export const anObjectStore: OptionReader<ObjectStore> = (value, path) => {
+  if (isObjectStore(value)) return value;
   throw new ConfigurationError(path, `an ObjectStore (an object with ${METHODS.join(', ')})`, value);
 };
 
@@ -148,3 +152,7 @@ export const isStorageClass = (value: unknown): value is StorageClass =>
 /** Whether objects of this class have to be restored before they can be read. */
 export const isArchiveClass = (storageClass: StorageClass): boolean =>
   storageClass === 'GLACIER' || storageClass === 'DEEP_ARCHIVE';
+
+/** Whether this object has to be, and has not been yet. */
+export const isArchived = ({ restore }: ObjectHead): boolean =>
+  restore.state === 'archived' || restore.state === 'restoring';

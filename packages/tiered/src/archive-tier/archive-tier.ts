@@ -1,0 +1,136 @@
+import {
+  adaptSpanExporter,
+  type Clock,
+  describeError,
+  ExportError,
+  type SpanBatch,
+  type SpoolLedgerSnapshot,
+  settledBy,
+  toError,
+} from '@otel-resilience/core';
+import { ArchiveWriter, type ArchiveWriterStats } from '../object-store/archive-writer.js';
+import type { ObjectStoreStatus } from '../object-store/object-store.js';
+import { type Appended, SpooledTier } from '../spooled-tier.js';
+import { shownState, type TierStatus } from '../tier-status.js';
+import type { ArchiveTierSettings } from './archive-tier-options.js';
+import { GatheringSpool } from './gathering-spool.js';
+
+/** Why spans come to an archive: hot has them as well; hot was to have them, and they have become too old; it alone. */
+export type Reason = 'copied' | 'diverted' | 'routed';
+
+export interface ArchiveTierStats {
+  readonly state: TierStatus;
+  /** Its own books: `accepted + recovered = waiting + delivered + rejected + Σ dropped`. */
+  readonly spool: SpoolLedgerSnapshot & { readonly bytes: number; readonly maxBytes: number };
+  /** Of those accepted, copies of what hot has as well … */
+  readonly copiedSpans: number;
+  /** … and what came out of hot's spool, because hot was not to have it any more. The others are here alone. */
+  readonly divertedSpans: number;
+  /** Copies that its spool could not take: not in the archive. */
+  readonly missedSpans: number;
+  /** Acknowledged after an attempt had been given up: they may be there twice. */
+  readonly lateAcknowledged: number;
+  readonly openExports: number;
+  /** Of a store. */
+  readonly writer: ArchiveWriterStats | undefined;
+  readonly store: ObjectStoreStatus | undefined;
+}
+
+/** Exports open at a time: while one is being written, the next is made. */
+const MAX_EXPORTS = 2;
+const POISON_ATTEMPTS = 10;
+/** Left of a shutdown's deadline for the spool and the exporter, as a share. */
+const CLOSING_SHARE = 0.2;
+
+/** An archive: everything goes to its spool first, and from there in large batches to where it stays. */
+export class ArchiveTier {
+  private readonly name: string;
+  private readonly settings: ArchiveTierSettings;
+  private readonly clock: Clock;
+  private readonly exporter: ReturnType<typeof adaptSpanExporter>;
+  private readonly writer: ArchiveWriter | undefined;
+  private readonly gathering: GatheringSpool;
+  private readonly spooled: SpooledTier;
+  private readonly counts = { copied: 0, diverted: 0, routed: 0, missed: 0 };
+
+  constructor(name: 'warm' | 'cold', settings: ArchiveTierSettings, clock: Clock) {
+    this.name = name;
+    this.settings = settings;
+    this.clock = clock;
+    const { store, storageClass = name === 'cold' ? 'GLACIER' : undefined, maxBatchBytes } = settings;
+    this.writer = store && new ArchiveWriter({ store, storageClass, ownsStore: false, clock });
+    this.exporter = adaptSpanExporter(this.writer ?? settings.exporter!, { clock });
+    this.gathering = new GatheringSpool({
+      spool: settings.spool,
+      maxBatchBytes,
+      delayMillis: settings.scheduledDelayMillis,
+      encodes: this.exporter.prefers === 'bytes',
+      clock,
+    });
+    this.spooled = new SpooledTier({
+      name,
+      exporter: this.exporter,
+      spool: this.gathering,
+      clock,
+      timeoutMillis: settings.exportTimeoutMillis,
+      replayTimeoutMillis: settings.exportTimeoutMillis,
+      probeIntervalMillis: Math.min(settings.probeIntervalMillis, settings.exportTimeoutMillis),
+      replaySpansPerSecond: Number.POSITIVE_INFINITY,
+      maxReplays: MAX_EXPORTS,
+      poisonAttempts: POISON_ATTEMPTS,
+    });
+  }
+
+  /** @throws ConfigurationError when its spool or its store is `required` and cannot be used. */
+  async open(): Promise<void> {
+    await Promise.all([this.settings.store?.open(), this.spooled.open()]);
+  }
+
+  /** Everything up to the append is done before this returns. Never rejects. */
+  async take(batch: SpanBatch, reason: Reason): Promise<Appended> {
+    const appended = await this.spooled.append(batch);
+    this.counts[reason] += appended.stored;
+    if (reason === 'copied') this.counts.missed += batch.spanCount - appended.stored;
+    return appended;
+  }
+
+  stats(): ArchiveTierStats {
+    const { gathering, counts, writer, settings } = this;
+    const { tier, replayer } = this.spooled;
+    return {
+      state: shownState(tier.state),
+      spool: { ...gathering.stats(), bytes: gathering.bytes, maxBytes: gathering.maxBytes },
+      copiedSpans: counts.copied,
+      divertedSpans: counts.diverted,
+      missedSpans: counts.missed,
+      lateAcknowledged: tier.lateAcknowledged,
+      openExports: replayer.openReplays,
+      writer: writer?.stats(),
+      store: settings.store?.status(),
+    };
+  }
+
+  /** Resolves when what waits now is archived, or waits where it survives the process. */
+  async flush(deadline: number): Promise<void> {
+    const { gathering, clock, exporter } = this;
+    if (gathering.durable) return;
+    if (await settledBy(clock, deadline, gathering.emptied())) return exporter.forceFlush({ deadline });
+    const { state } = this.spooled.tier;
+    const why = state.kind === 'down' ? describeError(state.error) : 'they are being archived';
+    const message = `forceFlush: ${gathering.size} spans wait for the ${this.name} tier: ${why}`;
+    throw new ExportError('DEADLINE_EXCEEDED', message, { cause: state.kind === 'down' ? state.error : undefined });
+  }
+
+  /** Archives what it can. The store is left open: others may need it. */
+  async shutdown(deadline: number, reason: ExportError): Promise<void> {
+    const { clock, gathering, spooled, exporter } = this;
+    const left = Math.max(0, deadline - clock.now());
+    const endBy = deadline - left * CLOSING_SHARE;
+    gathering.hurry();
+    spooled.replayer.hurry();
+    if (!gathering.durable) await settledBy(clock, endBy, spooled.replayer.idle().catch(toError));
+    await settledBy(clock, deadline, spooled.halt(reason));
+    await settledBy(clock, deadline, spooled.closeSpool({ deadline }));
+    await settledBy(clock, deadline, exporter.shutdown({ deadline }));
+  }
+}

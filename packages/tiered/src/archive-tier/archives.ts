@@ -1,0 +1,75 @@
+import { type Clock, type ExportError, SpanBatch } from '@otel-resilience/core';
+import type { Route } from '../routing/routing-rules.js';
+import type { Appended } from '../spooled-tier.js';
+import { ArchiveTier, type ArchiveTierStats, type Reason } from './archive-tier.js';
+import type { ArchiveTierSettings } from './archive-tier-options.js';
+
+export interface ArchivesOptions {
+  readonly warm: ArchiveTierSettings | undefined;
+  readonly cold: ArchiveTierSettings | undefined;
+  readonly clock: Clock;
+}
+
+/** The tiers behind hot, as far as they are given. */
+export class Archives {
+  private readonly options: ArchivesOptions;
+  private readonly tiers: ReadonlyMap<string, ArchiveTier>;
+
+  constructor(options: ArchivesOptions) {
+    const { clock } = options;
+    this.options = options;
+    this.tiers = new Map(
+      (['warm', 'cold'] as const).flatMap((name) => {
+        const settings = options[name];
+        return settings ? [[name, new ArchiveTier(name, settings, clock)] as const] : [];
+      }),
+    );
+  }
+
+  async open(): Promise<void> {
+    await Promise.all(this.each((tier) => tier.open()));
+  }
+
+  /** Copies for the archives of this route, beside what hot gets. Never throws. */
+  copy(route: Route, batch: SpanBatch): void {
+    for (const tier of this.of(route)) void tier.take(apart(batch), 'copied');
+  }
+
+  /** The first archive of the route answers for these spans; the others have a copy. Appended before this returns. */
+  async take(route: Route, batch: SpanBatch, reason: Exclude<Reason, 'copied'>): Promise<Appended> {
+    const [first, ...others] = this.of(route);
+    const taken = first!.take(batch, reason);
+    for (const tier of others) void tier.take(apart(batch), 'copied');
+    return taken;
+  }
+
+  flush(deadline: number): Promise<unknown> {
+    return Promise.all(this.each((tier) => tier.flush(deadline)));
+  }
+
+  /** Stores last: both tiers may write to the same. */
+  async shutdown(deadline: number, reason: ExportError): Promise<void> {
+    const { warm, cold } = this.options;
+    await Promise.all(this.each((tier) => tier.shutdown(deadline, reason)));
+    const stores = new Set([warm?.store, cold?.store].filter((store) => store !== undefined));
+    await Promise.allSettled([...stores].map((store) => store.shutdown({ deadline })));
+  }
+
+  stats(): { readonly warm: ArchiveTierStats | undefined; readonly cold: ArchiveTierStats | undefined } {
+    return { warm: this.tiers.get('warm')?.stats(), cold: this.tiers.get('cold')?.stats() };
+  }
+
+  private of({ tiers }: Route): ArchiveTier[] {
+    return tiers.flatMap((name) => this.tiers.get(name) ?? []);
+  }
+
+  private each<T>(call: (tier: ArchiveTier) => Promise<T>): Promise<T>[] {
+    return [...this.tiers.values()].map(call);
+  }
+}
+
+/** The same spans in a batch of its own, so that who converts one does not convert the other. */
+const apart = (batch: SpanBatch): SpanBatch =>
+  batch.isEncoded
+    ? SpanBatch.fromBytes(batch.otlp(), batch.summary)
+    : SpanBatch.fromSpans(batch.spans(), { byteLength: batch.byteLength });
