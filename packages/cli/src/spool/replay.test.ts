@@ -234,7 +234,7 @@ describe('spool replay', () => {
   it('sends the others where a segment cannot be read', async () => {
     await bed.leave(5);
     // To read a directory is an error of the disk, for root as well.
-    await mkdir(join(bed.directory, '00000000000000aa.seg'));
+    await mkdir(join(bed.directory, '00000000000000aa-0123456789abcdef.seg'));
     expect((await bed.run('spool', 'ls', bed.directory)).stdout).toContain('cannot be read: EISDIR');
     expect((await bed.run('spool', 'fsck', bed.directory)).exitCode).toBe(1);
     const { exitCode, json } = await replay('--endpoint', await receiver.start(), '--json');

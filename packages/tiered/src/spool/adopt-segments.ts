@@ -1,6 +1,6 @@
 import type { FileSystem } from '@otel-resilience/core';
 import { isMissing } from './file-errors.js';
-import { ACK_NAME, ackName, numberOf, SEGMENT_NAME, segmentName } from './segment.js';
+import { ACK_NAME, ackName, renumbered, SEGMENT_NAME, segmentOfNotes } from './segment.js';
 
 export interface AdoptionOptions {
   readonly fileSystem: FileSystem;
@@ -22,11 +22,10 @@ export async function adoptSegments({ fileSystem, from, to, nextNumber, onAdopte
   const names = await fileSystem.list(from);
   const segments = names.filter((name) => SEGMENT_NAME.test(name)).sort();
   for (const segment of segments) {
-    const number = nextNumber();
-    const adopted = segmentName(number);
+    const adopted = renumbered(segment, nextNumber());
     if (!(await move(fileSystem, `${from}/${segment}`, `${to}/${adopted}`))) continue;
-    // After its segment: notes without a segment are nobody's, and a number that has notes is not used again.
-    await move(fileSystem, `${from}/${ackName(numberOf(segment))}`, `${to}/${ackName(number)}`);
+    // After its segment: notes without a segment are nobody's.
+    await move(fileSystem, `${from}/${ackName(segment)}`, `${to}/${ackName(adopted)}`);
     onAdopted(adopted);
   }
   if (segments.length > 0) {
@@ -36,7 +35,7 @@ export async function adoptSegments({ fileSystem, from, to, nextNumber, onAdopte
   }
   const left = await fileSystem.list(from);
   for (const name of left) {
-    if (!ACK_NAME.test(name) || left.includes(segmentName(numberOf(name)))) continue;
+    if (!ACK_NAME.test(name) || left.includes(segmentOfNotes(name))) continue;
     await fileSystem.remove(`${from}/${name}`);
   }
 }

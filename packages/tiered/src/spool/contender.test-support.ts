@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { systemClock } from '@otel-resilience/core';
+import { newToken } from './frame.js';
 import { nodeFileSystem } from './node-file-system.js';
 import { systemProcesses } from './process-identity.js';
 import { segmentName } from './segment.js';
@@ -38,7 +39,7 @@ async function work(owned: OwnedDirectory, name: string): Promise<void> {
   let number = Math.max(0, ...numbers.filter(Number.isSafeInteger));
   for (let i = 0; i < 3; i++) {
     const segment = `${name}-${i}`;
-    const file = await owned.fileSystem.open(`${owned.path}/${segmentName(++number)}`, 'create');
+    const file = await owned.fileSystem.open(`${owned.path}/${segmentName(++number, newToken())}`, 'create');
     await file.write([Buffer.from(segment)], 0);
     await file.close();
     process.send?.({ segment });

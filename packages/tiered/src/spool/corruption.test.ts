@@ -6,6 +6,7 @@ import {
   type Files,
   filesOf,
   flipped,
+  keyOf,
   layout,
   namesOf,
   SPANS_PER_FRAME,
@@ -13,9 +14,9 @@ import {
   withBytes,
   writtenSpool,
 } from './damaged-spool.test-support.js';
-import { decodeSeal, encodeSeal, FRAME_HEADER_BYTES, SEAL_BYTES, SEGMENT_HEADER_BYTES } from './frame.js';
+import { decodeSeal, encodeSeal, FRAME_HEADER_BYTES, newToken, SEAL_BYTES, SEGMENT_HEADER_BYTES } from './frame.js';
 import { type FsckReport, fsck } from './fsck.js';
-import { ACK_BYTES, ackName, numberOf, segmentName } from './segment.js';
+import { ACK_BYTES, ackName, numberOf, renumbered, segmentName } from './segment.js';
 
 const FRAMES = 4;
 const ALL = Array.from({ length: FRAMES }, (_, index) => index + 1);
@@ -172,7 +173,7 @@ describe('what may become of a frame', () => {
 
 describe('a seal that lies', () => {
   const offset = bytes.byteLength - SEAL_BYTES;
-  const truth = decodeSeal(bytes.subarray(offset))!;
+  const truth = decodeSeal(bytes.subarray(offset), keyOf(bytes))!;
   it.each([
     ['has more frames and spans than there are', { frames: FRAMES + 2, spans: FRAMES * SPANS_PER_FRAME + 7 }],
     ['has fewer frames and spans than there are', { frames: FRAMES - 2, spans: 1 }],
@@ -182,7 +183,7 @@ describe('a seal that lies', () => {
     ['has more spans than numbers go', { frames: Number.MAX_SAFE_INTEGER, spans: Number.MAX_SAFE_INTEGER }],
     ['has another last id', { lastId: truth.lastId + 100 }],
   ])('%s: every frame is given back', async (_, lies) => {
-    const seal = encodeSeal({ ...truth, ...lies });
+    const seal = encodeSeal({ ...truth, ...lies }, keyOf(bytes));
     const lying = withBytes(single, name, (all) => Buffer.concat([all.subarray(0, offset), seal]));
     const found = await expectRecovered(lying, namesOf(...ALL));
     expect(found.directories[0]!.segments[0]!.problems).toEqual(['seal']);
@@ -202,7 +203,7 @@ describe('files that are not where they were', () => {
   });
 
   it('gives back a segment that is there twice as often as it is there; fsck finds the copy, and repairs it', async () => {
-    const copy = segmentName(numberOf(name) + 7);
+    const copy = renumbered(name, numberOf(name) + 7);
     const files = new Map([...single, [copy, bytes]]);
     expect([...(await drain(await diskWith(files))).names].sort()).toEqual(
       [...namesOf(...ALL), ...namesOf(...ALL)].sort(),
@@ -214,7 +215,7 @@ describe('files that are not where they were', () => {
   });
 
   it('saves of a copy what is damaged in the original', async () => {
-    const copy = segmentName(numberOf(name) + 7);
+    const copy = renumbered(name, numberOf(name) + 7);
     const disk = await diskWith(new Map([...flipped(single, name, frames[2]!.begin + 50), [copy, bytes]]));
     const found = await fsck({ directory: DIRECTORY, fileSystem: disk, repair: true });
     expect(found).toMatchObject({ clean: true, waiting: { frames: FRAMES }, repeated: { frames: FRAMES - 1 } });
@@ -222,7 +223,7 @@ describe('files that are not where they were', () => {
   });
 
   it('leaves alone, and reports, what is not ours', async () => {
-    const foreign = segmentName(99);
+    const foreign = segmentName(99, newToken());
     const odd = 'ffffffffffffffff.seg';
     const files = new Map([
       ...single,
@@ -246,7 +247,7 @@ describe('notes of settled frames', () => {
   it('are damaged at any byte: what waits is given back, and at most what is settled once more', async () => {
     for (const killed of [false, true]) {
       const files = await writtenSpool(FRAMES, [2, 4], { killed });
-      const ack = ackName(numberOf(segmentsOf(files)[0]!));
+      const ack = ackName(segmentsOf(files)[0]!);
       expect(files.get(ack)!.byteLength).toBe(2 * ACK_BYTES);
       expect((await drain(await diskWith(files))).names).toEqual(without(2, 4));
       for (let offset = 0; offset < 2 * ACK_BYTES; offset++) {
@@ -269,14 +270,14 @@ describe('notes of settled frames', () => {
   it('are of another segment: they count for nothing', async () => {
     const files = await writtenSpool(4, [1, 3], { framesPerSegment: 2 });
     const [first, second] = segmentsOf(files) as [string, string];
-    const [firstAck, secondAck] = [first, second].map((each) => ackName(numberOf(each))) as [string, string];
+    const [firstAck, secondAck] = [first, second].map(ackName) as [string, string];
     const swapped = new Map([...files, [firstAck, files.get(secondAck)!], [secondAck, files.get(firstAck)!]]);
     await expectRecovered(swapped, namesOf(1, 2, 3, 4));
   });
 
   it('are there without their segment: they go', async () => {
     const files = await writtenSpool(FRAMES, [2]);
-    const orphan = ackName(77);
+    const orphan = ackName(segmentName(77, newToken()));
     const disk = await diskWith(new Map([...single, [orphan, [...files.values()].at(-1)!]]));
     const found = await fsck({ directory: DIRECTORY, fileSystem: disk });
     expect(found).toMatchObject({ clean: false, directories: [{ orphanedNotes: [`${DIRECTORY}/${orphan}`] }] });

@@ -1,7 +1,14 @@
 import { deliveredOutcome, SpanBatch } from '@otel-resilience/core';
 import { FaultyDisk, fakeSpan } from '@otel-resilience/testing';
 import { Spool } from './disk-spool.js';
-import { decodeFrameHeader, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './frame.js';
+import {
+  decodeFrameHeader,
+  decodeSegmentHeader,
+  FRAME_HEADER_BYTES,
+  type FrameKey,
+  frameKey,
+  SEGMENT_HEADER_BYTES,
+} from './frame.js';
 import { SEGMENT_NAME } from './segment.js';
 import type { SpoolLease } from './spool.js';
 
@@ -25,7 +32,7 @@ export const namesOf = (...frames: readonly number[]): string[] =>
 export const filesOf = (disk: FaultyDisk): Files =>
   new Map(
     [...disk.contents()]
-      .filter(([path]) => /^\/spool\/[0-9a-f]{16}\.(seg|ack)$/.test(path))
+      .filter(([path]) => /^\/spool\/[0-9a-f-]{33}\.(seg|ack)$/.test(path))
       .map(([path, bytes]) => [path.slice(DIRECTORY.length + 1), bytes]),
   );
 
@@ -120,11 +127,19 @@ export const flipped = (files: Files, name: string, offset: number, mask = 1 << 
     return bytes;
   });
 
+/** Of a segment whose header is intact. */
+export function keyOf(bytes: Uint8Array): FrameKey {
+  const header = decodeSegmentHeader(Buffer.from(bytes.subarray(0, SEGMENT_HEADER_BYTES)));
+  if (!header || header === 'other version') throw new Error('no header');
+  return frameKey(header.token);
+}
+
 /** Where each frame begins and ends. */
 export function layout(bytes: Uint8Array): Array<{ begin: number; end: number }> {
+  const key = keyOf(bytes);
   const frames = [];
   for (let at = SEGMENT_HEADER_BYTES; at + FRAME_HEADER_BYTES <= bytes.byteLength; ) {
-    const header = decodeFrameHeader(Buffer.from(bytes), at);
+    const header = decodeFrameHeader(Buffer.from(bytes), key, at);
     if (!header || header.isSeal) break;
     const end = at + FRAME_HEADER_BYTES + header.bodyBytes;
     frames.push({ begin: at, end });

@@ -1,6 +1,6 @@
 import type { Clock, ExportOutcome, FileSystem, SpanBatch, SpoolLedger } from '@otel-resilience/core';
 import { DiskLeases } from './disk-leases.js';
-import { crcOf, encodeFrameHeader, FRAME_HEADER_BYTES } from './frame.js';
+import { crcOf, FRAME_HEADER_BYTES } from './frame.js';
 import { FrameReader, type TakenFrames } from './frame-reader.js';
 import type { PendingFrame } from './pending-frame.js';
 import { Quarantine } from './quarantine.js';
@@ -84,6 +84,7 @@ export class DiskQueue {
       onMissing: (_, spans) => (spans > 0 ? ledger.drop(spans, 'corrupt') : ledger.recover(-spans)),
       onDamage: (damage) => this.count(damage),
       onCorrupt: (segment, frames) => this.dropCorrupt(segment, frames),
+      onForeign: (segment) => this.store.disown(segment),
     });
     this.quarantine = new Quarantine({ fileSystem, clock, directory, sync: fsync !== 'never' });
     this.leases = new DiskLeases({
@@ -161,21 +162,15 @@ export class DiskQueue {
     for (const chunk of chunks) bodyBytes += chunk.byteLength;
     const id = this.nextId++;
     const wallMillis = this.options.clock.wallTime();
-    const header = encodeFrameHeader({
-      bodyBytes,
-      spanCount: batch.spanCount,
-      id,
-      wallMillis,
-      bodyCrc: crcOf(chunks),
-      isSeal: false,
-    });
+    const bodyCrc = crcOf(chunks);
     await new Promise<void>((resolve, reject) => {
       const frame: PendingFrame = {
         batch,
         id,
         wallMillis,
         bodyBytes,
-        chunks: [header, ...chunks],
+        bodyCrc,
+        body: chunks,
         needsSync,
         acknowledged: false,
         resolve: () => {

@@ -220,7 +220,7 @@ describe('a disk in trouble', () => {
   it('reads another segment when one cannot be read, and that one later', async () => {
     const { clock, disk, spool, drain, close } = setUp({ maxBytes: 100_000, maxSegmentBytes: 1_024 });
     for (let i = 0; i < 3; i++) await spool.append(batch(10));
-    disk.fail({ operations: ['read'], code: 'EIO', path: /0001\.seg$/ });
+    disk.fail({ operations: ['read'], code: 'EIO', path: /0001-[0-9a-f]+\.seg$/ });
     const leased = await spool.lease();
     expect(leased!.batch.spanCount).toBe(10);
     leased!.settle(delivered(leased!));
@@ -252,7 +252,9 @@ describe('what leaves the spool', () => {
     leased!.settle(giveUp(failedOutcome(leased!.batch, 'retryable', new Error('down')), 'poison'));
     await close();
     expect(spool.status().quarantined).toBe(1);
-    expect(await disk.list(`${DIRECTORY}/quarantine`)).toEqual(['0000000000000001.seg']);
+    expect(await disk.list(`${DIRECTORY}/quarantine`)).toEqual([
+      expect.stringMatching(/^0000000000000001-[0-9a-f]{16}\.seg$/),
+    ]);
     expect(await recoveredFrom(disk.crash({ keep: 'none' }))).toBe(0);
   });
 

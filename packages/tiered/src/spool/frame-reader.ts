@@ -1,10 +1,10 @@
-import { type Clock, type FileSystem, SpanBatch, toError } from '@otel-resilience/core';
+import { type Clock, type FileSystem, type OpenFile, SpanBatch, toError } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
 import { quietly } from './file-errors.js';
 import { SEGMENT_HEADER_BYTES } from './frame.js';
 import { frameBytes } from './pending-frame.js';
 import { ACK_BYTES, type FrameEntry, type Segment, segmentPath, waitingFrames } from './segment.js';
-import { type Damage, readBodies, type ScannedFrame, scanFrames } from './segment-reader.js';
+import { type Damage, readBodies, readHead, type ScannedFrame, scanFrames } from './segment-reader.js';
 
 /** Frames that lie one after the other, leased as one batch. */
 export interface TakenFrames {
@@ -27,6 +27,8 @@ export interface FrameReaderOptions {
   readonly onDamage: (damage: Damage) => void;
   /** They are read no more: neither now nor after a restart. */
   readonly onCorrupt: (segment: Segment, frames: readonly FrameEntry[]) => void;
+  /** It is no segment of ours after all: it is left alone. */
+  readonly onForeign: (segment: Segment) => void;
 }
 
 const MAX_JOINED_SPANS = 1_000;
@@ -95,25 +97,33 @@ export class FrameReader {
         if (taken) return taken;
       }
       // What was thought to wait in it is not there.
-      if (waitingFrames(segment) === 0) this.options.onCorrupt(segment, []);
+      if (!segment.gone && waitingFrames(segment) === 0) this.options.onCorrupt(segment, []);
       return undefined;
     } finally {
       await quietly(file.close());
     }
   }
 
-  private async scan(segment: Segment, file: Parameters<typeof scanFrames>[0]): Promise<void> {
+  private async scan(segment: Segment, file: OpenFile): Promise<void> {
     const { fileSystem, onMissing, onDamage } = this.options;
+    if (segment.visibleBytes === Number.POSITIVE_INFINITY) {
+      // It could not be read at the start.
+      const head = await readHead(file, segment.name);
+      const isOurs = head && (head.header || head.isBlank || (await hasFrames(file, head.token)));
+      if (!isOurs) return this.options.onForeign(segment);
+      segment.token = head.token;
+      if (!head.header) segment.scannedBytes = 0;
+    }
     // All of one moment: it may be written to meanwhile.
     const { scannedBytes, unscannedFrames, unscannedSpans, visibleBytes } = segment;
     const to = Math.min(visibleBytes, await file.size());
-    const isFirst = scannedBytes === SEGMENT_HEADER_BYTES;
+    const isFirst = scannedBytes <= SEGMENT_HEADER_BYTES;
     const acks =
       isFirst && segment.hasAcks
         ? await readAcks(fileSystem, segment).catch(() => new Set<number>())
         : new Set<number>();
     const found: ScannedFrame[] = [];
-    const { corrupt, torn } = await scanFrames(file, scannedBytes, to, (frame) => {
+    const { corrupt, torn } = await scanFrames(file, segment.token, scannedBytes, to, (frame) => {
       if (!acks.has(frame.id)) found.push(frame);
     });
     if (segment.gone) return;
@@ -186,6 +196,12 @@ export class FrameReader {
     segment.blockedMillis = Math.min(Math.max(MIN_BLOCKED_MILLIS, segment.blockedMillis * 2), MAX_BLOCKED_MILLIS);
     segment.blockedUntil = this.options.clock.now() + segment.blockedMillis;
   }
+}
+
+async function hasFrames(file: OpenFile, token: bigint): Promise<boolean> {
+  let frames = 0;
+  await scanFrames(file, token, 0, await file.size(), () => frames++);
+  return frames > 0;
 }
 
 /** `undefined` where a body is damaged, or they are no request of so many spans. */

@@ -9,6 +9,8 @@ import {
   encodeSeal,
   encodeSegmentHeader,
   FRAME_HEADER_BYTES,
+  frameKey,
+  newToken,
   SEAL_BYTES,
   SEGMENT_HEADER_BYTES,
 } from './frame.js';
@@ -27,6 +29,8 @@ const frameHeader = fc.record({
 });
 const seal = fc.record({ frames: integer, spans: integer, lastId: integer, newestMillis: millis, offset: integer });
 
+const key = frameKey(newToken());
+
 describe.each([
   ['segment header', segmentHeader, encodeSegmentHeader, decodeSegmentHeader, SEGMENT_HEADER_BYTES],
   ['frame header', frameHeader, encodeFrameHeader, decodeFrameHeader, FRAME_HEADER_BYTES],
@@ -35,9 +39,9 @@ describe.each([
   it('is read as it was written', () => {
     fc.assert(
       fc.property(arbitrary as fc.Arbitrary<never>, (value) => {
-        const bytes = encode(value);
+        const bytes = encode(value, key);
         expect(bytes.byteLength).toBe(size);
-        expect(decode(Buffer.from(bytes))).toEqual(value);
+        expect(decode(Buffer.from(bytes), key)).toEqual(value);
       }),
     );
   });
@@ -45,9 +49,9 @@ describe.each([
   it('is none when any bit of it is wrong', () => {
     fc.assert(
       fc.property(arbitrary as fc.Arbitrary<never>, fc.nat(size * 8 - 1), (value, bit) => {
-        const bytes = Buffer.from(encode(value));
+        const bytes = Buffer.from(encode(value, key));
         bytes[bit >> 3]! ^= 1 << (bit & 7);
-        expect(decode(bytes)).toBeUndefined();
+        expect(decode(bytes, key)).toBeUndefined();
       }),
     );
   });

@@ -5,12 +5,9 @@ import { crc32 } from 'node:zlib';
 export const SEGMENT_HEADER_BYTES = 32;
 export const FRAME_HEADER_BYTES = 40;
 export const SEAL_BYTES = FRAME_HEADER_BYTES + 40;
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 const SEGMENT_MAGIC = 0x4753_524f;
-const FRAME_MAGIC = 0x4d46_524f;
-/** How a frame begins: what to look for after damage. */
-export const FRAME_MAGIC_BYTES: Uint8Array = Buffer.from('ORFM', 'latin1');
 /** The frame holds no spans: it sums up those before it. */
 const SEAL_FLAG = 1;
 const TWO_32 = 2 ** 32;
@@ -18,8 +15,16 @@ const TWO_32 = 2 ** 32;
 export interface SegmentHeader {
   readonly number: number;
   readonly createdMillis: number;
-  /** Random: tells a segment from any other, and a copy by its original. */
+  /** Random: tells a segment from any other, and its frames from whatever the bodies of spans may contain. */
   readonly token: bigint;
+}
+
+/** What the frames of a segment are known by, made of its token: nobody who has not seen that can make one. */
+export interface FrameKey {
+  /** How each of them begins: what to look for after damage. */
+  readonly mark: Buffer;
+  /** Where the checksums of their headers begin. */
+  readonly startCrc: number;
 }
 
 export interface FrameHeader {
@@ -42,6 +47,12 @@ export interface Seal {
 }
 
 export const newToken = (): bigint => randomBytes(8).readBigUInt64LE();
+
+export function frameKey(token: bigint): FrameKey {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(token);
+  return { mark: bytes.subarray(0, 4), startCrc: crc32(bytes) };
+}
 
 export function crcOf(chunks: readonly Uint8Array[]): number {
   let crc = 0;
@@ -72,16 +83,16 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | 'other versi
   };
 }
 
-export function encodeFrameHeader(header: FrameHeader): Uint8Array {
+export function encodeFrameHeader(header: FrameHeader, key: FrameKey): Uint8Array {
   const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
-  writeFrameHeader(bytes, header);
+  writeFrameHeader(bytes, header, key);
   return bytes;
 }
 
 /** `undefined` for what is none: its checksum is its own, so that its length can be trusted whatever became of the body. */
-export function decodeFrameHeader(bytes: Buffer, at = 0): FrameHeader | undefined {
-  if (bytes.readUInt32LE(at) !== FRAME_MAGIC) return undefined;
-  if (bytes.readUInt32LE(at + 4) !== crc32(bytes.subarray(at + 8, at + FRAME_HEADER_BYTES))) return undefined;
+export function decodeFrameHeader(bytes: Buffer, key: FrameKey, at = 0): FrameHeader | undefined {
+  if (bytes.readUInt32LE(at) !== key.mark.readUInt32LE()) return undefined;
+  if (bytes.readUInt32LE(at + 4) !== headerCrc(bytes, key, at)) return undefined;
   return {
     bodyBytes: bytes.readUInt32LE(at + 8),
     spanCount: bytes.readUInt32LE(at + 12),
@@ -92,27 +103,21 @@ export function decodeFrameHeader(bytes: Buffer, at = 0): FrameHeader | undefine
   };
 }
 
-export function encodeSeal({ frames, spans, lastId, newestMillis, offset }: Seal): Uint8Array {
+export function encodeSeal({ frames, spans, lastId, newestMillis, offset }: Seal, key: FrameKey): Uint8Array {
   const bytes = Buffer.allocUnsafe(SEAL_BYTES);
   const body = bytes.subarray(FRAME_HEADER_BYTES);
   for (const [index, value] of [frames, spans, lastId, newestMillis, offset].entries()) {
     writeInteger(body, value, index * 8);
   }
-  writeFrameHeader(bytes, {
-    bodyBytes: body.byteLength,
-    spanCount: 0,
-    id: lastId,
-    wallMillis: newestMillis,
-    bodyCrc: crc32(body),
-    isSeal: true,
-  });
+  const header = { bodyBytes: body.byteLength, spanCount: 0, id: lastId, wallMillis: newestMillis };
+  writeFrameHeader(bytes, { ...header, bodyCrc: crc32(body), isSeal: true }, key);
   return bytes;
 }
 
 /** The seal that begins `bytes`, or `undefined`. */
-export function decodeSeal(bytes: Buffer): Seal | undefined {
+export function decodeSeal(bytes: Buffer, key: FrameKey): Seal | undefined {
   if (bytes.byteLength < SEAL_BYTES) return undefined;
-  const header = decodeFrameHeader(bytes);
+  const header = decodeFrameHeader(bytes, key);
   if (!header?.isSeal || header.bodyBytes !== SEAL_BYTES - FRAME_HEADER_BYTES) return undefined;
   const body = bytes.subarray(FRAME_HEADER_BYTES, SEAL_BYTES);
   if (crc32(body) !== header.bodyCrc) return undefined;
@@ -120,16 +125,19 @@ export function decodeSeal(bytes: Buffer): Seal | undefined {
   return { frames: frames!, spans: spans!, lastId: lastId!, newestMillis: newestMillis!, offset: offset! };
 }
 
-function writeFrameHeader(bytes: Buffer, header: FrameHeader): void {
-  bytes.writeUInt32LE(FRAME_MAGIC, 0);
+function writeFrameHeader(bytes: Buffer, header: FrameHeader, key: FrameKey): void {
+  key.mark.copy(bytes);
   bytes.writeUInt32LE(header.bodyBytes, 8);
   bytes.writeUInt32LE(header.spanCount, 12);
   writeInteger(bytes, header.id, 16);
   writeInteger(bytes, wholeMillis(header.wallMillis), 24);
   bytes.writeUInt32LE(header.bodyCrc, 32);
   bytes.writeUInt32LE(header.isSeal ? SEAL_FLAG : 0, 36);
-  bytes.writeUInt32LE(crc32(bytes.subarray(8, FRAME_HEADER_BYTES)), 4);
+  bytes.writeUInt32LE(headerCrc(bytes, key), 4);
 }
+
+const headerCrc = (bytes: Buffer, { startCrc }: FrameKey, at = 0): number =>
+  crc32(bytes.subarray(at + 8, at + FRAME_HEADER_BYTES), startCrc);
 
 /** A u64 that is a safe integer. */
 export function writeInteger(bytes: Buffer, value: number, at: number): void {

@@ -1,6 +1,6 @@
 import type { FileSystem, OpenFile } from '@otel-resilience/core';
 import { isMissing, quietly } from './file-errors.js';
-import { encodeSeal, encodeSegmentHeader, FRAME_HEADER_BYTES, newToken } from './frame.js';
+import { encodeSeal, encodeSegmentHeader, FRAME_HEADER_BYTES, frameKey } from './frame.js';
 import type { ExaminedSegment } from './fsck-segment.js';
 import { newLockToken } from './lock-owner.js';
 import { ackPath, numberOf, SEGMENT_NAME, type Segment, segmentName, segmentPath } from './segment.js';
@@ -24,8 +24,8 @@ export class SegmentRepair {
   }
 
   /**
-   * Its intact frames take its place, at once; before that a copy of it as it was is in the quarantine, which the
-   * replacement would otherwise destroy. Notes of the old one count for nothing in the new one: it has a token of its own.
+   * Its intact frames that wait take its place, at once; before that a copy of it as it was is in the quarantine, which
+   * the replacement would otherwise destroy. Notes of the old one speak of nothing that is in the new one.
    *
    * @throws the file system's errors; then the segment is as it was, or has been repaired.
    */
@@ -55,7 +55,7 @@ export class SegmentRepair {
     const { fileSystem } = this;
     const from = await fileSystem.open(segmentPath(segment), 'read');
     try {
-      await this.write(`${this.quarantine}/${segmentName(++this.number)}`, async (to) => {
+      await this.write(`${this.quarantine}/${segmentName(++this.number, segment.token)}`, async (to) => {
         const size = await from.size();
         for (let at = 0; at < size; ) {
           const bytes = await readFully(from, at, Math.min(COPY_BYTES, size - at));
@@ -73,7 +73,7 @@ export class SegmentRepair {
     const draft = `${this.quarantine}/fsck-${newLockToken()}.new`;
     const from = await fileSystem.open(segmentPath(segment), 'read');
     try {
-      await this.write(draft, (to) => copyFrames(from, to, segment.number, createdMillis, frames));
+      await this.write(draft, (to) => copyFrames(from, to, segment, createdMillis, frames));
       await fileSystem.rename(draft, segmentPath(segment));
     } catch (error) {
       await quietly(fileSystem.remove(draft));
@@ -102,11 +102,11 @@ export class SegmentRepair {
 async function copyFrames(
   from: OpenFile,
   to: OpenFile,
-  number: number,
+  { name, token }: Segment,
   createdMillis: number,
   frames: readonly ScannedFrame[],
 ): Promise<void> {
-  const header = encodeSegmentHeader({ number, createdMillis, token: newToken() });
+  const header = encodeSegmentHeader({ number: numberOf(name), createdMillis, token });
   let offset = await writeFully(to, [header], 0);
   let spans = 0;
   let newestMillis = 0;
@@ -118,8 +118,8 @@ async function copyFrames(
     spans += frame.spanCount;
     newestMillis = Math.max(newestMillis, frame.wallMillis);
   }
-  const seal = encodeSeal({ frames: frames.length, spans, lastId: frames.at(-1)!.id, newestMillis, offset });
-  await writeFully(to, [seal], offset);
+  const sums = { frames: frames.length, spans, lastId: frames.at(-1)!.id, newestMillis, offset };
+  await writeFully(to, [encodeSeal(sums, frameKey(token))], offset);
 }
 
 function unlessMissing(error: unknown): void {

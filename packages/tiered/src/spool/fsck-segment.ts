@@ -1,10 +1,18 @@
 import { type FileSystem, type OpenFile, SpanBatch } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
 import { isMissing, quietly } from './file-errors.js';
-import { decodeSeal, decodeSegmentHeader, SEAL_BYTES, SEGMENT_HEADER_BYTES, type SegmentHeader } from './frame.js';
+import { decodeSeal, frameKey, SEAL_BYTES, SEGMENT_HEADER_BYTES, type SegmentHeader } from './frame.js';
 import { frameBytes } from './pending-frame.js';
-import { ACK_BYTES, ackPath, newSegment, numberOf, type Segment } from './segment.js';
-import { type Damage, noDamage, readBodies, readFully, type ScannedFrame, scanFrames } from './segment-reader.js';
+import { ACK_BYTES, ackPath, newSegment, type Segment, tokenOf } from './segment.js';
+import {
+  type Damage,
+  noDamage,
+  readBodies,
+  readFully,
+  readHead,
+  type ScannedFrame,
+  scanFrames,
+} from './segment-reader.js';
 
 /** Frames, the bytes they take, and the spans in them. */
 export type FsckCount = Readonly<Damage>;
@@ -69,7 +77,7 @@ export async function examineSegment(
     const nothing = { waiting: none(), settled: none(), corrupt: none(), torn: none(), repeated: none() };
     const notes = { records: 0, stray: 0 };
     const report: FsckSegment = { path, bytes: 0, ...nothing, notes, problems: ['unreadable'], error: error as Error };
-    return { report, segment: newSegment(numberOf(name), directory, 0n, 0), header: undefined, frames: [] };
+    return { report, segment: newSegment(name, directory, tokenOf(name), 0), header: undefined, frames: [] };
   }
 }
 
@@ -94,31 +102,31 @@ class Examination {
 
   async run(hasNotes: boolean, known: KnownFrames): Promise<ExaminedSegment | 'foreign'> {
     const { file, waiting, settled, corrupt, repeated, problems } = this;
-    const head = await readFully(file, 0, SEGMENT_HEADER_BYTES);
-    const header = decodeSegmentHeader(head);
-    if (header === 'other version') return 'foreign';
-    const segment = newSegment(numberOf(this.name), this.directory, header?.token ?? 0n, 0);
+    const head = await readHead(file, this.name);
+    if (!head) return 'foreign';
+    const { header, token } = head;
+    const segment = newSegment(this.name, this.directory, token, 0);
     // Before the frames: while the segment is written to, each note is of a frame that is there already.
     const records = hasNotes ? await this.readNotes(segment) : 0;
     // Less than a header is one that is being written, or was.
-    const bytes = head.byteLength < SEGMENT_HEADER_BYTES ? head.byteLength : await file.size();
+    const bytes = head.bytes < SEGMENT_HEADER_BYTES ? head.bytes : await file.size();
     const frames: ScannedFrame[] = [];
     let seals = 0;
     const scan = await scanFrames(
       file,
+      token,
       header ? SEGMENT_HEADER_BYTES : 0,
       bytes,
       (frame) => frames.push(frame),
       (passedOver) => (passedOver.isSeal ? seals++ : add(repeated, passedOver)),
     );
-    const isBlank = head.byteLength < SEGMENT_HEADER_BYTES || head.every((byte) => byte === 0);
-    if (!header && frames.length === 0 && !isBlank) return 'foreign';
+    if (!header && frames.length === 0 && !head.isBlank) return 'foreign';
     const matched = frames.filter(({ id }) => this.noted.has(id)).length;
     const notes = { records, stray: Math.max(0, records - matched) };
-    const saved = await this.verify(frames, header && known.get(header.token));
+    const saved = await this.verify(frames, known.get(token));
     corrupt.bytes += scan.corrupt.bytes;
     corrupt.frames += scan.corrupt.frames;
-    await this.checkSeal(bytes, frames, seals);
+    await this.checkSeal(token, bytes, frames, seals);
     if (!header && bytes >= SEGMENT_HEADER_BYTES) problems.add('header');
     if (corrupt.frames > 0) problems.add('corrupt');
     const { torn } = scan;
@@ -163,11 +171,11 @@ class Examination {
   }
 
   /** Where frames are damaged it says how many spans there were; where none is, it has to agree. */
-  private async checkSeal(bytes: number, frames: readonly ScannedFrame[], seals: number): Promise<void> {
+  private async checkSeal(token: bigint, bytes: number, frames: readonly ScannedFrame[], seals: number): Promise<void> {
     const { corrupt, problems } = this;
     const offset = bytes - SEAL_BYTES;
-    const read =
-      offset >= SEGMENT_HEADER_BYTES ? decodeSeal(await readFully(this.file, offset, SEAL_BYTES)) : undefined;
+    const last = offset >= SEGMENT_HEADER_BYTES ? await readFully(this.file, offset, SEAL_BYTES) : undefined;
+    const read = last && decodeSeal(last, frameKey(token));
     const seal = read?.offset === offset ? read : undefined;
     if (!seal) {
       if (seals > 0) problems.add('seal');

@@ -13,7 +13,6 @@ import {
 } from '@otel-resilience/core';
 import { DirectoryLock } from './directory-lock.js';
 import { isMissing, quietly } from './file-errors.js';
-import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './frame.js';
 import { SegmentRepair } from './fsck-repair.js';
 import { type ExaminedSegment, examineSegment, type FsckCount, type FsckSegment } from './fsck-segment.js';
 import { guardedFileSystem } from './guarded-file-system.js';
@@ -21,7 +20,8 @@ import { isFreeName, parseOwnerName } from './lock-owner.js';
 import { nodeFileSystem } from './node-file-system.js';
 import { stateOf, systemProcesses } from './process-identity.js';
 import { QUARANTINE } from './quarantine.js';
-import { readFully } from './segment-reader.js';
+import { ackName } from './segment.js';
+import { readHead } from './segment-reader.js';
 import { OWN_DIRECTORY } from './spool-directory.js';
 import { isNoteName, isSegmentName, isSpoolName } from './spool-names.js';
 import { StaleWatch } from './stale-watch.js';
@@ -173,8 +173,7 @@ class Fsck {
     const repair = guarded && new SegmentRepair(guarded, `${path}/${QUARANTINE}`);
     const segments: FsckSegment[] = [];
     for (const [index, name] of segmentNames.entries()) {
-      const notes = name.replace('.seg', '.ack');
-      const examined = await examineSegment(fileSystem, path, name, noteNames.delete(notes), known);
+      const examined = await examineSegment(fileSystem, path, name, noteNames.delete(ackName(name)), known);
       if (examined === 'foreign') this.foreign.push(`${path}/${name}`);
       else if (examined) {
         segments.push(await repairedBy(repair, isOwned ? withoutTorn(examined) : examined));
@@ -193,7 +192,7 @@ class Fsck {
     const once = new Set<bigint>();
     const copied = new Map<bigint, Set<number>>();
     for (const name of names) {
-      const token = await this.tokenOf(`${path}/${name}`);
+      const token = await this.tokenOf(path, name);
       if (token === undefined) continue;
       if (once.has(token)) copied.set(token, new Set());
       once.add(token);
@@ -201,12 +200,11 @@ class Fsck {
     return copied;
   }
 
-  private async tokenOf(path: string): Promise<bigint | undefined> {
+  private async tokenOf(path: string, name: string): Promise<bigint | undefined> {
     try {
-      const file = await this.options.fileSystem.open(path, 'read');
-      const head = await readFully(file, 0, SEGMENT_HEADER_BYTES).finally(() => quietly(file.close()));
-      const header = decodeSegmentHeader(head);
-      return header && header !== 'other version' ? header.token : undefined;
+      const file = await this.options.fileSystem.open(`${path}/${name}`, 'read');
+      const head = await readHead(file, name).finally(() => quietly(file.close()));
+      return head?.token;
     } catch {
       // Whoever reads all of it says so.
       return undefined;

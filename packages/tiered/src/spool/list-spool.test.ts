@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { Spool } from './disk-spool.js';
 import { listSpool } from './list-spool.js';
 import type { Processes } from './process-identity.js';
+import { segmentName } from './segment.js';
 
 const directory = '/spool';
 const batch = (spans: number) => SpanBatch.fromSpans(fakeSpans(spans));
@@ -55,6 +56,8 @@ it('tells owners that live, are dead, or cannot be judged from here', async () =
   ]);
 });
 
+const foreignSegment = `${directory}/${segmentName(255, 7n)}`;
+
 it('names what is not ours, and what cannot be read, and goes on', async () => {
   const disk = new FaultyDisk();
   const spool = new Spool({ directory, fileSystem: disk, maxSegmentBytes: 4_096 });
@@ -62,9 +65,9 @@ it('names what is not ours, and what cannot be read, and goes on', async () => {
   await spool.shutdown();
   await write(disk, `${directory}/notes.txt`, 'mine');
   await write(disk, `${directory}/checkpoint-7-5-${'0'.repeat(16)}-${'b'.repeat(16)}`, 'ours');
-  await write(disk, `${directory}/00000000000000ff.seg`, 'x'.repeat(100));
+  await write(disk, foreignSegment, 'x'.repeat(100));
   const all = await listSpool({ directory, fileSystem: disk, processes });
-  expect(all.foreign).toEqual([`${directory}/notes.txt`, `${directory}/00000000000000ff.seg`]);
+  expect(all.foreign).toEqual([`${directory}/notes.txt`, foreignSegment]);
 
   disk.fail({ operations: ['read'], path: /\.seg$/, code: 'EIO' });
   const { directories } = await listSpool({ directory, fileSystem: disk, processes });

@@ -1,13 +1,13 @@
 import type { FileSystem, OpenFile } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
 import { isMissing, quietly } from './file-errors.js';
-import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from './frame.js';
+import { SEGMENT_HEADER_BYTES } from './frame.js';
 import { isFreeName, parseOwnerName } from './lock-owner.js';
 import { nodeFileSystem } from './node-file-system.js';
 import { type Processes, type ProcessState, stateOf, systemProcesses } from './process-identity.js';
 import { QUARANTINE } from './quarantine.js';
-import { newSegment, numberOf } from './segment.js';
-import { type Damage, noDamage, readFully, scanFrames } from './segment-reader.js';
+import { ackName, newSegment } from './segment.js';
+import { type Damage, noDamage, readFully, readHead, scanFrames } from './segment-reader.js';
 import { OWN_DIRECTORY } from './spool-directory.js';
 import { isNoteName, isSegmentName, isSpoolName } from './spool-names.js';
 
@@ -110,7 +110,7 @@ class Listing {
       const path = `${directory}/${name}`;
       try {
         const file = await this.fileSystem.open(path, 'read');
-        const hasNotes = notes.has(name.replace('.seg', '.ack'));
+        const hasNotes = notes.has(ackName(name));
         const segment = await this.segment(directory, name, file, hasNotes).finally(() => quietly(file.close()));
         if (segment) found.push(segment);
         else this.foreign.push(path);
@@ -131,13 +131,13 @@ class Listing {
     hasNotes: boolean,
   ): Promise<ListedSegment | undefined> {
     const bytes = await file.size();
-    const head = await readFully(file, 0, SEGMENT_HEADER_BYTES);
-    const header = decodeSegmentHeader(head);
-    if (header === 'other version') return undefined;
-    const noted = newSegment(numberOf(name), directory, header?.token ?? 0n, 0);
-    const settled = header && hasNotes ? await readAcks(this.fileSystem, noted).catch(() => NOTHING) : NOTHING;
+    const head = await readHead(file, name);
+    if (!head) return undefined;
+    const { header, token, isBlank } = head;
+    const noted = newSegment(name, directory, token, 0);
+    const settled = hasNotes ? await readAcks(this.fileSystem, noted).catch(() => NOTHING) : NOTHING;
     let [frames, spans, settledFrames, oldestMillis, newestMillis] = [0, 0, 0, Number.POSITIVE_INFINITY, 0];
-    const { corrupt, torn } = await scanFrames(file, SEGMENT_HEADER_BYTES, bytes, (frame) => {
+    const { corrupt, torn } = await scanFrames(file, token, header ? SEGMENT_HEADER_BYTES : 0, bytes, (frame) => {
       if (settled.has(frame.id)) {
         settledFrames++;
         return;
@@ -147,8 +147,7 @@ class Listing {
       oldestMillis = Math.min(oldestMillis, frame.wallMillis);
       newestMillis = Math.max(newestMillis, frame.wallMillis);
     });
-    const isSpools = header !== undefined || frames > 0 || head.every((byte) => byte === 0);
-    if (!isSpools && head.byteLength === SEGMENT_HEADER_BYTES) return undefined;
+    if (!header && frames + settledFrames === 0 && !isBlank) return undefined;
     const times = frames > 0 ? { oldestMillis, newestMillis } : {};
     return { path: `${directory}/${name}`, bytes, frames, spans, settledFrames, ...times, corrupt, torn };
   }

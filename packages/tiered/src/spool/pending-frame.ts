@@ -8,8 +8,8 @@ export interface PendingFrame {
   readonly id: number;
   readonly wallMillis: number;
   readonly bodyBytes: number;
-  /** Header and body, as they are written. */
-  readonly chunks: readonly Uint8Array[];
+  readonly bodyCrc: number;
+  readonly body: readonly Uint8Array[];
   /** It stands in for what somebody holds until then: acknowledged only after a sync. */
   readonly needsSync: boolean;
   /** The promise of `append` has been resolved. */

@@ -1,14 +1,15 @@
-import type { Clock, FileSystem, OpenFile, SpanBatch } from '@otel-resilience/core';
-import { codeOf, isMissing, quietly } from './file-errors.js';
+import type { Clock, FileSystem, SpanBatch } from '@otel-resilience/core';
+import { isMissing, quietly } from './file-errors.js';
 import {
   crcOf,
   encodeFrameHeader,
   encodeSegmentHeader,
   FRAME_HEADER_BYTES,
+  frameKey,
   newToken,
   SEGMENT_HEADER_BYTES,
 } from './frame.js';
-import { numberOf, SEGMENT_NAME, segmentName } from './segment.js';
+import { numberOf, renumbered, SEGMENT_NAME, segmentName } from './segment.js';
 import { writeFully } from './segment-writer.js';
 
 export const QUARANTINE = 'quarantine';
@@ -30,7 +31,8 @@ export interface QuarantineOptions {
 export class Quarantine {
   private readonly options: QuarantineOptions;
   private readonly path: string;
-  private files: QuarantinedFile[] | undefined;
+  /** As they were last found. */
+  private files: readonly QuarantinedFile[] | undefined;
   private count = 0;
 
   constructor(options: QuarantineOptions) {
@@ -49,22 +51,17 @@ export class Quarantine {
     const body = batch.otlp();
     const bodyBytes = body.reduce((sum, chunk) => sum + chunk.byteLength, 0);
     const bytes = SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES + bodyBytes;
-    const files = await this.makeRoom(bytes);
-    if (!files) return;
-    const number = files.map(({ name }) => numberOf(name)).reduce(larger, 0) + 1;
+    if (bytes > MAX_QUARANTINE_BYTES) return;
+    const number = (await this.makeRoom(bytes)) + 1;
+    const token = newToken();
+    const name = segmentName(number, token);
     const wallMillis = clock.wallTime();
     const { spanCount } = batch;
     const header = { bodyBytes, spanCount, id: number, wallMillis, bodyCrc: crcOf(body), isSeal: false };
-    const file = await openUnlessThere(fileSystem, `${this.path}/${segmentName(number)}`);
-    if (!file) {
-      // What a dead owner had quarantined has been adopted in the meantime.
-      this.files = undefined;
-      return this.add(batch);
-    }
-    files.push({ name: segmentName(number), bytes });
+    const file = await fileSystem.open(`${this.path}/${name}`, 'create');
     try {
-      const segmentHeader = encodeSegmentHeader({ number, createdMillis: wallMillis, token: newToken() });
-      await writeFully(file, [segmentHeader, encodeFrameHeader(header), ...body], 0);
+      const segmentHeader = encodeSegmentHeader({ number, createdMillis: wallMillis, token });
+      await writeFully(file, [segmentHeader, encodeFrameHeader(header, frameKey(token)), ...body], 0);
       if (sync) await file.sync();
     } finally {
       await quietly(file.close());
@@ -73,18 +70,17 @@ export class Quarantine {
     this.count++;
   }
 
-  private async makeRoom(bytes: number) {
-    if (bytes > MAX_QUARANTINE_BYTES) return undefined;
-    this.files ??= await this.list();
-    await trim(this.options.fileSystem, this.path, this.files, MAX_QUARANTINE_BYTES - bytes);
-    return this.files;
-  }
-
-  private async list(): Promise<QuarantinedFile[]> {
+  /** Resolves to the highest number that is in use. What a dead owner had quarantined may have come in the meantime. */
+  private async makeRoom(bytes: number): Promise<number> {
     const { fileSystem, directory, sync } = this.options;
-    await fileSystem.makeDirectory(this.path);
-    if (sync) await fileSystem.syncDirectory(directory);
-    return listFiles(fileSystem, this.path);
+    if (!this.files) {
+      await fileSystem.makeDirectory(this.path);
+      if (sync) await fileSystem.syncDirectory(directory);
+    }
+    const files = await listFiles(fileSystem, this.path, this.files);
+    this.files = files.slice();
+    await trim(fileSystem, this.path, files, MAX_QUARANTINE_BYTES - bytes);
+    return highestNumber(this.files);
   }
 }
 
@@ -101,17 +97,8 @@ export async function adoptQuarantine(
   const names = (await fileSystem.list(from)).filter((name) => SEGMENT_NAME.test(name)).sort();
   if (names.length > 0) {
     await fileSystem.makeDirectory(to);
-    let number = (await fileSystem.list(to))
-      .filter((name) => SEGMENT_NAME.test(name))
-      .map(numberOf)
-      .reduce(larger, 0);
-    for (const name of names) {
-      // The name is taken before it is renamed to: its owner may be about to use it.
-      let taken: OpenFile | undefined;
-      while (!taken) taken = await openUnlessThere(fileSystem, `${to}/${segmentName(++number)}`);
-      await taken.close();
-      await fileSystem.rename(`${from}/${name}`, `${to}/${segmentName(number)}`);
-    }
+    let number = highestNumber(await listFiles(fileSystem, to));
+    for (const name of names) await fileSystem.rename(`${from}/${name}`, `${to}/${renumbered(name, ++number)}`);
     await trim(fileSystem, to, await listFiles(fileSystem, to), MAX_QUARANTINE_BYTES);
   }
   await quietly(fileSystem.removeDirectory(from));
@@ -122,14 +109,30 @@ interface QuarantinedFile {
   readonly bytes: number;
 }
 
-async function listFiles(fileSystem: FileSystem, path: string): Promise<QuarantinedFile[]> {
-  const names = (await fileSystem.list(path)).filter((name) => SEGMENT_NAME.test(name)).sort();
+/** The oldest first. The sizes of those that are `known` are not asked for. */
+async function listFiles(
+  fileSystem: FileSystem,
+  path: string,
+  known: readonly QuarantinedFile[] = [],
+): Promise<QuarantinedFile[]> {
+  const sizes = new Map(known.map(({ name, bytes }) => [name, bytes]));
   const files: QuarantinedFile[] = [];
-  for (const name of names) {
-    const file = await fileSystem.open(`${path}/${name}`, 'read');
-    files.push({ name, bytes: await file.size().finally(() => quietly(file.close())) });
+  for (const name of (await fileSystem.list(path)).filter((name) => SEGMENT_NAME.test(name)).sort()) {
+    const bytes = sizes.get(name) ?? (await sizeOf(fileSystem, `${path}/${name}`));
+    files.push({ name, bytes });
   }
   return files;
+}
+
+/** 0 for one that has made way meanwhile. */
+async function sizeOf(fileSystem: FileSystem, path: string): Promise<number> {
+  try {
+    const file = await fileSystem.open(path, 'read');
+    return await file.size().finally(() => quietly(file.close()));
+  } catch (error) {
+    if (isMissing(error)) return 0;
+    throw error;
+  }
 }
 
 /** Removes the oldest, until they have no more than `maxBytes`. */
@@ -143,13 +146,5 @@ async function trim(fileSystem: FileSystem, path: string, files: QuarantinedFile
   }
 }
 
-const larger = (a: number, b: number): number => Math.max(a, b);
-
-async function openUnlessThere(fileSystem: FileSystem, path: string): Promise<OpenFile | undefined> {
-  try {
-    return await fileSystem.open(path, 'create');
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return undefined;
-    throw error;
-  }
-}
+const highestNumber = (files: readonly QuarantinedFile[]): number =>
+  files.reduce((most, { name }) => Math.max(most, numberOf(name)), 0);

@@ -3,7 +3,8 @@ import { deliveredOutcome, type FileSystem, type OpenFile, SpanBatch } from '@ot
 import { FaultyDisk, fakeSpans, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import { Spool } from './disk-spool.js';
-import { encodeSeal, SEAL_BYTES } from './frame.js';
+import { encodeSeal, frameKey, SEAL_BYTES } from './frame.js';
+import { segmentName, tokenOf } from './segment.js';
 
 const DIRECTORY = '/var/spool/spans';
 const batch = (spans: number) => SpanBatch.fromSpans(fakeSpans(spans));
@@ -97,7 +98,8 @@ describe('opening a spool', () => {
     const [path] = await segmentsOf(disk);
     const file = await disk.open(path!, 'update');
     const offset = (await file.size()) - SEAL_BYTES;
-    await file.write([encodeSeal({ ...lie, lastId: 3, newestMillis: 0, offset })], offset);
+    const key = frameKey(tokenOf(path!.slice(DIRECTORY.length + 1)));
+    await file.write([encodeSeal({ ...lie, lastId: 3, newestMillis: 0, offset }, key)], offset);
     await file.close();
     const { spool, drain, close } = spoolOn(disk);
     expect(await drain()).toBe(12);
@@ -157,17 +159,47 @@ describe('opening a spool', () => {
     const bytes = Buffer.alloc(await original.size());
     await original.read(bytes, 0);
     await original.close();
-    bytes.writeUInt16LE(2, 4);
+    bytes.writeUInt16LE(1, 4);
     bytes.writeUInt32LE(crc32(bytes.subarray(0, 28)), 28);
-    await write('0000000000000008.seg', bytes);
-    await write('0000000000000009.seg', Buffer.from('notes of somebody who likes such names, and long ones'));
+    const [another, nobodys] = [8, 9].map((number) => segmentName(number, 7n)) as [string, string];
+    // Of the first version, which had such names.
+    await write('0000000000000007.seg', bytes);
+    await write(another, bytes);
+    await write(nobodys, Buffer.from('notes of somebody who likes such names, and long ones'));
     await write('notes.txt', Buffer.from('mine'));
     const { spool, close } = spoolOn(disk);
     await spool.open();
-    expect(spool.status().foreign).toEqual(['notes.txt', '0000000000000008.seg', '0000000000000009.seg']);
+    expect(spool.status().foreign).toEqual(['0000000000000007.seg', 'notes.txt', another, nobodys]);
     expect(spool.stats()).toMatchObject({ recovered: 3 });
     await spool.append(batch(1));
-    expect(await disk.list(DIRECTORY)).toContain('000000000000000a.seg');
+    expect((await disk.list(DIRECTORY)).filter((name) => name.startsWith('000000000000000a-'))).toHaveLength(1);
     await close();
+  });
+
+  it('finds out later what is in segments that cannot be read at the start, and leaves alone what is not ours', async () => {
+    const disk = await filled([3]);
+    const [path] = await segmentsOf(disk);
+    const bytes = Buffer.from(disk.contents().get(path!)!);
+    const [renamed, another, nobodys] = [7, 8, 9].map((number) => segmentName(number, 7n)) as [string, string, string];
+    await disk.rename(path!, `${DIRECTORY}/${renamed}`);
+    bytes.writeUInt16LE(9, 4);
+    bytes.writeUInt32LE(crc32(bytes.subarray(0, 28)), 28);
+    for (const [name, content] of [
+      [another, bytes],
+      [nobodys, Buffer.alloc(500, 'mine')],
+    ] as const) {
+      const file = await disk.open(`${DIRECTORY}/${name}`, 'create');
+      await file.write([content], 0);
+      await file.close();
+    }
+    disk.fail({ operations: ['read'], code: 'EIO', path: /\.seg$/, times: 3 });
+    const { spool, clock, drain, close } = spoolOn(disk);
+    await spool.open();
+    expect(spool.stats()).toMatchObject({ recovered: 0 });
+    await clock.advance(60_000);
+    expect(await drain()).toBe(3);
+    expect(spool.stats()).toMatchObject({ waiting: 0, delivered: 3, balanced: true });
+    await close();
+    expect((await disk.list(DIRECTORY)).filter((name) => name.endsWith('.seg'))).toEqual([another, nobodys]);
   });
 });

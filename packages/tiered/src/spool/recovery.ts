@@ -3,9 +3,10 @@ import { readAcks } from './ack-file.js';
 import { isMissing, quietly } from './file-errors.js';
 import {
   decodeSeal,
-  decodeSegmentHeader,
   encodeSeal,
   FRAME_HEADER_BYTES,
+  type FrameKey,
+  frameKey,
   SEAL_BYTES,
   SEGMENT_HEADER_BYTES,
   type Seal,
@@ -19,9 +20,11 @@ import {
   numberOf,
   type Segment,
   segmentName,
+  segmentOfNotes,
   segmentPath,
+  tokenOf,
 } from './segment.js';
-import { type Damage, noDamage, readFully, type ScannedFrame, scanFrames } from './segment-reader.js';
+import { type Damage, noDamage, readFully, readHead, type ScannedFrame, scanFrames } from './segment-reader.js';
 import { writeFully } from './segment-writer.js';
 import { isNoteName, isSegmentName, isSpoolName } from './spool-names.js';
 
@@ -73,13 +76,13 @@ export async function recover(options: RecoveryOptions, only?: readonly string[]
   const ours = new Set([...segmentNames, ...ackNames]);
   const nextNumber = [...ours].map(numberOf).reduce((most, number) => Math.max(most, number), 0) + 1;
   const recovery = new Recovery(options, new Set(ackNames), nextNumber);
-  for (const name of only ?? segmentNames) await recovery.read(numberOf(name));
+  for (const name of only ?? segmentNames) await recovery.read(name);
   const synced = recovery.syncDirectory();
   // What a dead owner has left is sent all the same.
   await (only ? quietly(synced) : synced);
   if (!only) {
     // Of segments that were removed just before the end.
-    const orphans = ackNames.filter((name) => !ours.has(segmentName(numberOf(name))));
+    const orphans = ackNames.filter((name) => !ours.has(segmentOfNotes(name)));
     for (const name of orphans) await quietly(fileSystem.remove(`${directory}/${name}`));
   }
   const { foreign, ...result } = recovery.result;
@@ -114,12 +117,11 @@ class Recovery {
     return { segments, corrupt, torn, foreign, nextId: lastId + 1 };
   }
 
-  async read(number: number): Promise<void> {
+  async read(name: string): Promise<void> {
     const { fileSystem, directory, clock } = this.options;
-    const name = segmentName(number);
     try {
       const file = await fileSystem.open(`${directory}/${name}`, 'read');
-      const segment = await this.summarize(number, file).finally(() => quietly(file.close()));
+      const segment = await this.summarize(name, file).finally(() => quietly(file.close()));
       if (segment === 'foreign') this.foreign.push(name);
       else if (segment.frames > segment.settledFrames) this.segments.push(segment);
       else await this.discard(segment);
@@ -127,22 +129,23 @@ class Recovery {
       // Gone in the meantime, with its owner's consent.
       if (isMissing(error)) return;
       // It cannot be read now: its frames are counted when it can be.
-      const segment = newSegment(number, directory, 0n, clock.now());
+      const segment = newSegment(name, directory, tokenOf(name), clock.now());
+      segment.hasAcks = this.ackNames.has(ackName(name));
       this.segments.push({ ...segment, frames: 1, unscannedFrames: 1, visibleBytes: Number.POSITIVE_INFINITY });
     }
   }
 
-  private async summarize(number: number, file: OpenFile): Promise<Segment | 'foreign'> {
+  private async summarize(name: string, file: OpenFile): Promise<Segment | 'foreign'> {
     const { fileSystem, directory, clock } = this.options;
     const size = await file.size();
-    const head = await readFully(file, 0, SEGMENT_HEADER_BYTES);
-    const header = decodeSegmentHeader(head);
-    if (header === 'other version') return 'foreign';
-    const segment = newSegment(number, directory, header?.token ?? 0n, clock.now());
+    const head = await readHead(file, name);
+    if (!head) return 'foreign';
+    const { header, token } = head;
+    const segment = newSegment(name, directory, token, clock.now());
     if (!header) segment.scannedBytes = 0;
-    segment.hasAcks = header !== undefined && this.ackNames.has(ackName(number));
+    segment.hasAcks = this.ackNames.has(ackName(name));
     const acks = segment.hasAcks ? await readAcks(fileSystem, segment).catch(() => NOTHING) : NOTHING;
-    const seal = await readSeal(file, size);
+    const seal = await readSeal(file, size, frameKey(token));
     // With notes of what is settled the frames have to be looked at.
     const isSealed = header !== undefined && seal !== undefined && seal.frames > 0;
     const isSummedUp = isSealed && acks.size === 0;
@@ -150,7 +153,7 @@ class Recovery {
       ? { ...seal, frameEnd: seal.offset, end: seal.offset, corrupt: noDamage(), torn: noDamage() }
       : await this.scan(segment, file, header ? SEGMENT_HEADER_BYTES : 0, size, acks);
     const isNothingOfOurs = !header && summary.frames === 0;
-    if (isNothingOfOurs && size > 0 && !isBlank(head)) return 'foreign';
+    if (isNothingOfOurs && !head.isBlank) return 'foreign';
     add(this.corrupt, summary.corrupt);
     add(this.torn, summary.torn);
     segment.frames = summary.frames;
@@ -193,7 +196,7 @@ class Recovery {
       lastId = Math.max(lastId, frame.id);
       newestMillis = Math.max(newestMillis, frame.wallMillis);
     };
-    const { end, corrupt, torn } = await scanFrames(file, from, size, visit);
+    const { end, corrupt, torn } = await scanFrames(file, segment.token, from, size, visit);
     return { frames, spans, frameEnd, lastId, newestMillis, end, corrupt, torn };
   }
 
@@ -223,7 +226,7 @@ class Recovery {
   /** A sync of a file that another process has written may say that all is well when it is not: one of its own failed. */
   private async copy(segment: Segment, source: OpenFile, summary: Summary): Promise<Segment> {
     const { fileSystem, directory } = this.options;
-    const copy = { ...segment, number: this.nextNumber++ };
+    const copy = { ...segment, name: segmentName(this.nextNumber++, segment.token) };
     const { end } = summary;
     try {
       const target = await fileSystem.open(segmentPath(copy), 'create');
@@ -232,7 +235,7 @@ class Recovery {
           const bytes = await readFully(source, at, Math.min(COPY_BYTES, end - at));
           at = await writeFully(target, [bytes], at);
         }
-        await writeFully(target, [encodeSeal({ ...summary, offset: end })], end);
+        await writeFully(target, [encodeSeal({ ...summary, offset: end }, frameKey(segment.token))], end);
         await target.sync();
       } finally {
         await quietly(target.close());
@@ -253,19 +256,16 @@ class Recovery {
     const { fileSystem, directory } = this.options;
     const isRemoved = await quietly(fileSystem.remove(segmentPath(segment)));
     if (!isRemoved) this.segments.push(segment);
-    else if (this.ackNames.has(ackName(segment.number)) && (await quietly(fileSystem.syncDirectory(directory)))) {
-      await quietly(fileSystem.remove(`${directory}/${ackName(segment.number)}`));
+    else if (segment.hasAcks && (await quietly(fileSystem.syncDirectory(directory)))) {
+      await quietly(fileSystem.remove(ackPath(segment)));
     }
   }
 }
 
-/** As a file is found whose content never got to the disk; or one that was cut off in its header. */
-const isBlank = (head: Buffer): boolean => head.byteLength < SEGMENT_HEADER_BYTES || head.every((byte) => byte === 0);
-
-async function readSeal(file: OpenFile, size: number): Promise<Seal | undefined> {
+async function readSeal(file: OpenFile, size: number, key: FrameKey): Promise<Seal | undefined> {
   const offset = size - SEAL_BYTES;
   if (offset < SEGMENT_HEADER_BYTES) return undefined;
-  const seal = decodeSeal(await readFully(file, offset, SEAL_BYTES));
+  const seal = decodeSeal(await readFully(file, offset, SEAL_BYTES), key);
   return seal?.offset === offset && isPlausible(seal) ? seal : undefined;
 }
 

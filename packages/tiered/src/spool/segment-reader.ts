@@ -1,8 +1,17 @@
 import { crc32 } from 'node:zlib';
 import type { OpenFile } from '@otel-resilience/core';
-import { decodeFrameHeader, FRAME_HEADER_BYTES, FRAME_MAGIC_BYTES, type FrameHeader } from './frame.js';
+import {
+  decodeFrameHeader,
+  decodeSegmentHeader,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  type FrameKey,
+  frameKey,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+} from './frame.js';
 import { frameBytes } from './pending-frame.js';
-import type { FrameEntry } from './segment.js';
+import { type FrameEntry, tokenOf } from './segment.js';
 
 export interface ScannedFrame extends FrameEntry {
   readonly wallMillis: number;
@@ -25,6 +34,25 @@ export interface Scan {
   readonly torn: Damage;
 }
 
+export interface SegmentHead {
+  /** `undefined` where it is damaged. */
+  readonly header: SegmentHeader | undefined;
+  /** Of the header or, where that is damaged, of the name of the file. */
+  readonly token: bigint;
+  readonly bytes: number;
+  /** As of a file whose content never got to the disk; or one that was cut off in its header. */
+  readonly isBlank: boolean;
+}
+
+/** How a segment begins; `undefined` for one of another version. */
+export async function readHead(file: OpenFile, name: string): Promise<SegmentHead | undefined> {
+  const bytes = await readFully(file, 0, SEGMENT_HEADER_BYTES);
+  const header = decodeSegmentHeader(bytes);
+  if (header === 'other version') return undefined;
+  const isBlank = bytes.byteLength < SEGMENT_HEADER_BYTES || bytes.every((byte) => byte === 0);
+  return { header, token: header?.token ?? tokenOf(name), bytes: bytes.byteLength, isBlank };
+}
+
 export const noDamage = (): Damage => ({ bytes: 0, frames: 0, spans: 0 });
 
 /** Headers are read in as little as this where bodies are large, and so much at a time where they are small. */
@@ -37,12 +65,13 @@ const MAX_WINDOW_BYTES = 256 * 1024;
  */
 export async function scanFrames(
   file: OpenFile,
+  token: bigint,
   from: number,
   to: number,
   visit: (frame: ScannedFrame) => void,
   onPassedOver?: (header: FrameHeader) => void,
 ): Promise<Scan> {
-  const window = new Window(file, to);
+  const window = new Window(file, frameKey(token), to);
   const corrupt = noDamage();
   const torn = noDamage();
   let end = from;
@@ -118,6 +147,7 @@ async function isIntact(file: OpenFile, frame: FrameHeader & { offset: number })
 /** The part of a file that was read last. */
 class Window {
   private readonly file: OpenFile;
+  private readonly key: FrameKey;
   private readonly to: number;
   private bytes: Buffer = Buffer.alloc(0);
   /** Used over and over: nobody keeps any of it. */
@@ -125,8 +155,9 @@ class Window {
   private start = 0;
   private windowBytes = MIN_WINDOW_BYTES;
 
-  constructor(file: OpenFile, to: number) {
+  constructor(file: OpenFile, key: FrameKey, to: number) {
     this.file = file;
+    this.key = key;
     this.to = to;
   }
 
@@ -136,7 +167,7 @@ class Window {
       this.windowBytes = isNear ? Math.min(this.windowBytes * 4, MAX_WINDOW_BYTES) : MIN_WINDOW_BYTES;
       await this.load(at, this.windowBytes);
     }
-    return this.holds(at, FRAME_HEADER_BYTES) ? decodeFrameHeader(this.bytes, at - this.start) : undefined;
+    return this.holds(at, FRAME_HEADER_BYTES) ? decodeFrameHeader(this.bytes, this.key, at - this.start) : undefined;
   }
 
   /** The next header from `from` on that is newer than `lastId` and whose frame is all there. */
@@ -144,9 +175,10 @@ class Window {
     for (let at = from; at + FRAME_HEADER_BYTES <= this.to; ) {
       if (!this.holds(at, FRAME_HEADER_BYTES)) await this.load(at, MAX_WINDOW_BYTES);
       if (!this.holds(at, FRAME_HEADER_BYTES)) return undefined;
-      const found = this.bytes.indexOf(FRAME_MAGIC_BYTES, at - this.start);
+      const { mark } = this.key;
+      const found = this.bytes.indexOf(mark, at - this.start);
       if (found < 0) {
-        at = this.start + this.bytes.byteLength - FRAME_MAGIC_BYTES.byteLength + 1;
+        at = this.start + this.bytes.byteLength - mark.byteLength + 1;
         continue;
       }
       const offset = this.start + found;

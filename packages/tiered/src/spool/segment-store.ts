@@ -54,6 +54,12 @@ export class SegmentStore {
     if (index >= 0) this.segments.splice(index, 1);
   }
 
+  /** It is none of ours. */
+  disown(segment: Segment): void {
+    segment.gone = true;
+    this.forget(segment);
+  }
+
   /** Frames that were leased, or found to be corrupt: they are not needed any more. Their spans are counted already. */
   settle(segment: Segment, frames: ReadonlyArray<{ readonly id: number }>): void {
     segment.settledFrames += frames.length;
@@ -141,7 +147,6 @@ export class SegmentStore {
   private async note(segment: Segment, ids: readonly number[]): Promise<void> {
     if (segment.gone) return;
     if (isEmpty(segment) && !segment.active && (await this.remove(segment))) return;
-    if (segment.token === 0n) return;
     segment.hasAcks = true;
     if (!(await quietly(appendAcks(this.options.fileSystem, segment, ids)))) this.failures += ids.length;
     if (isEmpty(segment)) this.lookLater();

@@ -1,7 +1,14 @@
 import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
-import { encodeSeal, encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './frame.js';
+import {
+  encodeFrameHeader,
+  encodeSeal,
+  encodeSegmentHeader,
+  type FrameKey,
+  frameKey,
+  SEGMENT_HEADER_BYTES,
+} from './frame.js';
 import type { PendingFrame } from './pending-frame.js';
-import { type Segment, segmentPath } from './segment.js';
+import { numberOf, type Segment, segmentPath } from './segment.js';
 
 export interface SegmentLimits {
   readonly maxSegmentBytes: number;
@@ -18,6 +25,7 @@ export class SegmentWriter {
   private readonly clock: Clock;
   private readonly fileSystem: FileSystem;
   private readonly file: OpenFile;
+  private readonly key: FrameKey;
   private header: Uint8Array | undefined;
   /** Where the next frame goes: all before it was written, whole. */
   private end = SEGMENT_HEADER_BYTES;
@@ -34,7 +42,9 @@ export class SegmentWriter {
     this.segment = segment;
     this.clock = clock;
     this.begunAt = clock.now();
-    this.header = encodeSegmentHeader({ ...segment, createdMillis: clock.wallTime() });
+    const { name, token } = segment;
+    this.key = frameKey(token);
+    this.header = encodeSegmentHeader({ number: numberOf(name), createdMillis: clock.wallTime(), token });
   }
 
   static async create(fileSystem: FileSystem, segment: Segment, clock: Clock): Promise<SegmentWriter> {
@@ -56,7 +66,7 @@ export class SegmentWriter {
 
   /** All of them or, when it rejects, none: what was written of them is after the end and may be cut off. */
   async write(frames: readonly PendingFrame[]): Promise<void> {
-    const chunks = frames.flatMap((frame) => frame.chunks);
+    const chunks = frames.flatMap((frame) => [this.headerOf(frame), ...frame.body]);
     if (this.header) chunks.unshift(this.header);
     const position = this.header ? 0 : this.end;
     const end = await writeFully(this.file, chunks, position);
@@ -89,7 +99,7 @@ export class SegmentWriter {
 
   /** Sums up what is in it, so that the next start need not look. */
   async seal(spans: number, lastId: number, newestMillis: number): Promise<void> {
-    const seal = encodeSeal({ frames: this.frames, spans, lastId, newestMillis, offset: this.end });
+    const seal = encodeSeal({ frames: this.frames, spans, lastId, newestMillis, offset: this.end }, this.key);
     await writeFully(this.file, [seal], this.end);
   }
 
@@ -99,6 +109,13 @@ export class SegmentWriter {
 
   close(): Promise<void> {
     return this.file.close();
+  }
+
+  private headerOf({ bodyBytes, bodyCrc, batch, id, wallMillis }: PendingFrame): Uint8Array {
+    return encodeFrameHeader(
+      { bodyBytes, bodyCrc, spanCount: batch.spanCount, id, wallMillis, isSeal: false },
+      this.key,
+    );
   }
 }
 

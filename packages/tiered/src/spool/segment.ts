@@ -5,14 +5,22 @@ export const ACK_BYTES = 24;
 /** What a segment takes without a frame. */
 export const EMPTY_SEGMENT_BYTES = SEGMENT_HEADER_BYTES + SEAL_BYTES;
 
-/** Numbers below 2^52: a stray file with a higher one must not use up the numbers that are left. */
-export const SEGMENT_NAME = /^000[0-9a-f]{13}\.seg$/;
-export const ACK_NAME = /^000[0-9a-f]{13}\.ack$/;
+/**
+ * `<number>-<token>.seg`. Numbers below 2^52: a stray file with a higher one must not use up the numbers that are left.
+ * The token is that of the header, which may be damaged; and it makes every name one that no other file ever had.
+ */
+export const SEGMENT_NAME = /^000[0-9a-f]{13}-[0-9a-f]{16}\.seg$/;
+export const ACK_NAME = /^000[0-9a-f]{13}-[0-9a-f]{16}\.ack$/;
 
-const nameOf = (number: number): string => number.toString(16).padStart(16, '0');
-export const segmentName = (number: number): string => `${nameOf(number)}.seg`;
-export const ackName = (number: number): string => `${nameOf(number)}.ack`;
+const hex = (value: number | bigint): string => value.toString(16).padStart(16, '0');
+export const segmentName = (number: number, token: bigint): string => `${hex(number)}-${hex(token)}.seg`;
+/** Of the notes beside a segment, and back. */
+export const ackName = (segment: string): string => segment.replace(/\.seg$/, '.ack');
+export const segmentOfNotes = (notes: string): string => notes.replace(/\.ack$/, '.seg');
 export const numberOf = (name: string): number => Number.parseInt(name.slice(0, 16), 16);
+export const tokenOf = (name: string): bigint => BigInt(`0x${name.slice(17, 33)}`);
+/** The same segment, or notes, with another number. */
+export const renumbered = (name: string, number: number): string => hex(number) + name.slice(16);
 
 /** Where a frame is, and what its header says. */
 export interface FrameEntry {
@@ -28,10 +36,11 @@ export interface FrameEntry {
  * `waiting`, in their order; of any other they are read when their turn comes.
  */
 export interface Segment {
-  readonly number: number;
+  /** Of its file. */
+  readonly name: string;
   readonly directory: string;
-  /** 0 when its header could not be read: no note of settled frames counts then. */
-  readonly token: bigint;
+  /** As its header says or, where that is damaged or was not read, its name. */
+  token: bigint;
   /** Charged to the spool, notes of settled frames included. */
   bytes: number;
   /** Frames that may be leased, those settled included. */
@@ -63,9 +72,9 @@ export interface Segment {
   gone: boolean;
 }
 
-export function newSegment(number: number, directory: string, token: bigint, now: number): Segment {
+export function newSegment(name: string, directory: string, token: bigint, now: number): Segment {
   return {
-    number,
+    name,
     directory,
     token,
     bytes: EMPTY_SEGMENT_BYTES,
@@ -88,8 +97,8 @@ export function newSegment(number: number, directory: string, token: bigint, now
   };
 }
 
-export const segmentPath = ({ directory, number }: Segment): string => `${directory}/${segmentName(number)}`;
-export const ackPath = ({ directory, number }: Segment): string => `${directory}/${ackName(number)}`;
+export const segmentPath = ({ directory, name }: Segment): string => `${directory}/${name}`;
+export const ackPath = ({ directory, name }: Segment): string => `${directory}/${ackName(name)}`;
 /** Frames that nobody has leased. */
 export const waitingFrames = ({ frames, settledFrames, leasedFrames }: Segment): number =>
   frames - settledFrames - leasedFrames;

@@ -3,6 +3,7 @@ import { FaultyDisk, VirtualClock } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { codeOf } from './file-errors.js';
+import { newToken } from './frame.js';
 import { numberOf, SEGMENT_NAME, segmentName } from './segment.js';
 import { SimulatedMachine, type SimulatedProcess } from './simulated-process.test-support.js';
 import { acquireDirectory, type OwnedDirectory } from './spool-directory.js';
@@ -159,7 +160,7 @@ class Writer {
 
   private begin({ fileSystem, path }: OwnedDirectory): Promise<OpenFile> {
     this.end = 0;
-    return fileSystem.open(`${path}/${segmentName(++this.number)}`, 'create');
+    return fileSystem.open(`${path}/${segmentName(++this.number, newToken())}`, 'create');
   }
 
   private async finish(): Promise<void> {

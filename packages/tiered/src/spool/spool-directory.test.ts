@@ -2,6 +2,7 @@ import { SpanBatch } from '@otel-resilience/core';
 import { FaultyDisk, fakeSpans, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import { Quarantine } from './quarantine.js';
+import { ackName, numberOf, segmentName } from './segment.js';
 import { SimulatedMachine } from './simulated-process.test-support.js';
 import { acquireDirectory, type OwnedDirectory } from './spool-directory.js';
 import { HEARTBEAT_MILLIS } from './stale-watch.js';
@@ -39,8 +40,8 @@ async function write(disk: FaultyDisk, path: string, content: string): Promise<v
   await file.close();
 }
 
-const segment = (number: number) => `${number.toString(16).padStart(16, '0')}.seg`;
-const acks = (number: number) => segment(number).replace('seg', 'ack');
+const segment = (number: number) => segmentName(number, 7n);
+const acks = (number: number) => ackName(segment(number));
 
 /** What is in the spool, by content: locks apart. */
 function contents(disk: FaultyDisk): Record<string, string> {
@@ -224,7 +225,7 @@ describe('acquireDirectory', () => {
     });
     expect((await disk.list(ROOT)).sort()).toEqual(['lock', 'quarantine']);
     await quarantine.add(poison);
-    expect((await disk.list(`${ROOT}/quarantine`)).sort()).toEqual([1, 2, 3, 4].map(segment));
+    expect((await disk.list(`${ROOT}/quarantine`)).map(numberOf).sort()).toEqual([1, 2, 3, 4]);
     expect(a.seen).toMatchObject({ adopted: [], trouble: [] });
   });
 

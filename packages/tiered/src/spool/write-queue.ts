@@ -2,7 +2,7 @@ import { type Clock, type FileSystem, suppressTracing, type Timer } from '@otel-
 import { quietly } from './file-errors.js';
 import { newToken } from './frame.js';
 import { acknowledge, CLOSED, chargeOf, frameBytes, NO_ROOM, type PendingFrame, takeGroup } from './pending-frame.js';
-import { newSegment, type Segment, segmentPath } from './segment.js';
+import { newSegment, type Segment, segmentName, segmentPath } from './segment.js';
 import { SegmentWriter } from './segment-writer.js';
 
 export type FsyncMode = 'always' | 'interval' | 'never';
@@ -190,7 +190,8 @@ export class WriteQueue {
 
   private async begin(): Promise<SegmentWriter> {
     const { fileSystem, directory, clock, nextNumber, onSegment } = this.options;
-    const segment = newSegment(nextNumber(), directory, newToken(), clock.now());
+    const token = newToken();
+    const segment = newSegment(segmentName(nextNumber(), token), directory, token, clock.now());
     segment.active = true;
     const writer = await SegmentWriter.create(fileSystem, segment, clock);
     this.spans = 0;
