@@ -1,13 +1,13 @@
-import { type Clock, toError } from '@otel-resilience/core';
+import type { Clock } from '@otel-resilience/core';
 import { type ArchiveEntry, listArchive } from '../object-store/archive-listing.js';
 import { inOrder } from '../object-store/in-order.js';
-import { isArchiveClass, type ObjectStore, type StoreCallOptions } from '../object-store/object-store.js';
+import { isArchiveClass, isArchived, type ObjectStore, type StoreCallOptions } from '../object-store/object-store.js';
 import { isAnswer, isNotFound, storeErrorCode } from '../object-store/object-store-error.js';
 import type { ReadLifecycleOptions } from './lifecycle-options.js';
 import type { LifecycleProgress, LifecycleReport } from './lifecycle-report.js';
 import { LifecycleTally } from './lifecycle-report.js';
 import { placeFor } from './place.js';
-import { type Readiness, readyToLeave } from './ready-to-leave.js';
+import { isWhole, type Readiness, readyToLeave } from './ready-to-leave.js';
 import { changeClass, MOVE_STEPS, type MoveStep, removeObject, removeOrphan } from './steps.js';
 
 const PROGRESS_MILLIS = 250;
@@ -77,7 +77,7 @@ export class LifecycleRun {
   private async *entries(store: ObjectStore): AsyncGenerator<ArchiveEntry> {
     const onForeign = (key: string) => this.tally.foreign.add(key);
     try {
-      for await (const entry of listArchive(store, ALL, this.call, onForeign)) {
+      for await (const entry of listArchive(store, ALL, { signal: this.context.interruption }, onForeign)) {
         if (this.context.interruption.aborted || this.failuresInARow >= MAX_FAILURES_IN_A_ROW) return;
         const place = this.placeOf(entry);
         const stays = place === 'warm' || (place === 'cold' && this.hasTwoStores && store === this.context.cold);
@@ -122,36 +122,45 @@ export class LifecycleRun {
 
   private async move(entry: ArchiveEntry): Promise<void> {
     const { warm } = this.context;
-    let ready: Readiness = { state: 'gone' };
     try {
-      ready = await readyToLeave(warm, entry, this.call);
-      if (ready.state === 'ready') {
-        if (ready.repaired) this.tally.repaired.add(ready.bytes);
-        await this.moveReady(entry, ready);
-        this.tally.moved.add(ready.bytes, ready.index.spanCount);
-      }
+      const ready = await readyToLeave(warm, entry, this.call);
+      if (ready.state === 'ready') await this.moveReady(entry, ready);
+      else if (ready.state === 'damaged') await this.damaged(entry);
+      else if (ready.state === 'archived') this.keep(warm, entry);
+      else await this.orphan(warm, entry);
     } catch (error) {
-      if (!isNotFound(error)) throw error;
-      ready = { state: 'gone' };
-    }
-    if (ready.state === 'archived') this.keep(warm, entry);
-    else if (ready.state === 'damaged') {
-      this.tally.damaged.add(entry.key);
-      this.keep(warm, entry);
-    } else if (ready.state === 'gone' && !(await warm.head(entry.key, this.call))) {
-      // Another lifecycle was faster; an index that was made anew meanwhile is one too many.
-      await this.orphan(warm, entry);
+      // Another lifecycle may have been faster.
+      const head = isAnswer(error) ? await warm.head(entry.key, this.call) : undefined;
+      if (isNotFound(error) && !head) await this.orphan(warm, entry);
+      else if (storeErrorCode(error) === 'ARCHIVED' && head && isArchived(head)) this.keep(warm, entry);
+      else throw error;
     }
   }
 
   private async moveReady(entry: ArchiveEntry, ready: Readiness & { state: 'ready' }): Promise<void> {
     const { warm, cold, coldStorageClass: storageClass, checkSeparate, steps = MOVE_STEPS } = this.context;
-    if (!this.hasTwoStores) {
+    if (ready.repaired) this.tally.repaired.add(ready.bytes);
+    if (this.hasTwoStores) {
+      await checkSeparate(this.call);
+      for (const step of steps) await step({ ...this.call, from: warm, to: cold, storageClass, entry });
+    } else {
       const expected = { bytes: ready.bytes, crc32: ready.index.crc32 };
-      return changeClass(warm, entry, { ...this.call, storageClass, expected });
+      await changeClass(warm, entry, { ...this.call, storageClass, expected });
     }
-    await checkSeparate(this.call);
-    for (const step of steps) await step({ ...this.call, from: warm, to: cold, storageClass, entry });
+    this.tally.moved.add(ready.bytes, ready.index.spanCount);
+  }
+
+  /** Stays, unless it was damaged after it had been copied by a run that did not come to its end. */
+  private async damaged(entry: ArchiveEntry): Promise<void> {
+    const { warm, cold, checkSeparate } = this.context;
+    if (this.hasTwoStores && (await isWhole(cold, entry, this.call))) {
+      await checkSeparate(this.call);
+      await removeObject(warm, entry, this.call);
+      this.tally.moved.add(entry.storedBytes!);
+      return;
+    }
+    this.tally.damaged.add(entry.key);
+    this.keep(warm, entry);
   }
 
   private async orphan(store: ObjectStore, entry: ArchiveEntry): Promise<void> {
@@ -175,7 +184,7 @@ export class LifecycleRun {
 
   private failed(key: string, thrown: unknown): void {
     const { end, interruption } = this.context;
-    if (end.aborted || (interruption.aborted && toError(thrown).name === 'AbortError')) return;
+    if (end.aborted || (interruption.aborted && thrown === interruption.reason)) return;
     this.tally.failed(key, thrown);
     if (storeErrorCode(thrown) === 'SHUTDOWN') this.failuresInARow = MAX_FAILURES_IN_A_ROW;
     else if (!isAnswer(thrown)) this.failuresInARow++;

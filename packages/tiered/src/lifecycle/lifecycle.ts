@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   type Clock,
   DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
@@ -20,7 +21,7 @@ import {
 } from './lifecycle-options.js';
 import type { LifecycleProgress, LifecycleReport } from './lifecycle-report.js';
 import { LifecycleRun } from './lifecycle-run.js';
-import { checkSeparate, removeProbes } from './separate-stores.js';
+import { checkSeparate } from './separate-stores.js';
 
 export interface LifecycleStatus {
   /** Whether a run is under way. */
@@ -30,7 +31,7 @@ export interface LifecycleStatus {
   /** The first thing that failed in it, if anything did: one line. */
   readonly lastError?: string;
   /** Wall time at which `start()` begins its next run. */
-  readonly nextRunMillis?: number;
+  readonly nextRunAt?: number;
 }
 
 const OWNER = 'Lifecycle';
@@ -62,7 +63,7 @@ export class Lifecycle {
   private separate: Promise<void> | undefined;
   private lastReport: LifecycleReport | undefined;
   private timer: Timer | undefined;
-  private nextRunMillis: number | undefined;
+  private nextRunAt: number | undefined;
   private isStarted = false;
 
   constructor(options: LifecycleOptions) {
@@ -70,6 +71,7 @@ export class Lifecycle {
     this.clock = this.options.clock;
     this.log = new LimitedLog(OWNER, { clock: this.clock, intervalMillis: 60_000 });
     this.clockWatch = new ClockWatch(this.clock);
+    setMaxListeners(0, this.interruption.signal, this.end.signal);
   }
 
   /**
@@ -93,13 +95,13 @@ export class Lifecycle {
   }
 
   status(): LifecycleStatus {
-    const { lastReport, nextRunMillis } = this;
+    const { lastReport, nextRunAt } = this;
     const failure = lastReport?.failed.errors[0];
     return {
       running: this.current !== undefined,
       ...(lastReport && { lastReport }),
       ...(failure && { lastError: `${failure.key}: ${failure.message}` }),
-      ...(nextRunMillis !== undefined && { nextRunMillis }),
+      ...(nextRunAt !== undefined && { nextRunAt }),
     };
   }
 
@@ -109,7 +111,7 @@ export class Lifecycle {
   }: DeadlineOptions = {}): Promise<void> {
     this.clock.clearTimeout(this.timer);
     this.timer = undefined;
-    this.nextRunMillis = undefined;
+    this.nextRunAt = undefined;
     this.interruption.abort();
     if (this.current) await settledBy(this.clock, deadline, this.current.report);
     this.end.abort();
@@ -128,6 +130,7 @@ export class Lifecycle {
 
   private async make({ signal, onProgress, ...how }: ReturnType<typeof readRunOptions>): Promise<LifecycleReport> {
     const interruption = new AbortController();
+    setMaxListeners(0, interruption.signal);
     const interrupt = () => interruption.abort();
     const signals = [this.interruption.signal, ...(signal ? [signal] : [])];
     for (const each of signals) {
@@ -158,8 +161,7 @@ export class Lifecycle {
     this.separate ??= (async () => {
       try {
         const { warm, cold } = this.options;
-        await removeProbes(cold, call);
-        await checkSeparate(warm, cold, call);
+        await checkSeparate(warm, cold, { ...call, clock: this.clock });
       } catch (error) {
         this.separate = undefined;
         throw error;
@@ -169,9 +171,9 @@ export class Lifecycle {
   }
 
   private schedule(delayMillis: number): void {
-    this.nextRunMillis = this.clock.wallTime() + delayMillis;
+    this.nextRunAt = this.clock.wallTime() + delayMillis;
     this.timer = this.clock.setTimeout(async () => {
-      this.nextRunMillis = undefined;
+      this.nextRunAt = undefined;
       const begunAt = this.clock.now();
       await this.run();
       if (this.interruption.signal.aborted) return;

@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib';
 import { type ArchiveIndex, decodeIndex, MAX_INDEX_BYTES } from '../object-store/archive-index.js';
+import { parseArchiveKey } from '../object-store/archive-key.js';
 import type { ArchiveEntry } from '../object-store/archive-listing.js';
 import { ArchiveReader } from '../object-store/archive-reader.js';
-import type { ObjectHead, ObjectStore, StoreCallOptions } from '../object-store/object-store.js';
+import { isArchived, type ObjectHead, type ObjectStore, type StoreCallOptions } from '../object-store/object-store.js';
 import { isNotFound, storeErrorCode } from '../object-store/object-store-error.js';
 
 /** Whether an object may leave the place in which it can still be read. */
@@ -26,19 +27,33 @@ export async function readyToLeave(
 ): Promise<Readiness> {
   const head = await store.head(entry.key, { ...call, checksum: true });
   if (!head) return { state: 'gone' };
-  if (head.restore.state === 'archived' || head.restore.state === 'restoring') return { state: 'archived' };
-  const { bytes } = head;
+  if (isArchived(head)) return { state: 'archived' };
+  const { bytes, storageClass } = head;
   const index = await readIndex(store, entry, call);
-  if (index && index.id === entry.id && index.storedBytes === bytes) {
-    if (index.crc32 === (await checksum(store, head, call))) return { state: 'ready', index, bytes, repaired: false };
-  }
-  const { storageClass } = head;
+  if (await isFit(store, head, index, call)) return { state: 'ready', index: index!, bytes, repaired: false };
   const current = { ...entry, storedBytes: bytes, storageClass, indexBytes: index && (entry.indexBytes ?? 0) };
   const repair = await new ArchiveReader({ store }).repair(current, call);
   if (repair.state === 'data') return { state: 'damaged' };
   if (repair.state === 'orphan') return { state: 'gone' };
   if (repair.state === 'archived') return { state: 'archived' };
   return { state: 'ready', index: repair.index, bytes, repaired: repair.state === 'index' };
+}
+
+/** Whether the object is there with an index that fits it, so that another copy is not needed. Changes nothing. */
+export async function isWhole(store: ObjectStore, entry: ArchiveEntry, call: StoreCallOptions): Promise<boolean> {
+  const head = await store.head(entry.key, { ...call, checksum: true });
+  if (!head || (isArchived(head) && head.crc32 === undefined)) return false;
+  return isFit(store, head, await readIndex(store, entry, call), call);
+}
+
+async function isFit(
+  store: ObjectStore,
+  head: ObjectHead,
+  index: ArchiveIndex | undefined,
+  call: StoreCallOptions,
+): Promise<boolean> {
+  if (index?.id !== parseArchiveKey(head.key)?.id || index?.storedBytes !== head.bytes) return false;
+  return index.crc32 === (head.crc32 ?? crc32(await store.get(head.key, { ...call, maxBytes: head.bytes })));
 }
 
 async function readIndex(
@@ -53,8 +68,4 @@ async function readIndex(
     if (isNotFound(error) || ['TOO_LARGE', 'ARCHIVED'].includes(storeErrorCode(error) ?? '')) return undefined;
     throw error;
   }
-}
-
-async function checksum(store: ObjectStore, head: ObjectHead, call: StoreCallOptions): Promise<number> {
-  return head.crc32 ?? crc32(await store.get(head.key, { ...call, maxBytes: head.bytes }));
 }

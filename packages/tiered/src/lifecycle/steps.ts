@@ -2,7 +2,7 @@ import type { ArchiveEntry } from '../object-store/archive-listing.js';
 import { DATA_TYPE, INDEX_TYPE } from '../object-store/archive-writer.js';
 import { copyObject } from '../object-store/copy-object.js';
 import type { ObjectStore, StorageClass, StoreCallOptions } from '../object-store/object-store.js';
-import { isExisting, ObjectStoreError } from '../object-store/object-store-error.js';
+import { isExisting, isNotFound, ObjectStoreError } from '../object-store/object-store-error.js';
 
 /** One object on its way from a store to another. */
 export interface Move extends StoreCallOptions {
@@ -71,8 +71,9 @@ export async function removeOrphan(
       contentType: INDEX_TYPE,
     });
   }
-  const index = await store.get(indexKey, { ...call, maxBytes: head.bytes });
+  const index = await store.get(indexKey, { ...call, maxBytes: head.bytes }).catch(absentIfNotFound);
   await store.remove(indexKey, call);
+  if (!index) return false;
   // A writer that has just put the data anew may have found the index to be there.
   if (!(await store.head(key, call))) return true;
   try {
@@ -82,6 +83,10 @@ export async function removeOrphan(
     if (!isExisting(error)) throw error;
   }
   return false;
+}
+
+function absentIfNotFound(error: unknown): undefined {
+  if (!isNotFound(error)) throw error;
 }
 
 const callOf = ({ deadline, signal }: StoreCallOptions): StoreCallOptions => ({ deadline, signal });

@@ -45,6 +45,7 @@ export function parseArchiveKey(key: string): ArchiveKey | undefined {
   const [, day, hour, service, id, suffix] = KEY.exec(key) ?? [];
   if (!service) return undefined;
   const hourMillis = Date.parse(`${day}T${hour}:00:00.000Z`);
-  if (Number.isNaN(hourMillis)) return undefined;
+  // No 31st of February: it would be listed among other hours than it belongs to.
+  if (!(hourMillis >= 0) || hourPrefix(hourMillis) !== `${ROOT}/${day}/${hour}`) return undefined;
   return { hourMillis, service, id: id!, kind: suffix === DATA_SUFFIX ? 'data' : 'index' };
 }

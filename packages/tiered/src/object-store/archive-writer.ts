@@ -26,6 +26,7 @@ import { type ArchiveObject, indexOf, makeArchiveObject, openArchiveObject } fro
 import { type ArchivePart, type ArchivePiece, archivePartsOf } from './archive-parts.js';
 import {
   anObjectStore,
+  isArchived,
   type ObjectStore,
   STORAGE_CLASSES,
   type StorageClass,
@@ -218,7 +219,7 @@ export class ArchiveWriter extends SpanBatchExporterBase {
     if (!head) return undefined;
     if (head.bytes === index.storedBytes && head.crc32 === index.crc32) return index;
     // What has been archived cannot be looked at, and has been verified before it was.
-    if (head.restore.state === 'archived' || head.restore.state === 'restoring') return index;
+    if (isArchived(head)) return index;
     const data = await this.store.get(key, { ...call, maxBytes: head.bytes });
     try {
       // The same spans, compressed by another zlib or at another level.

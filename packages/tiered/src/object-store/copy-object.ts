@@ -1,5 +1,11 @@
 import { crc32 } from 'node:zlib';
-import type { ObjectHead, ObjectStore, StorageClass, StoreCallOptions } from './object-store.js';
+import {
+  isArchived,
+  type ObjectHead,
+  type ObjectStore,
+  type StorageClass,
+  type StoreCallOptions,
+} from './object-store.js';
 import { isExisting, ObjectStoreError } from './object-store-error.js';
 
 export interface CopyObjectOptions extends StoreCallOptions {
@@ -36,20 +42,28 @@ export async function copyObject(options: CopyObjectOptions): Promise<ObjectHead
   const isCopy = async (head: ObjectHead | undefined) => {
     if (head?.bytes !== bytes.byteLength) return false;
     if (head.crc32 !== undefined) return head.crc32 === crc;
+    if (isArchived(head)) return false;
     return crc32(await to.get(key, { ...call, maxBytes: bytes.byteLength })) === crc;
   };
-  const put = (ifNoneMatch: boolean) => to.put(key, [bytes], { ...call, storageClass, contentType, ifNoneMatch });
+  const put = (how: { readonly ifNoneMatch?: boolean; readonly storageClass?: StorageClass }) =>
+    to.put(key, [bytes], { ...call, storageClass, contentType, ...how });
   const look = () => to.head(key, { ...call, checksum: true });
   try {
-    await put(true);
+    await put({ ifNoneMatch: true });
   } catch (error) {
     if (!isExisting(error)) throw error;
-    if (!(await isCopy(await look()))) await put(false);
+    if (!(await isCopy(await look()))) await put({});
   }
-  const copy = await look();
+  let copy = await look();
+  if (copy && copy.crc32 === undefined && isArchived(copy)) {
+    // Neither does the store say what it holds nor can it be read: archived once it has been.
+    await put({ storageClass: 'STANDARD' });
+    copy = await look();
+  }
   if (!copy || !(await isCopy(copy))) {
     throw new ObjectStoreError('CHECKSUM', `copy ${key}: the copy is not what was copied`);
   }
-  if (storageClass && copy.storageClass !== storageClass) return to.changeStorageClass(key, storageClass, call);
-  return copy;
+  // One that lies in another archive class cannot be taken out of it; it is as good.
+  if (!storageClass || copy.storageClass === storageClass || isArchived(copy)) return copy;
+  return to.changeStorageClass(key, storageClass, call);
 }

@@ -214,11 +214,16 @@ export class FileObjectStore implements ObjectStore {
   }
 
   private async find(key: string): Promise<ObjectHead | undefined> {
-    for (const storageClass of await this.classes()) {
-      const bytes = await this.files.size(this.pathOf(storageClass, key));
-      if (bytes !== undefined) return { key, bytes, storageClass, restore: READABLE };
+    for (let classes = await this.classes(); ; ) {
+      for (const storageClass of classes) {
+        const bytes = await this.files.size(this.pathOf(storageClass, key));
+        if (bytes !== undefined) return { key, bytes, storageClass, restore: READABLE };
+      }
+      // It may have been moved meanwhile, as the first of a class.
+      const before = classes;
+      classes = await this.classes();
+      if (classes.every((storageClass) => before.includes(storageClass))) return undefined;
     }
-    return undefined;
   }
 
   /** Left by a crash while it was moved: the same object is at both places then. */
