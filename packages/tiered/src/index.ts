@@ -4,6 +4,15 @@ export * from './lifecycle/index.js';
 export * from './object-store/index.js';
 export type { TieredSpanExporterOptions } from './options.js';
 export { Pace } from './pace.js';
+export { rehydrate } from './rehydrate/rehydrate.js';
+export type { RehydrateOptions } from './rehydrate/rehydrate-options.js';
+export type { RehydrateProgress } from './rehydrate/rehydrate-progress.js';
+export type {
+  RehydratedObjects,
+  RehydratedSpans,
+  RehydrateProblem,
+  RehydrateReport,
+} from './rehydrate/rehydrate-report.js';
 export type { RoutingRule, TierName } from './routing/routing-rules.js';
 export { Spool } from './spool/disk-spool.js';
 export { type FsckDirectory, type FsckOptions, type FsckProgress, type FsckReport, fsck } from './spool/fsck.js';

@@ -75,7 +75,7 @@ export function selectSpans(batch: SpanBatch, selection: ReadSelection): SpanBat
   return batch.partition((head) => isWanted(head, selection)).get(true);
 }
 
-const isWanted = (head: SpanHead, { fromMillis, toMillis, services, traceIds }: ReadSelection): boolean =>
+export const isWanted = (head: SpanHead, { fromMillis, toMillis, services, traceIds }: ReadSelection): boolean =>
   head.endMillis >= fromMillis &&
   head.startMillis <= toMillis &&
   (!services || services.has(head.service)) &&
