@@ -1,6 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Job } from './crash-plan.js';
+
+/** What a process is to do: all of it as JSON, and when it is killed from outside, once it has said its first word. */
+export interface WarmJob {
+  readonly kill?: { readonly by: 'parent'; readonly delayMillis: number } | { readonly by: 'itself' };
+}
 
 /** Far more than a session takes. */
 const PATIENCE_MILLIS = 20_000;
@@ -18,7 +22,9 @@ export class WarmProcesses {
   }
 
   /** Resolves when the process is no more. */
-  async perform(job: Job): Promise<{ signal: NodeJS.Signals | null; code: number | null; errors: string }> {
+  async perform(
+    job: WarmJob,
+  ): Promise<{ pid: number; signal: NodeJS.Signals | null; code: number | null; errors: string }> {
     const child = this.take();
     const { kill } = job;
     let errors = '';
@@ -33,7 +39,7 @@ export class WarmProcesses {
     child.stdin!.end(JSON.stringify(job));
     const [code, signal] = (await closed) as [number | null, NodeJS.Signals | null];
     clearTimeout(patience);
-    return { code, signal, errors };
+    return { pid: child.pid!, code, signal, errors };
   }
 
   async close(): Promise<void> {

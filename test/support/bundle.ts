@@ -12,7 +12,13 @@ export async function bundle(entry: URL): Promise<string> {
     logLevel: 'silent',
     resolve: { tsconfigPaths: true },
     ssr: { noExternal: true },
-    build: { ssr: fileURLToPath(entry), write: false, minify: false, target: 'node20' },
+    build: {
+      ssr: fileURLToPath(entry),
+      write: false,
+      minify: false,
+      target: 'node20',
+      rolldownOptions: { output: { codeSplitting: false } },
+    },
   });
   return output[0].code;
 }
