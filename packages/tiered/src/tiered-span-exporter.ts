@@ -164,33 +164,39 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     const left = Math.max(0, deadline - clock.now());
     const endBy = deadline - Math.min(SHUTDOWN_MARGIN_MILLIS, left / 10);
     hot.replayer.hurry();
-    const answered = Promise.allSettled([...this.exporting]);
-    const archived = settledBy(clock, endBy, answered).then(() => archives.shutdown(deadline, reason));
-    const emptied = answered.then(() => (hot.spool.durable ? undefined : hot.replayer.idle()));
+    const emptied = Promise.allSettled([...this.exporting]).then(() =>
+      Promise.allSettled([hot.spool.durable ? undefined : hot.replayer.idle(), archives.drain()]),
+    );
     await settledBy(clock, endBy, emptied);
-    // Whatever is open ends now, and goes to the spool before that is closed.
-    const halted = hot.halt(reason);
-    await settledBy(clock, deadline, Promise.allSettled([...this.exporting, halted]));
-    await settledBy(clock, deadline, Promise.allSettled([hot.closeSpool({ deadline }), archived]));
+    // Whatever is open ends now, and goes to its spool before that is closed.
+    const halted = [hot.halt(reason), archives.halt(reason)];
+    await settledBy(clock, deadline, Promise.allSettled([...this.exporting, ...halted]));
+    const closed = [hot.closeSpool({ deadline }), archives.close(deadline)];
+    await settledBy(clock, deadline, Promise.allSettled(closed));
     for (const takeAway of this.unpublish) takeAway();
   }
 
-  /** Everything that is appended to a spool at once, copies for archives too, is before this returns. */
+  /** Copies for archives are appended at once; what archives alone get, when hot has answered for the rest. */
   private exportByRoute(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     const forHot: SpanBatch[] = [];
-    const outcomes: Promise<ExportOutcome>[] = [];
+    const forArchives: Array<readonly [Route, SpanBatch]> = [];
     for (const [route, part] of this.router.split(batch)) {
-      if (!route.hot) outcomes.push(this.archive(route, part, context));
-      else {
-        forHot.push(part);
-        this.archives.copy(route, part);
-      }
+      if (route.hot) forHot.push(part);
+      else forArchives.push([route, part]);
+      if (route.hot) this.archives.copy(route, part);
     }
-    if (forHot.length > 0) {
-      const part = SpanBatch.join(forHot);
-      outcomes.push(context.overflow ? this.takeOverflow(part, context) : this.exportOrSpill(part, context));
-    }
-    return outcomes.length === 1 ? outcomes[0]! : Promise.all(outcomes).then(combinedOutcome);
+    const hot = forHot.length > 0 ? this.exportHot(SpanBatch.join(forHot), context) : undefined;
+    if (forArchives.length === 0 && hot) return hot;
+    const archive = () => forArchives.map(([route, part]) => this.archive(route, part, context));
+    // Whoever gives up while hot is at it has nothing stored. Overflow waits for nobody.
+    const archived = hot && !context.overflow ? hot.then(archive) : archive();
+    return Promise.resolve(archived).then(async (parts) =>
+      combinedOutcome(await Promise.all(hot ? [hot, ...parts] : parts)),
+    );
+  }
+
+  private exportHot(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+    return context.overflow ? this.takeOverflow(batch, context) : this.exportOrSpill(batch, context);
   }
 
   /** Spans that hot does not get. */

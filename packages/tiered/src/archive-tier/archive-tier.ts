@@ -6,7 +6,6 @@ import {
   type SpanBatch,
   type SpoolLedgerSnapshot,
   settledBy,
-  toError,
 } from '@otel-resilience/core';
 import { ArchiveWriter, type ArchiveWriterStats } from '../object-store/archive-writer.js';
 import type { ObjectStoreStatus } from '../object-store/object-store.js';
@@ -22,10 +21,12 @@ export interface ArchiveTierStats {
   readonly state: TierStatus;
   /** Its own books: `accepted + recovered = waiting + delivered + rejected + Σ dropped`. */
   readonly spool: SpoolLedgerSnapshot & { readonly bytes: number; readonly maxBytes: number };
-  /** Of those accepted, copies of what hot has as well … */
-  readonly copiedSpans: number;
-  /** … and what came out of hot's spool, because hot was not to have it any more. The others are here alone. */
+  /** Of those accepted, spans that this tier answers for, since hot does not get them: the processor's `handedToSpool` … */
+  readonly routedSpans: number;
+  /** … what came out of hot's spool, because hot was not to have it any more … */
   readonly divertedSpans: number;
+  /** … and copies of what another tier has as well. */
+  readonly copiedSpans: number;
   /** Copies that its spool could not take: not in the archive. */
   readonly missedSpans: number;
   /** Acknowledged after an attempt had been given up: they may be there twice. */
@@ -39,8 +40,6 @@ export interface ArchiveTierStats {
 /** Exports open at a time: while one is being written, the next is made. */
 const MAX_EXPORTS = 2;
 const POISON_ATTEMPTS = 10;
-/** Left of a shutdown's deadline for the spool and the exporter, as a share. */
-const CLOSING_SHARE = 0.2;
 
 /** An archive: everything goes to its spool first, and from there in large batches to where it stays. */
 export class ArchiveTier {
@@ -100,8 +99,9 @@ export class ArchiveTier {
     return {
       state: shownState(tier.state),
       spool: { ...gathering.stats(), bytes: gathering.bytes, maxBytes: gathering.maxBytes },
-      copiedSpans: counts.copied,
+      routedSpans: counts.routed,
       divertedSpans: counts.diverted,
+      copiedSpans: counts.copied,
       missedSpans: counts.missed,
       lateAcknowledged: tier.lateAcknowledged,
       openExports: replayer.openReplays,
@@ -121,16 +121,21 @@ export class ArchiveTier {
     throw new ExportError('DEADLINE_EXCEEDED', message, { cause: state.kind === 'down' ? state.error : undefined });
   }
 
-  /** Archives what it can. The store is left open: others may need it. */
-  async shutdown(deadline: number, reason: ExportError): Promise<void> {
-    const { clock, gathering, spooled, exporter } = this;
-    const left = Math.max(0, deadline - clock.now());
-    const endBy = deadline - left * CLOSING_SHARE;
+  /** Nothing waits for company any more. Resolves when all is archived, or waits where it survives the process. */
+  async drain(): Promise<void> {
+    const { gathering, spooled } = this;
     gathering.hurry();
     spooled.replayer.hurry();
-    if (!gathering.durable) await settledBy(clock, endBy, spooled.replayer.idle().catch(toError));
-    await settledBy(clock, deadline, spooled.halt(reason));
-    await settledBy(clock, deadline, spooled.closeSpool({ deadline }));
-    await settledBy(clock, deadline, exporter.shutdown({ deadline }));
+    if (!gathering.durable) await spooled.replayer.idle();
+  }
+
+  /** Ends what is open: it goes back to the spool. */
+  halt(reason: ExportError): Promise<void> {
+    return this.spooled.halt(reason);
+  }
+
+  /** The store is left open: others may need it. */
+  async close(deadline: number): Promise<void> {
+    await Promise.allSettled([this.spooled.closeSpool({ deadline }), this.exporter.shutdown({ deadline })]);
   }
 }

@@ -47,10 +47,19 @@ export class Archives {
     return Promise.all(this.each((tier) => tier.flush(deadline)));
   }
 
+  /** Resolves when all is archived that can be. */
+  drain(): Promise<unknown> {
+    return Promise.allSettled(this.each((tier) => tier.drain()));
+  }
+
+  halt(reason: ExportError): Promise<unknown> {
+    return Promise.all(this.each((tier) => tier.halt(reason)));
+  }
+
   /** Stores last: both tiers may write to the same. */
-  async shutdown(deadline: number, reason: ExportError): Promise<void> {
+  async close(deadline: number): Promise<void> {
     const { warm, cold } = this.options;
-    await Promise.all(this.each((tier) => tier.shutdown(deadline, reason)));
+    await Promise.all(this.each((tier) => tier.close(deadline)));
     const stores = new Set([warm?.store, cold?.store].filter((store) => store !== undefined));
     await Promise.allSettled([...stores].map((store) => store.shutdown({ deadline })));
   }
