@@ -25,7 +25,7 @@ export class CrashBooks {
     // What follows the last line feed was not said to the end.
     const lines = logs.map((log) => log.split('\n').slice(0, -1));
     // One may have received what the other has appended.
-    for (const line of lines.flat()) if (line.startsWith('appending ')) this.enterAppended(idsOf(line));
+    for (const line of lines.flat()) if (/^(appending|ending) /.test(line)) this.enterAppended(idsOf(line));
     return lines.map((said) => {
       let phase = 'start';
       let killed: string | undefined;
@@ -62,6 +62,11 @@ export class CrashBooks {
       this.received.add(id);
       this.unreceived.delete(id);
     }
+  }
+
+  /** Received, or owed by the spool. */
+  isSafe(id: number): boolean {
+    return this.received.has(id) || this.unreceived.has(id);
   }
 
   private checkReceived(ids: readonly number[], context: string): void {

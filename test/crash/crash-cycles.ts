@@ -6,6 +6,7 @@ import { Random } from '../invariants/unbiased/random.js';
 import { bundle } from '../support/bundle.js';
 import { CrashBooks } from './crash-books.js';
 import { type Job, planKill } from './crash-plan.js';
+import { LossBooks } from './loss-books.js';
 import { WarmProcesses } from './warm-processes.js';
 
 /** Directories in which processes are killed at the same time. */
@@ -15,7 +16,7 @@ const COMPANY = 0.15;
 /** How often what was left is checked and repaired before the next process comes. */
 const CHECKS = 0.1;
 /** More than a process appends. */
-const IDS_APART = 1_000;
+const IDS_APART = 2_000;
 
 export interface CrashReport {
   kills: number;
@@ -26,6 +27,13 @@ export interface CrashReport {
   /** Received once more. */
   readonly duplicates: number;
   readonly recovered: number;
+  /** Spans that had ended in a process; those of them that nobody ever received; and what was said of these. */
+  readonly ended: number;
+  readonly lost: number;
+  readonly lostAtMost: number;
+  /** Processes of which a later one has told what they had lost, and those of which none could. */
+  readonly reported: number;
+  readonly unsaid: number;
   readonly violations: readonly string[];
   readonly millis: number;
 }
@@ -43,6 +51,8 @@ export async function crashCycles({ cycles, seed }: { cycles: number; seed: numb
     });
     await Promise.all(lanes.map((lane) => lane.run(Math.ceil(cycles / LANES))));
     const sum = (count: (books: CrashBooks) => number) => lanes.reduce((total, { books }) => total + count(books), 0);
+    const loss = (count: (losses: LossBooks) => number) =>
+      lanes.reduce((total, { losses }) => total + count(losses), 0);
     const kinds = new Map<string, number>();
     for (const kind of lanes.flatMap((lane) => lane.kinds)) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
     return {
@@ -52,7 +62,12 @@ export async function crashCycles({ cycles, seed }: { cycles: number; seed: numb
       receipts: sum(({ receipts }) => receipts),
       duplicates: sum(({ duplicates }) => duplicates),
       recovered: sum(({ recovered }) => recovered),
-      violations: lanes.flatMap(({ books }) => books.violations),
+      ended: loss(({ ended }) => ended),
+      lost: loss(({ lost }) => lost),
+      lostAtMost: loss(({ atMost }) => atMost),
+      reported: loss(({ reported }) => reported),
+      unsaid: loss(({ unsaid }) => unsaid),
+      violations: lanes.flatMap(({ books, losses }) => [...books.violations, ...losses.violations]),
       millis: performance.now() - begin,
     };
   } finally {
@@ -64,6 +79,7 @@ export async function crashCycles({ cycles, seed }: { cycles: number; seed: numb
 /** A directory, and the processes that come and go in it. */
 class Lane {
   readonly books = new CrashBooks();
+  readonly losses: LossBooks;
   /** Where each process was when it was killed. */
   readonly kinds: string[] = [];
   private readonly path: string;
@@ -77,6 +93,7 @@ class Lane {
     this.random = random;
     this.processes = processes;
     this.directory = join(path, 'spool');
+    this.losses = new LossBooks(this.directory);
   }
 
   async run(kills: number): Promise<void> {
@@ -90,6 +107,7 @@ class Lane {
       const [end] = await this.perform([this.job(0, false)]);
       if (end !== 'shutdown done') this.books.violations.push(`ended in ${end}`);
     }
+    this.losses.close((id) => this.books.isSafe(id));
     await this.checkDirectory();
   }
 
@@ -117,6 +135,10 @@ class Lane {
     }
     const logs = await Promise.all(jobs.map(({ log }) => readFile(log, 'utf8').catch(() => '')));
     for (const { log } of jobs) await rm(log, { force: true });
+    await this.losses.enter(
+      logs.map((log, index) => ({ log, pid: ends[index]!.pid })),
+      context,
+    );
     return books.enter(logs, context);
   }
 

@@ -2,13 +2,13 @@
 // does in a file, line by line, each with one write: what was written survives its end.
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import { deliveredOutcome, failedOutcome, followedBy, SpanBatch, sleep, systemClock } from '@otel-resilience/core';
+import { Spool, type SpoolLease } from '@otel-resilience/tiered';
 import { fakeSpan } from '../../packages/testing/src/fake-span.js';
-import { Spool } from '../../packages/tiered/src/spool/disk-spool.js';
 import { nodeFileSystem } from '../../packages/tiered/src/spool/node-file-system.js';
-import type { SpoolLease } from '../../packages/tiered/src/spool/spool.js';
 import { Random } from '../invariants/unbiased/random.js';
 import type { Job, Phase } from './crash-plan.js';
 import { DeadlyFileSystem } from './deadly-file-system.js';
+import { EndingSpans } from './ending-spans.js';
 
 const SEGMENT_BYTES = 6_000;
 const LARGE_BYTES = 300_000;
@@ -19,6 +19,7 @@ class Session {
   private readonly log: number;
   private readonly fileSystem: DeadlyFileSystem;
   private readonly spool: Spool;
+  private readonly spans: EndingSpans;
   private nextId: number;
 
   constructor(job: Job) {
@@ -37,9 +38,14 @@ class Session {
       fileSystem: this.fileSystem,
       required: true,
     });
+    this.sayWhatIsAcknowledged();
+    const { spool, random } = this;
+    const say = this.say.bind(this);
+    this.spans = new EndingSpans({ spool, random, say, nextId: () => this.nextId++ });
   }
 
   async run(): Promise<void> {
+    this.spans.start();
     this.enter('recovery');
     await this.spool.open();
     this.say('recovered', this.spool.stats().recovered);
@@ -47,12 +53,13 @@ class Session {
     await this.replay();
     this.say('drained');
     this.enter('append');
-    await Promise.all([...Array.from({ length: this.random.integer(1, 3) }, () => this.append()), this.settleSome()]);
+    const appends = Array.from({ length: this.random.integer(1, 3) }, () => this.append());
+    await Promise.all([...appends, this.settleSome(), this.spans.run()]);
     const { mode, error, corrupt } = this.spool.status();
     if (mode !== 'disk') this.say('trouble', mode, error ?? '');
     if (corrupt.frames > 0) this.say('corrupt', corrupt.frames, corrupt.spans);
     this.enter('shutdown');
-    await this.spool.shutdown();
+    await this.spans.shutdown();
     this.say('closed');
     if (this.job.kill) DeadlyFileSystem.die();
   }
@@ -95,12 +102,21 @@ class Session {
         ? { large: 'x'.repeat(LARGE_BYTES) }
         : { small: 'x'.repeat(this.random.integer(0, 300)) };
       this.say('appending', ...ids);
-      const { stored } = await this.spool.append(
-        SpanBatch.fromSpans(ids.map((id) => fakeSpan({ index: id, name: String(id), attributes }))),
-      );
-      if (stored === ids.length) this.say('acknowledged', ...ids);
-      else this.say('trouble', 'refused', ...ids);
+      const spans = ids.map((id) => fakeSpan({ index: id, name: String(id), attributes }));
+      await this.spool.append(SpanBatch.fromSpans(spans));
     }
+  }
+
+  private sayWhatIsAcknowledged(): void {
+    const { spool } = this;
+    const append = spool.append.bind(spool);
+    spool.append = async (batch) => {
+      const result = await append(batch);
+      const names = batch.spans().map(({ name }) => name);
+      if (result.stored === names.length) this.say('acknowledged', ...names);
+      else this.say('trouble', 'refused', ...names);
+      return result;
+    };
   }
 
   private async settleSome(): Promise<void> {
