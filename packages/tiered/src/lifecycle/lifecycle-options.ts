@@ -13,13 +13,14 @@ import {
   systemClock,
 } from '@otel-resilience/core';
 import { anObjectStore, type ObjectStore, STORAGE_CLASSES, type StorageClass } from '../object-store/object-store.js';
+import { RetryingObjectStore } from '../object-store/retrying-object-store.js';
 import type { LifecycleProgress } from './lifecycle-report.js';
 import { type ArchiveAges, DEFAULT_ARCHIVE_AGES } from './place.js';
 
 export interface LifecycleOptions {
   /**
-   * Where an `ArchiveWriter` puts its objects. Not owned: whoever made it shuts it down. Nothing is tried twice here, so a
-   * `RetryingObjectStore` is what one wants; what fails all the same is for the next run.
+   * Where an `ArchiveWriter` puts its objects. Not owned: whoever made it shuts it down. Every call is tried up to four
+   * times, so this need not be a `RetryingObjectStore`; what fails all the same is for the next run.
    */
   readonly warm: ObjectStore;
   /** Where objects go when they are old, another place than `warm`. Not owned. Default: `warm`, in `coldStorageClass`. */
@@ -35,7 +36,7 @@ export interface LifecycleOptions {
   /** Objects that are moved or deleted at the same time, from 1 to 64; default 4. As many are in memory at most. */
   readonly concurrency?: number;
   readonly clock?: Clock;
-  /** For the jitter of `start()`; default `Math.random`. */
+  /** For the jitter of `start()` and of retries; default `Math.random`. */
   readonly random?: () => number;
 }
 
@@ -51,6 +52,8 @@ export interface LifecycleRunOptions {
 }
 
 const OWNER = 'Lifecycle';
+/** An object may be large, and nobody waits for it. */
+const ATTEMPT_TIMEOUT_MILLIS = 30_000;
 
 const aSignal: OptionReader<AbortSignal> = (value, path) => {
   const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
@@ -98,7 +101,11 @@ export function readLifecycleOptions(options: LifecycleOptions): ReadLifecycleOp
   }
   const { coldStorageClass, intervalMillis, concurrency } = read;
   const ages = { coldAfterMillis, deleteAfterMillis };
-  return { warm, cold, coldStorageClass, ages, intervalMillis, concurrency, clock, random };
+  const retrying = (store: ObjectStore) =>
+    new RetryingObjectStore({ store, attemptTimeoutMillis: ATTEMPT_TIMEOUT_MILLIS, clock, random });
+  const retryingWarm = retrying(warm);
+  const retryingCold = cold === warm ? retryingWarm : retrying(cold);
+  return { warm: retryingWarm, cold: retryingCold, coldStorageClass, ages, intervalMillis, concurrency, clock, random };
 }
 
 /** @throws ConfigurationError */

@@ -3,6 +3,7 @@ import { type ArchiveEntry, listArchive } from '../object-store/archive-listing.
 import { inOrder } from '../object-store/in-order.js';
 import { isArchiveClass, isArchived, type ObjectStore, type StoreCallOptions } from '../object-store/object-store.js';
 import { isAnswer, isNotFound, storeErrorCode } from '../object-store/object-store-error.js';
+import { unlessAborted } from '../rehydrate/unless-aborted.js';
 import type { ReadLifecycleOptions } from './lifecycle-options.js';
 import type { LifecycleProgress, LifecycleReport } from './lifecycle-report.js';
 import { LifecycleTally } from './lifecycle-report.js';
@@ -51,14 +52,20 @@ export class LifecycleRun {
   }
 
   async run(): Promise<LifecycleReport> {
-    const { warm, cold, dryRun, countKept, heldBackReason, interruption } = this.context;
+    const { dryRun, countKept, heldBackReason, interruption } = this.context;
     const startedAt = this.clock.now();
-    if (this.hasTwoStores) await this.sweep(cold);
-    await this.sweep(warm);
+    // A store of somebody's own may not know that its call was ended.
+    await unlessAborted(this.context.end, () => this.sweepAll()).catch(() => {});
     this.tellProgress(true);
     const durationMillis = this.clock.now() - startedAt;
     const about = { dryRun, startedMillis: this.nowMillis, durationMillis, interrupted: interruption.aborted };
     return this.tally.report(about, { heldBackReason, countKept });
+  }
+
+  private async sweepAll(): Promise<void> {
+    const { warm, cold } = this.context;
+    if (this.hasTwoStores) await this.sweep(cold);
+    await this.sweep(warm);
   }
 
   private get hasTwoStores(): boolean {
