@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: [
       '{packages,examples}/*/src/**/*.test.ts',
-      'test/{invariants,stock-defects,integration,bad-input,crash}/**/*.test.ts',
+      'test/{invariants,stock-defects,integration,bad-input,crash,load,day}/**/*.test.ts',
     ],
     testTimeout: 30_000,
     pool: 'forks',
