@@ -26,7 +26,7 @@ import type { RehydrateProgress } from './rehydrate-progress.js';
 export interface RehydrateOptions {
   /**
    * Where archives are, such as `[warm, cold]`; not owned. The same object in several of them counts once, and is read
-   * where that can be done at once. Every call is tried up to four times, so these need not be `RetryingObjectStore`s.
+   * where that can be done at once. Every call is tried for about 5 s, so these need not be `RetryingObjectStore`s.
    */
   readonly from: ObjectStore | readonly ObjectStore[];
   /** Any exporter; not owned, so neither flushed nor shut down. What it fails at is tried again. */

@@ -87,8 +87,9 @@ export class ProgressReporter {
     return this.expected;
   }
 
-  /** The last one. */
-  end(): void {
+  /** The last one; `isWhole` when there is nothing left to be done. */
+  end(isWhole: boolean): void {
+    if (isWhole) this.fraction = 1;
     this.report();
   }
 

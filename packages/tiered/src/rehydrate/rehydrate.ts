@@ -16,8 +16,8 @@ import { Rehydration } from './rehydration.js';
  * sent meanwhile, hour by hour, one object in memory at a time, and what has been restored as it comes. An object that is
  * damaged, or larger than declared, is reported and the others sent. Of a span that is in several objects the first is sent.
  *
- * What `to` fails at is tried again after 0.25, 0.5 … 10 s, or as long as it asks for; after ten failures in a row, or three
- * parts refused for good and nothing taken in between, the run ends. `permanent` and partial refusals count as rejected.
+ * What `to` fails at is tried again after 0.25, 0.5 … 10 s, or as long as it asks for; what it refuses for good (`permanent`,
+ * or a part of a request) is rejected. After ten failures in a row, or ten requests of which all was rejected, the run ends.
  *
  * Never rejects but with a `ConfigurationError`, at once. It may be repeated: delivery is at least once, and the report's
  * `resumeFromMillis` says from when on something is left.

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   adaptSpanExporter,
   type Clock,
@@ -25,6 +26,8 @@ import { SeenSpans } from './seen-spans.js';
 import { SpanSender } from './span-sender.js';
 import { unlessAborted } from './unless-aborted.js';
 
+/** With the waits of a `RetryingObjectStore`: for about 5 s. */
+const STORE_RETRIES = 6;
 const STORE_ATTEMPT_MILLIS = 60_000;
 /** Requests for restores, and looks at archived objects, at the same time. */
 const CONCURRENCY = 8;
@@ -39,6 +42,8 @@ export class Rehydration {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly sources: readonly Source[];
+  /** Aborted by the signal of the options, and when the run is over: nothing goes on then. */
+  private readonly end = new AbortController();
   private readonly books = new RehydrateBooks();
   private readonly progress: ProgressReporter;
   private readonly restores: Restores | undefined;
@@ -54,13 +59,16 @@ export class Rehydration {
   private error: string | undefined;
 
   constructor(options: ReadRehydrateOptions) {
-    const { clock = systemClock, random = Math.random, signal, spansPerSecond, restore, dryRun } = options;
+    const { clock = systemClock, random = Math.random, spansPerSecond, restore, dryRun } = options;
     this.options = options;
     this.clock = clock;
-    this.signal = signal ?? new AbortController().signal;
+    this.signal = this.end.signal;
+    // One listener for each open call is no leak.
+    setMaxListeners(0, this.signal);
     this.sources = options.from.map((given) => {
       const store = new RetryingObjectStore({
         store: given,
+        maxRetries: STORE_RETRIES,
         attemptTimeoutMillis: STORE_ATTEMPT_MILLIS,
         clock,
         random,
@@ -89,7 +97,7 @@ export class Rehydration {
 
   async run(): Promise<RehydrateReport> {
     const startedAt = this.clock.now();
-    const letGo = this.keepAlive();
+    const release = this.holdOn();
     let isWhole = false;
     try {
       await this.find();
@@ -98,8 +106,9 @@ export class Rehydration {
     } catch (thrown) {
       if (!this.signal.aborted) this.error ??= describeError(toError(thrown));
     }
-    letGo();
-    return this.report(isWhole, startedAt);
+    const report = this.report(isWhole, startedAt);
+    release();
+    return report;
   }
 
   /** All there is, and asks for what has to be restored. */
@@ -173,8 +182,8 @@ export class Rehydration {
     const current = { object, selected: 0, settled: 0 };
     this.current = current;
     const read = await readObject(object, this);
+    if (read.batch || !read.isStoreDown) this.unreadInARow = 0;
     if (read.batch) {
-      this.unreadInARow = 0;
       const batch = this.select(read.batch);
       current.selected = batch?.spanCount ?? 0;
       if (batch) await this.sender.send(batch);
@@ -222,14 +231,22 @@ export class Rehydration {
     return new Restores({ restore, timeoutMillis, signal, clock, onGivenUp });
   }
 
-  /** All other timers are unref'd, and who calls this waits for it: the process must not end in the middle. */
-  private keepAlive(): () => void {
+  /** Follows the signal of the options, and keeps the process: all timers are unref'd, and somebody waits for this. */
+  private holdOn(): () => void {
+    const { signal } = this.options;
+    const onAbort = () => this.end.abort(signal?.reason);
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
     let timer: Timer | undefined;
     const arm = () => {
       timer = this.clock.setTimeout(arm, KEEP_ALIVE_MILLIS, { keepAlive: true });
     };
     arm();
-    return () => this.clock.clearTimeout(timer);
+    return () => {
+      this.clock.clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      this.end.abort(new Error('the run is over'));
+    };
   }
 
   private report(isWhole: boolean, startedAt: number): RehydrateReport {
@@ -243,7 +260,7 @@ export class Rehydration {
       ? damaged + archived + failed === 0
       : books.objects.done === found && rejected + dropped === 0;
     const { resumeFromMillis } = books;
-    progress.end();
+    progress.end(isWhole);
     return {
       dryRun,
       complete: isWhole && isDone,

@@ -18,16 +18,16 @@ interface Wait {
   /** The copy that is being restored. */
   copy: Copy | undefined;
   asks: number;
-  /** Since it was asked for first. */
-  readonly since: number;
+  /** When that was granted. */
+  since: number;
   /** Why it was refused last time. */
   refusal: Error | undefined;
 }
 
 /** A copy that has expired before it was read, or a request that was refused, is repeated so often. */
 const MAX_ASKS = 3;
-/** A store that refuses so many in a row, and has never granted one, refuses all. */
-const MAX_REFUSALS_IN_A_ROW = 10;
+/** A store that denies so many in a row, and has never granted one, denies all. */
+const MAX_DENIALS_IN_A_ROW = 10;
 /** A round of looks ends after so many in a row that are not ready: restores come about in the order they were asked for. */
 const MAX_UNREADY_IN_A_ROW = 100;
 
@@ -38,9 +38,9 @@ export class Restores {
   private readonly waiting = new Set<FoundObject>();
   private readonly waits = new WeakMap<FoundObject, Wait>();
   private waitingWeight = 0;
-  private granted = 0;
-  private refusedInARow = 0;
-  private lastRefusal: Error | undefined;
+  private isGranted = false;
+  private deniedInARow = 0;
+  private lastDenial: Error | undefined;
 
   constructor(options: RestoresOptions) {
     this.options = options;
@@ -67,8 +67,8 @@ export class Restores {
     if (wait.asks >= MAX_ASKS) {
       return this.giveUp(object, wait.refusal ?? new Error(`restored ${MAX_ASKS} times, and never to be read in time`));
     }
-    if (this.granted === 0 && this.refusedInARow >= MAX_REFUSALS_IN_A_ROW)
-      return this.giveUp(object, this.lastRefusal!);
+    if (this.lastDenial && !this.isGranted && this.deniedInARow >= MAX_DENIALS_IN_A_ROW)
+      return this.giveUp(object, this.lastDenial);
     wait.asks++;
     let error: unknown;
     const archived = object.copies.filter(({ isArchived }) => isArchived);
@@ -77,15 +77,14 @@ export class Restores {
       try {
         const request = () => copy.source.store.requestRestore(object.key, { ...restore, signal });
         const { state } = await unlessAborted(signal, request);
-        this.granted++;
-        this.refusedInARow = 0;
+        this.isGranted = true;
         wait.copy = copy;
+        wait.since = clock.now();
         wait.refusal = undefined;
-        if (state === 'readable' || state === 'restored') return true;
-        return this.wait(object);
+        return state === 'readable' || state === 'restored' ? this.letGo(object) : this.wait(object);
       } catch (thrown) {
         if (signal.aborted) throw thrown;
-        if (isNotFound(error)) error = thrown;
+        if (error === undefined || isNotFound(error)) error = thrown;
       }
     }
     // It is gone: reading it tells.
@@ -132,12 +131,11 @@ export class Restores {
     const error = new Error(`the restore was refused: ${describeError(toError(thrown))}`, { cause: thrown });
     wait.copy = undefined;
     wait.refusal = error;
-    this.lastRefusal = error;
-    this.refusedInARow++;
-    const { failure } = thrown as { failure?: unknown };
-    const isWorthRepeating = failure !== 'permanent' && failure !== 'shutdown' && storeErrorCode(thrown) !== 'DENIED';
-    if (!isWorthRepeating || wait.asks >= MAX_ASKS) return this.giveUp(object, error);
-    return this.wait(object);
+    if (isDenial(thrown) && !this.isGranted) {
+      this.lastDenial = error;
+      this.deniedInARow++;
+    }
+    return isDenial(thrown) || wait.asks >= MAX_ASKS ? this.giveUp(object, error) : this.wait(object);
   }
 
   /** At the end of the line. */
@@ -158,6 +156,12 @@ export class Restores {
     this.options.onGivenUp(object, error);
     return false;
   }
+}
+
+/** Whether it is no use to ask again. */
+function isDenial(thrown: unknown): boolean {
+  const { failure } = thrown as { failure?: unknown };
+  return failure === 'permanent' || failure === 'shutdown' || storeErrorCode(thrown) === 'DENIED';
 }
 
 /** Of one that is gone, reading tells. */

@@ -1,4 +1,13 @@
-import { type Clock, exportAttempt, type SpanBatch, type SpanBatchExporter, sleep } from '@otel-resilience/core';
+import {
+  type Clock,
+  type ExportOutcome,
+  exportAttempt,
+  followedBy,
+  rejectedOutcome,
+  type SpanBatch,
+  type SpanBatchExporter,
+  sleep,
+} from '@otel-resilience/core';
 import type { Pace } from '../pace.js';
 import type { RehydrateBooks } from './rehydrate-report.js';
 
@@ -17,19 +26,19 @@ export interface SpanSenderOptions {
 const MAX_PART_SPANS = 1_000;
 const MAX_PART_BYTES = 1024 * 1024;
 const ATTEMPT_TIMEOUT_MILLIS = 30_000;
-/** An exporter that fails so often in a row takes nothing: with these waits, after about half a minute. */
-const MAX_FAILURES_IN_A_ROW = 10;
-const MAX_REFUSALS_IN_A_ROW = 3;
+/** An exporter that fails so often in a row, after half a minute of waits, or rejects so many parts, takes nothing. */
+const MAX_IN_A_ROW = 10;
 const INITIAL_DELAY_MILLIS = 250;
 const MAX_DELAY_MILLIS = 10_000;
 
+const NOTHING_TAKEN = new Error('the exporter rejects whatever it is given');
 const INTERRUPTED = new Error('the run was ended by its signal');
 
 /** Sends batches in parts, one at a time and at a rate, and tries again what is worth it. */
 export class SpanSender {
   private readonly options: SpanSenderOptions;
   private failuresInARow = 0;
-  private refusalsInARow = 0;
+  private rejectionsInARow = 0;
 
   constructor(options: SpanSenderOptions) {
     this.options = options;
@@ -37,45 +46,37 @@ export class SpanSender {
 
   /** Every span is in the books when this resolves. Rejects with what ends the run: the exporter takes nothing, or the signal. */
   async send(batch: SpanBatch): Promise<void> {
-    const { books } = this.options;
-    const partSpans = this.partSpans(batch);
-    for (let at = 0; at < batch.spanCount; ) {
-      const end = Math.min(at + partSpans, batch.spanCount);
-      const part = end - at === batch.spanCount ? batch : batch.slice(at, end);
-      try {
+    const { books, pace } = this.options;
+    let untried = batch.spanCount;
+    try {
+      for (const part of partsOf(batch, Math.min(pace.maxSpans, MAX_PART_SPANS))) {
+        untried -= part.spanCount;
         await this.sendPart(part);
-      } catch (error) {
-        books.failed(batch.spanCount - end, error);
-        throw error;
       }
-      at = end;
+    } catch (error) {
+      books.failed(untried, error);
+      throw error;
     }
   }
 
   private async sendPart(part: SpanBatch): Promise<void> {
     const { books, pace, signal, onSettled } = this.options;
-    for (let left: SpanBatch | undefined = part; left; ) {
+    for (let left = part; ; ) {
       if (!(await pace.turn(left.spanCount, signal))) {
         books.failed(left.spanCount, INTERRUPTED);
         throw INTERRUPTED;
       }
       const outcome = await this.attempt(left);
-      const settled = left.spanCount - (outcome.remaining?.spanCount ?? 0);
       books.settled(outcome, outcome.error);
+      const settled = left.spanCount - (outcome.remaining?.spanCount ?? 0);
       onSettled(settled);
       if (settled > 0) this.failuresInARow = 0;
-      if (outcome.delivered + outcome.stored > 0) this.refusalsInARow = 0;
+      if (outcome.delivered + outcome.stored > 0) this.rejectionsInARow = 0;
+      else if (!outcome.remaining && ++this.rejectionsInARow >= MAX_IN_A_ROW) throw outcome.error ?? NOTHING_TAKEN;
+      if (!outcome.remaining) return;
       left = outcome.remaining;
-      if (!left) continue;
-      const { failure, error, retryAfterMillis = 0 } = outcome as Extract<typeof outcome, { remaining: SpanBatch }>;
-      if (failure === 'permanent') {
-        books.settled({ delivered: 0, stored: 0, rejected: left.spanCount, dropped: {} }, error);
-        onSettled(left.spanCount);
-        this.failuresInARow = 0;
-        if (++this.refusalsInARow >= MAX_REFUSALS_IN_A_ROW) throw error;
-        return;
-      }
-      const isOver = signal.aborted || failure === 'shutdown' || ++this.failuresInARow >= MAX_FAILURES_IN_A_ROW;
+      const { failure, error, retryAfterMillis = 0 } = outcome;
+      const isOver = signal.aborted || failure === 'shutdown' || ++this.failuresInARow >= MAX_IN_A_ROW;
       const waitMillis = Math.max(retryAfterMillis, this.delay());
       if (isOver || !(await sleep(this.options.clock, waitMillis, signal))) {
         const reason = signal.aborted ? INTERRUPTED : error;
@@ -86,7 +87,7 @@ export class SpanSender {
   }
 
   /** Repeated on a schedule of our own: layers of the exporter's make a single attempt, and open breakers a probe. */
-  private attempt(part: SpanBatch) {
+  private async attempt(part: SpanBatch): Promise<ExportOutcome> {
     const { exporter, clock, signal, books } = this.options;
     const context = {
       signal,
@@ -96,12 +97,10 @@ export class SpanSender {
         books.spans.lateAcknowledged += spans;
       },
     };
-    return exportAttempt(exporter, part, context, { clock });
-  }
-
-  private partSpans({ spanCount, byteLength }: SpanBatch): number {
-    const byBytes = Math.floor(MAX_PART_BYTES / (byteLength / spanCount));
-    return Math.max(1, Math.min(this.options.pace.maxSpans, MAX_PART_SPANS, byBytes));
+    const outcome = await exportAttempt(exporter, part, context, { clock });
+    // Who was asked is the one there is.
+    if (outcome.failure !== 'permanent') return outcome;
+    return followedBy(outcome, rejectedOutcome(outcome.remaining.spanCount, outcome.error));
   }
 
   /** Equal jitter: between half of it and all. */
@@ -110,4 +109,16 @@ export class SpanSender {
     const exponential = Math.min(INITIAL_DELAY_MILLIS * 2 ** (this.failuresInARow - 1), MAX_DELAY_MILLIS);
     return exponential * (0.5 + random() / 2);
   }
+}
+
+/** Halved until they fit, so that no more than twice the batch is held. */
+function* partsOf(batch: SpanBatch, maxSpans: number): Generator<SpanBatch> {
+  const { spanCount, byteLength } = batch;
+  if (spanCount < 2 || (spanCount <= maxSpans && byteLength <= MAX_PART_BYTES)) {
+    yield batch;
+    return;
+  }
+  const middle = spanCount >>> 1;
+  yield* partsOf(batch.slice(0, middle), maxSpans);
+  yield* partsOf(batch.slice(middle), maxSpans);
 }
