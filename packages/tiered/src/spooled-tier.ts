@@ -42,6 +42,12 @@ export interface Appended {
   readonly error?: Error;
 }
 
+/** What waits in a spool that does not survive the process, and why. */
+export interface Waiting {
+  readonly message: string;
+  readonly cause: Error | undefined;
+}
+
 /** A destination, the spool in front of it, and the replay from one to the other. */
 export class SpooledTier {
   readonly tier: Tier;
@@ -96,6 +102,16 @@ export class SpooledTier {
       this.log.warn('append', () => `the spool failed to take ${batch.spanCount} spans: ${describeError(error)}`);
       return { stored: 0, reason: 'spool_failed', error };
     }
+  }
+
+  get waiting(): Waiting | undefined {
+    const { size, durable } = this.spool;
+    if (size === 0 || durable) return undefined;
+    const { state } = this.tier;
+    const [why, cause] =
+      state.kind === 'down' ? [describeError(state.error), state.error] : ['they are being sent', undefined];
+    const where = this.name === 'hot' ? 'in the spool' : `for the ${this.name} tier`;
+    return { message: `${size} spans wait ${where}: ${why}`, cause };
   }
 
   /** Ends what is open: it goes back to the spool. To be called before that is closed. */

@@ -5,7 +5,6 @@ import {
   DEFAULT_FLUSH_TIMEOUT_MILLIS,
   type DeadlineOptions,
   deliveredOutcome,
-  describeError,
   droppedOutcome,
   type ExportContext,
   ExportError,
@@ -108,19 +107,18 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     return outcome.finally(() => this.exporting.delete(outcome));
   }
 
-  /** Rejects with what is the matter with `hot`, and how many spans wait for it. */
+  /** Rejects with how many spans wait for a tier, and what is the matter with it. */
   override async forceFlush({
     deadline = this.clock.now() + DEFAULT_FLUSH_TIMEOUT_MILLIS,
   }: DeadlineOptions = {}): Promise<void> {
     try {
       await super.forceFlush({ deadline });
     } catch (thrown) {
-      const { size, durable } = this.hot.spool;
-      if (size === 0 || durable || this.shutdownSignal.aborted) throw thrown;
-      const { state } = this.hot.tier;
-      const [why, cause] =
-        state.kind === 'down' ? [describeError(state.error), state.error] : ['they are being replayed', thrown];
-      throw new ExportError('DEADLINE_EXCEEDED', `forceFlush: ${size} spans wait in the spool: ${why}`, { cause });
+      const waiting = [this.hot.waiting, ...this.archives.waiting].filter((each) => each !== undefined);
+      const [first] = waiting;
+      if (!first || this.shutdownSignal.aborted) throw thrown;
+      const message = waiting.map((each) => each.message).join('; ');
+      throw new ExportError('DEADLINE_EXCEEDED', `forceFlush: ${message}`, { cause: first.cause ?? thrown });
     }
   }
 

@@ -1,15 +1,13 @@
 import {
   adaptSpanExporter,
   type Clock,
-  describeError,
-  ExportError,
+  type ExportError,
   type SpanBatch,
   type SpoolLedgerSnapshot,
-  settledBy,
 } from '@otel-resilience/core';
 import { ArchiveWriter, type ArchiveWriterStats } from '../object-store/archive-writer.js';
 import type { ObjectStoreStatus } from '../object-store/object-store.js';
-import { type Appended, SpooledTier } from '../spooled-tier.js';
+import { type Appended, SpooledTier, type Waiting } from '../spooled-tier.js';
 import { shownState, type TierStatus } from '../tier-status.js';
 import type { ArchiveTierSettings } from './archive-tier-options.js';
 import { GatheringSpool } from './gathering-spool.js';
@@ -43,9 +41,7 @@ const POISON_ATTEMPTS = 10;
 
 /** An archive: everything goes to its spool first, and from there in large batches to where it stays. */
 export class ArchiveTier {
-  private readonly name: string;
   private readonly settings: ArchiveTierSettings;
-  private readonly clock: Clock;
   private readonly exporter: ReturnType<typeof adaptSpanExporter>;
   private readonly writer: ArchiveWriter | undefined;
   private readonly gathering: GatheringSpool;
@@ -53,9 +49,7 @@ export class ArchiveTier {
   private readonly counts = { copied: 0, diverted: 0, routed: 0, missed: 0 };
 
   constructor(name: 'warm' | 'cold', settings: ArchiveTierSettings, clock: Clock) {
-    this.name = name;
     this.settings = settings;
-    this.clock = clock;
     const { store, storageClass = name === 'cold' ? 'GLACIER' : undefined, maxBatchBytes } = settings;
     this.writer = store && new ArchiveWriter({ store, storageClass, ownsStore: false, clock });
     this.exporter = adaptSpanExporter(this.writer ?? settings.exporter!, { clock });
@@ -112,13 +106,13 @@ export class ArchiveTier {
 
   /** Resolves when what waits now is archived, or waits where it survives the process. */
   async flush(deadline: number): Promise<void> {
-    const { gathering, clock, exporter } = this;
-    if (gathering.durable) return;
-    if (await settledBy(clock, deadline, gathering.emptied())) return exporter.forceFlush({ deadline });
-    const { state } = this.spooled.tier;
-    const why = state.kind === 'down' ? describeError(state.error) : 'they are being archived';
-    const message = `forceFlush: ${gathering.size} spans wait for the ${this.name} tier: ${why}`;
-    throw new ExportError('DEADLINE_EXCEEDED', message, { cause: state.kind === 'down' ? state.error : undefined });
+    if (this.gathering.durable) return;
+    await this.gathering.emptied();
+    await this.exporter.forceFlush({ deadline });
+  }
+
+  get waiting(): Waiting | undefined {
+    return this.spooled.waiting;
   }
 
   /** Nothing waits for company any more. Resolves when all is archived, or waits where it survives the process. */

@@ -1,6 +1,6 @@
 import { type Clock, type ExportError, SpanBatch } from '@otel-resilience/core';
 import type { Route } from '../routing/routing-rules.js';
-import type { Appended } from '../spooled-tier.js';
+import type { Appended, Waiting } from '../spooled-tier.js';
 import { ArchiveTier, type ArchiveTierStats, type Reason } from './archive-tier.js';
 import type { ArchiveTierSettings } from './archive-tier-options.js';
 
@@ -45,6 +45,11 @@ export class Archives {
 
   flush(deadline: number): Promise<unknown> {
     return Promise.all(this.each((tier) => tier.flush(deadline)));
+  }
+
+  /** Per tier, what a flush would have to wait for. */
+  get waiting(): Waiting[] {
+    return [...this.tiers.values()].flatMap((tier) => tier.waiting ?? []);
   }
 
   /** Resolves when all is archived that can be. */

@@ -1,6 +1,8 @@
 import {
   type Clock,
   type DeadlineOptions,
+  deliveredOutcome,
+  type ExportOutcome,
   SpanBatch,
   type SpoolLedgerSnapshot,
   sleep,
@@ -9,6 +11,8 @@ import {
 import type { SpanSpool, SpoolAppend, SpoolLease } from '../spool/spool.js';
 import { settleTogether } from './settle-together.js';
 
+/** How much a batch weighs in what is known of the size of spans. */
+const NEWEST_SHARE = 0.2;
 /** To look again for what a spool would not lease yet. */
 const AGAIN_MILLIS = 1_000;
 
@@ -31,8 +35,8 @@ export class GatheringSpool implements SpanSpool {
   private readonly spool: SpanSpool;
   private readonly options: GatheringSpoolOptions;
   private onDue: () => void = () => {};
-  /** Not leased: what is known of it. A spool on disk may hold more than that. */
-  private waitingBytes = 0;
+  /** Of late: what waits is known in spans. */
+  private bytesPerSpan = 0;
   private dueAt = Number.POSITIVE_INFINITY;
   private timer: Timer | undefined;
   private hurried = false;
@@ -66,39 +70,43 @@ export class GatheringSpool implements SpanSpool {
   /** `onDue` is called when there is enough to be leased, or it has waited for long enough. */
   async open(onDue: () => void = () => {}): Promise<void> {
     this.onDue = onDue;
-    await this.spool.open?.(() => this.arrived(0));
-    if (this.size > 0) this.arrived(0);
+    await this.spool.open?.(() => this.arrived());
+    if (this.size > 0) this.arrived();
   }
 
   async append(batch: SpanBatch): Promise<SpoolAppend> {
-    const { byteLength } = batch;
+    const bytesPerSpan = batch.byteLength / batch.spanCount;
+    this.bytesPerSpan += (bytesPerSpan - this.bytesPerSpan) * (this.bytesPerSpan === 0 ? 1 : NEWEST_SHARE);
     const appended = await this.spool.append(batch);
-    if (appended.stored > 0) this.arrived(byteLength);
+    if (appended.stored > 0) this.arrived();
     return appended;
   }
 
   async lease(): Promise<SpoolLease | undefined> {
     if (!this.isDue) return undefined;
-    const leases = await this.gather();
-    if (leases.length === 0) return undefined;
-    const batch = SpanBatch.join(leases.map((lease) => lease.batch));
     let finish: (gone: boolean) => void = () => {};
     const gone = new Promise<boolean>((resolve) => {
       finish = resolve;
     });
+    // Before it is known what it will be: a flush that finds nothing left has to wait for this.
     this.leased.add(gone);
-    this.leasedSpans += batch.spanCount;
-    return {
-      batch,
-      settle: (outcome) => {
-        if (!this.leased.delete(gone)) return;
-        this.leasedSpans -= batch.spanCount;
-        settleTogether(leases, outcome);
-        const back = outcome.failure === 'permanent' ? undefined : outcome.remaining;
-        if (back) this.arrived(back.byteLength);
-        finish(!back);
-      },
+    const leases = await this.gather().catch((thrown) => {
+      this.leased.delete(gone);
+      finish(true);
+      throw thrown;
+    });
+    const batch = SpanBatch.join(leases.map((lease) => lease.batch));
+    const settle = (outcome: ExportOutcome) => {
+      if (!this.leased.delete(gone)) return;
+      this.leasedSpans -= batch.spanCount;
+      settleTogether(leases, outcome);
+      const isBack = outcome.remaining !== undefined && outcome.failure !== 'permanent';
+      if (isBack) this.arrived();
+      finish(!isBack);
     };
+    if (leases.length > 0) return { batch, settle };
+    settle(deliveredOutcome(0));
+    return undefined;
   }
 
   stats(): SpoolLedgerSnapshot {
@@ -135,12 +143,12 @@ export class GatheringSpool implements SpanSpool {
         return undefined;
       });
       if (!lease) {
-        this.noneLeft(leases.reduce((sum, { batch }) => sum + batch.spanCount, 0));
+        this.noneLeft();
         return leases;
       }
       leases.push(lease);
       bytes += lease.batch.byteLength;
-      this.waitingBytes -= lease.batch.byteLength;
+      this.leasedSpans += lease.batch.spanCount;
       // A thousand spans, a few milliseconds: the loop has its turn in between.
       if (encodes && isEncodedNow(lease.batch)) await sleep(clock, 0);
     }
@@ -151,13 +159,13 @@ export class GatheringSpool implements SpanSpool {
 
   private get isDue(): boolean {
     const { maxBatchBytes, clock } = this.options;
-    return this.hurried || this.flushes.size > 0 || this.waitingBytes >= maxBatchBytes || clock.now() >= this.dueAt;
+    const waitingBytes = (this.size - this.leasedSpans) * this.bytesPerSpan;
+    return this.hurried || this.flushes.size > 0 || waitingBytes >= maxBatchBytes || clock.now() >= this.dueAt;
   }
 
   /** A spool on disk leases so much at a time, and no more until some of it is settled. */
-  private noneLeft(leasing: number): void {
-    this.waitingBytes = 0;
-    const hasMore = this.size > this.leasedSpans + leasing;
+  private noneLeft(): void {
+    const hasMore = this.size > this.leasedSpans;
     this.dueAt = hasMore ? this.options.clock.now() + AGAIN_MILLIS : Number.POSITIVE_INFINITY;
     this.setTimer();
     if (hasMore) return;
@@ -172,9 +180,8 @@ export class GatheringSpool implements SpanSpool {
     });
   }
 
-  private arrived(bytes: number): void {
+  private arrived(): void {
     const { clock, delayMillis } = this.options;
-    this.waitingBytes += bytes;
     if (this.dueAt === Number.POSITIVE_INFINITY) {
       this.dueAt = clock.now() + delayMillis;
       this.setTimer();
