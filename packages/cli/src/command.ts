@@ -25,6 +25,8 @@ export async function present(
   run: () => Promise<CommandResult>,
 ): Promise<void> {
   const { terminal } = context;
+  // Timers of the pipeline and of stores that wait do not keep a process alive.
+  const alive = setInterval(() => {}, 3_600_000);
   try {
     const result = await run();
     terminal.print(json ? JSON.stringify({ command: name, exitCode: result.exitCode, ...result.json }) : result.text);
@@ -35,6 +37,8 @@ export async function present(
     terminal.complain(`${printable(message)}\n${printable(remedy)}`);
     if (json) terminal.print(JSON.stringify({ command: name, exitCode, error: { message, remedy } }));
     context.exit(exitCode);
+  } finally {
+    clearInterval(alive);
   }
 }
 

@@ -35,6 +35,12 @@ export function timestamp(millis: number): string {
         .replace(/\.\d+Z$/, 'Z');
 }
 
+/** The same for programs; `null` for what is no time. */
+export const isoTime = (millis: number): string | null => {
+  const date = new Date(millis);
+  return Number.isNaN(date.getTime()) ? null : date.toISOString();
+};
+
 /** Without what a terminal would obey: names of files and answers of servers may hold anything. */
 export const printable = (text: string): string =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it is about.

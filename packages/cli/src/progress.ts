@@ -4,43 +4,72 @@ import type { Terminal } from './terminal.js';
 
 const LINE_INTERVAL_MILLIS = 5_000;
 
-/** How far it has come: a bar for somebody who watches, otherwise a line every five seconds. On stderr. */
+/** How far it has come. */
+export interface Step {
+  /** Of the work, from 0 to 1, where that is known. */
+  readonly fraction?: number;
+  /** In words. */
+  readonly text: string;
+  readonly leftMillis?: number | undefined;
+}
+
+/** Shown as a bar to somebody who watches, otherwise as a line every five seconds. On stderr. */
+export interface Steps {
+  update(step: Step): void;
+  end(): void;
+}
+
+export const startSteps = (terminal: Terminal, first: Step): Steps =>
+  terminal.isInteractive ? bar(terminal, first) : lines(terminal, first);
+
+/** So many of something that is counted. */
 export interface Progress {
   update(done: number): void;
   end(): void;
 }
 
 export function startProgress(terminal: Terminal, total: number, noun: string): Progress {
-  return terminal.isInteractive && total > 0 ? bar(terminal, total, noun) : lines(terminal, total, noun);
+  const startedAt = performance.now();
+  const stepAt = (done: number): Step => ({
+    fraction: total > 0 ? done / total : 1,
+    text: `${count(done)} of ${counted(total, noun)}`,
+    // As the rest will take what these have taken.
+    leftMillis: done > 0 ? ((performance.now() - startedAt) / done) * (total - done) : undefined,
+  });
+  const steps = startSteps(terminal, stepAt(0));
+  return { update: (done) => steps.update(stepAt(Math.min(done, total))), end: () => steps.end() };
 }
 
-function bar(terminal: Terminal, total: number, noun: string): Progress {
+const BAR_PARTS = 1_000;
+
+function bar(terminal: Terminal, first: Step): Steps {
+  let step = first;
   const drawn = new cliProgress.SingleBar(
     {
       stream: terminal.stderr,
-      format: (options, { progress, value, eta }) => {
-        const left = value > 0 && eta > 0 ? `  ${duration(eta * 1_000)} left` : '';
-        const share = `${Math.floor(progress * 100)} %`;
-        return `${cliProgress.Format.BarFormat(progress, options)} ${share}  ${count(value)} of ${counted(total, noun)}${left}`;
+      format: (options, { progress }) => {
+        const { fraction, text, leftMillis = 0 } = step;
+        const left = leftMillis > 0 ? `  ${duration(leftMillis)} left` : '';
+        if (fraction === undefined) return `${text}${left}`;
+        return `${cliProgress.Format.BarFormat(progress, options)} ${Math.floor(fraction * 100)} %  ${text}${left}`;
       },
       barsize: 30,
-      etaBuffer: 50,
       hideCursor: true,
       gracefulExit: false,
     },
     cliProgress.Presets.shades_classic,
   );
-  drawn.start(total, 0);
-  let value = 0;
+  const value = () => (step.fraction ?? 0) * BAR_PARTS;
+  drawn.start(BAR_PARTS, value());
   terminal.clear = () => {
     drawn.stop();
     terminal.stderr.write('\u001b[A\u001b[2K');
-    return () => drawn.start(total, value);
+    return () => drawn.start(BAR_PARTS, value());
   };
   return {
-    update: (done) => {
-      value = Math.min(done, total);
-      drawn.update(value);
+    update: (now) => {
+      step = now;
+      drawn.update(value());
     },
     end: () => {
       terminal.clear = undefined;
@@ -49,18 +78,17 @@ function bar(terminal: Terminal, total: number, noun: string): Progress {
   };
 }
 
-function lines(terminal: Terminal, total: number, noun: string): Progress {
+function lines(terminal: Terminal, first: Step): Steps {
   const startedAt = performance.now();
-  let done = 0;
-  // Also what keeps the process alive while it waits: timers of the pipeline do not.
+  let step = first;
   const timer = setInterval(() => {
-    const millis = performance.now() - startedAt;
-    const left = done > 0 ? `, ${duration((millis / done) * (total - done))} left` : '';
-    terminal.note(`${count(done)} of ${counted(total, noun)} after ${duration(millis)}${left}`);
+    const { text, leftMillis } = step;
+    const left = leftMillis === undefined ? '' : `, ${duration(leftMillis)} left`;
+    terminal.note(`${text} after ${duration(performance.now() - startedAt)}${left}`);
   }, LINE_INTERVAL_MILLIS);
   return {
     update: (now) => {
-      done = Math.min(now, total);
+      step = now;
     },
     end: () => clearInterval(timer),
   };

@@ -1,7 +1,8 @@
 import { buildCommand } from '@stricli/core';
 import { type Context, present } from '../command.js';
+import { JSON_FLAG } from '../flags.js';
 import type { FsckFlags } from './fsck.js';
-import { DIRECTORY, JSON_FLAG } from './parameters.js';
+import { DIRECTORY } from './parameters.js';
 
 export const fsck = buildCommand<FsckFlags, [directory: string], Context>({
   loader: async () => {

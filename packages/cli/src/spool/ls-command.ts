@@ -1,6 +1,7 @@
 import { buildCommand } from '@stricli/core';
 import { type Context, present } from '../command.js';
-import { DIRECTORY, JSON_FLAG } from './parameters.js';
+import { JSON_FLAG } from '../flags.js';
+import { DIRECTORY } from './parameters.js';
 
 export const ls = buildCommand<{ readonly json: boolean }, [directory: string], Context>({
   loader: async () => {

@@ -1,7 +1,7 @@
 import { type ListedSegment, listSpool, type SpoolListing } from '@otel-resilience/tiered';
 import type { CommandResult } from '../command.js';
 import { EXIT } from '../exit-code.js';
-import { byteSize, count, counted, duration, listed, printable, timestamp } from '../format.js';
+import { byteSize, count, counted, duration, isoTime, listed, printable, timestamp } from '../format.js';
 import { type Column, renderTable } from '../table.js';
 import { directoryError } from './directory-error.js';
 import { type Totals, totalsOf } from './totals.js';
@@ -106,8 +106,3 @@ const totalsJson = ({ oldestMillis, ...counts }: Totals) => ({
   ...counts,
   oldest: oldestMillis === undefined ? null : isoTime(oldestMillis),
 });
-
-const isoTime = (millis: number): string | null => {
-  const date = new Date(millis);
-  return Number.isNaN(date.getTime()) ? null : date.toISOString();
-};

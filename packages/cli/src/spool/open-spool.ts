@@ -43,20 +43,14 @@ export async function openSpool({ directory, order, terminal, interruption }: Op
 async function succeed(directory: string, owner: ListedOwner, interruption: AbortSignal): Promise<void> {
   const deadline = systemClock.now() + MAX_WAIT_MILLIS;
   let isMoved = false;
-  // Timers of the clock do not keep a process alive.
-  const alive = setInterval(() => {}, MAX_WAIT_MILLIS);
-  try {
-    while (systemClock.now() < deadline) {
-      if (!(await sleep(systemClock, LOOK_INTERVAL_MILLIS, interruption))) break;
-      const { directories } = await read(directory);
-      const [root] = directories;
-      // Moved by now; one more look, until the spool has read all of it.
-      if (root?.segments.length === 0 && isMoved) return;
-      isMoved = root?.segments.length === 0;
-      if (root?.owner && root.owner.heartbeat !== owner.heartbeat) break;
-    }
-  } finally {
-    clearInterval(alive);
+  while (systemClock.now() < deadline) {
+    if (!(await sleep(systemClock, LOOK_INTERVAL_MILLIS, interruption))) break;
+    const { directories } = await read(directory);
+    const [root] = directories;
+    // Moved by now; one more look, until the spool has read all of it.
+    if (root?.segments.length === 0 && isMoved) return;
+    isMoved = root?.segments.length === 0;
+    if (root?.owner && root.owner.heartbeat !== owner.heartbeat) break;
   }
   throw inUse(directory, owner.pid, true);
 }

@@ -1,9 +1,10 @@
-import { ConfigurationError, systemClock } from '@otel-resilience/core';
+import { systemClock } from '@otel-resilience/core';
 import { RetryingSpanExporter } from '@otel-resilience/exporter';
-import { OtlpSpanExporter } from '@otel-resilience/otlp';
 import { Pace } from '@otel-resilience/tiered';
 import type { CommandResult, Context } from '../command.js';
-import { CommandError, EXIT } from '../exit-code.js';
+import { endpointExporter, shownEndpoint } from '../endpoint-exporter.js';
+import type { EndpointFlags } from '../endpoint-flags.js';
+import { EXIT } from '../exit-code.js';
 import { byteSize, count, counted, duration } from '../format.js';
 import { interruptible } from '../interruption.js';
 import { startProgress } from '../progress.js';
@@ -14,10 +15,7 @@ import { openSpool } from './open-spool.js';
 import { Sender } from './sender.js';
 import { totalsOf } from './totals.js';
 
-export interface ReplayFlags {
-  readonly endpoint: string;
-  readonly protocol?: 'grpc' | 'http/protobuf';
-  readonly header?: ReadonlyArray<readonly [name: string, value: string]>;
+export interface ReplayFlags extends EndpointFlags {
   readonly rate?: number;
   readonly order: 'oldest' | 'newest';
   readonly limit?: number;
@@ -33,7 +31,7 @@ export async function replayDirectory(
   flags: ReplayFlags,
   { terminal }: Context,
 ): Promise<CommandResult> {
-  const exporter = makeExporter(flags);
+  const exporter = new RetryingSpanExporter({ exporter: endpointExporter(flags, 'spool replay'), ...RETRIES });
   try {
     if (flags.dryRun) return await preview(directory, flags);
     return await interruptible(terminal, (interruption) =>
@@ -41,24 +39,6 @@ export async function replayDirectory(
     );
   } finally {
     await exporter.shutdown();
-  }
-}
-
-/** Nothing is connected to before the first batch. */
-function makeExporter({ endpoint, protocol, header = [] }: ReplayFlags): RetryingSpanExporter {
-  try {
-    const exporter = new OtlpSpanExporter({
-      url: endpoint,
-      ...(protocol && { protocol }),
-      ...(header.length > 0 && { headers: header }),
-      metrics: false,
-    });
-    return new RetryingSpanExporter({ exporter, ...RETRIES });
-  } catch (error) {
-    if (!(error instanceof ConfigurationError)) throw error;
-    const { path, expected } = error;
-    const flag = path.includes('headers') ? '--header' : path.includes('protocol') ? '--protocol' : '--endpoint';
-    throw new CommandError(EXIT.usage, `${flag}: expected ${expected}`, 'See otel-resilience spool replay --help.');
   }
 }
 
@@ -70,11 +50,11 @@ async function preview(directory: string, { endpoint, rate, limit = Number.POSIT
   const wouldSend = Math.min(spans, limit);
   const where = `${counted(batches, 'batch', 'batches')}, ${counted(segments, 'segment')}, ${byteSize(bytes)}`;
   const takes = rate === undefined ? '' : `, in ${duration((wouldSend / rate) * 1_000)} at least`;
-  const text = `would send ${count(wouldSend)} of ${counted(spans, 'span')} (${where}) to ${shown(endpoint)}${takes}`;
+  const text = `would send ${count(wouldSend)} of ${counted(spans, 'span')} (${where}) to ${shownEndpoint(endpoint)}${takes}`;
   return {
     exitCode: EXIT.fine,
     text,
-    json: { directory, endpoint: shown(endpoint), dryRun: true, waiting: spans, wouldSend },
+    json: { directory, endpoint: shownEndpoint(endpoint), dryRun: true, waiting: spans, wouldSend },
   };
 }
 
@@ -88,7 +68,7 @@ async function send(
   const startedAt = performance.now();
   const spool = await openSpool({ directory, order, terminal, interruption });
   const waiting = spool.size;
-  terminal.note(`sending ${counted(Math.min(waiting, limit), 'span')} from ${directory} to ${shown(endpoint)}`);
+  terminal.note(`sending ${counted(Math.min(waiting, limit), 'span')} from ${directory} to ${shownEndpoint(endpoint)}`);
   const progress = startProgress(terminal, Math.min(waiting, limit), 'span');
   const sender = new Sender({
     spool,
@@ -117,7 +97,7 @@ async function send(
   const failures = [...sender.failures].map(([message, spans]) => ({ message, spans }));
   const isWhole = rejected === 0 && refused === 0 && corrupt === 0 && corruptRegions === 0 && failures.length === 0;
   const isFine = isDone && isWhole && !interrupted;
-  const parts = [`${counted(sent, 'span')} sent to ${shown(endpoint)} in ${duration(durationMillis)}`];
+  const parts = [`${counted(sent, 'span')} sent to ${shownEndpoint(endpoint)} in ${duration(durationMillis)}`];
   if (rejected > 0) parts.push(`${counted(rejected, 'span')} rejected by it for good`);
   if (corrupt > 0 || corruptRegions > 0) parts.push(`${counted(corrupt, 'span')} damaged and given up`);
   parts.push(`${counted(left, 'span')} left in ${directory}`);
@@ -129,7 +109,7 @@ async function send(
     text: text.join('\n'),
     json: {
       directory,
-      endpoint: shown(endpoint),
+      endpoint: shownEndpoint(endpoint),
       dryRun: false,
       waiting,
       sent,
@@ -142,11 +122,4 @@ async function send(
       failures,
     },
   };
-}
-
-/** Without what may be secret in it. */
-function shown(endpoint: string): string {
-  if (endpoint.startsWith('unix:') || !URL.canParse(endpoint)) return endpoint.replace(/[?#].*$/, '');
-  const { origin, pathname } = new URL(endpoint);
-  return pathname === '/' ? origin : origin + pathname;
 }
