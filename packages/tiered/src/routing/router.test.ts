@@ -106,7 +106,7 @@ test('every span goes where the first rule that fits says, whatever form the bat
         expect(found).toEqual(new Map(spans.map((span) => [span.id, modelled(rules, otherwise, span, now)])));
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 2_000 },
   );
 });
 
@@ -145,7 +145,7 @@ test('what leaves the spool of hot leaves for all tiers it belongs to now, but f
         expect(left.size).toBe(spooled.length);
       },
     ),
-    { numRuns: 500 },
+    { numRuns: 2_000 },
   );
 });
 

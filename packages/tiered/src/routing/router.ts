@@ -45,7 +45,8 @@ export class Router {
   constructor(options: RouterOptions) {
     this.options = options;
     this.rules = options.rules.map((rule) => compile(rule, options.controller));
-    this.diverts = this.rules.some(({ changes, route }) => changes && !route.hot);
+    const changes = this.rules.some((rule) => rule.changes);
+    this.diverts = changes && [options.otherwise, ...this.rules.map(({ route }) => route)].some(({ hot }) => !hot);
   }
 
   /** The spans of a batch that has just come, by their routes. */
