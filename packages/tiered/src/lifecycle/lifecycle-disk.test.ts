@@ -5,7 +5,7 @@ import { NOON } from '../../../../test/support/archive.js';
 import { collect } from '../../../../test/support/object-store-contract.js';
 import { FileObjectStore } from '../object-store/file-object-store.js';
 import { Lifecycle } from './lifecycle.js';
-import { AGES, makeOriginals, type Original } from './lifecycle-world.test-support.js';
+import { AGES, finish, makeOriginals, type Original } from './lifecycle-world.test-support.js';
 import { placeFor } from './place.js';
 
 const originals = await makeOriginals([0, 3, 5, 6, 9], ['a']);
@@ -34,7 +34,7 @@ async function fill(disk: FaultyDisk): Promise<void> {
 
 const makeLifecycle = (stores: Stores, concurrency = 1) => new Lifecycle({ ...stores, ...AGES, concurrency, clock });
 /** Retries wait. */
-const run = (stores: Stores, concurrency = 1) => clock.run(makeLifecycle(stores, concurrency).run());
+const run = (stores: Stores, concurrency = 1) => finish(clock, makeLifecycle(stores, concurrency).run());
 const placeOf = ({ hourMillis }: Original) => placeFor(hourMillis, NOON, AGES);
 
 async function holds({ key, data }: Original, store: FileObjectStore): Promise<boolean> {

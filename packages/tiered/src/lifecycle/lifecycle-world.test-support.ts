@@ -40,6 +40,17 @@ export async function makeOriginals(ageHours: readonly number[], services: reado
     });
 }
 
+/** Moves time on while only time is missing; what goes on in the thread pool is waited for. */
+export async function finish<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
+  let open = true;
+  const close = () => {
+    open = false;
+  };
+  promise.then(close, close);
+  while (open) await clock.advance(clock.pendingTimers > 0 ? 50 : 0);
+  return promise;
+}
+
 export type Hook = (when: 'before' | 'after', operation: string, key: string) => Promise<void> | void;
 
 const HOOKED = ['put', 'get', 'head', 'remove', 'changeStorageClass', 'requestRestore'] as const;
@@ -105,7 +116,12 @@ export class LifecycleWorld {
   }
 
   put(store: MemoryObjectStore, key: string, bytes: Uint8Array): void {
-    store.objects.set(key, { bytes, storageClass: 'STANDARD', restoredAt: undefined, restoredUntil: 0 });
+    store.objects.set(key, {
+      bytes: Buffer.from(bytes),
+      storageClass: 'STANDARD',
+      restoredAt: undefined,
+      restoredUntil: 0,
+    });
   }
 
   placeOf({ hourMillis }: Original): ArchivePlace {
