@@ -131,6 +131,14 @@ describe('what is archived', () => {
     expect(await all(world.reader.list({ pageSize: 1 }))).toEqual(entries);
   });
 
+  it('leaves out what is none of an archive, and says which', async () => {
+    await archive(many(3));
+    await world.store.put('traces/2026-11-21/notes', []);
+    const foreign: string[] = [];
+    expect(await all(world.reader.list({ onForeign: (key) => foreign.push(key) }))).toHaveLength(1);
+    expect(foreign).toEqual(['traces/2026-11-21/notes']);
+  });
+
   it('is found while it is moved to the archive class', async () => {
     for (let hour = 0; hour < 4; hour++) await archive(many(3, { startMillis: NOON + hour * HOUR }));
     const { store } = world;

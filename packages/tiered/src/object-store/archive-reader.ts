@@ -24,6 +24,11 @@ export interface ArchiveReaderOptions {
   readonly concurrency?: number;
 }
 
+export interface ListArchiveOptions extends ListOptions {
+  /** Told of keys that no archive has: they are left out. */
+  readonly onForeign?: (key: string) => void;
+}
+
 export interface FindOptions extends StoreCallOptions {
   /**
    * Whether the data is read where there is no index to be trusted; default true. Where it is false such objects are
@@ -87,8 +92,8 @@ export class ArchiveReader {
   }
 
   /** Everything there is, by listing alone. With `startAfter`, the key of the last entry seen, it goes on where it was. */
-  list(options: ListOptions = {}): AsyncGenerator<ArchiveEntry> {
-    return listArchive(this.store, 'traces/', options);
+  list({ onForeign, ...options }: ListArchiveOptions = {}): AsyncGenerator<ArchiveEntry> {
+    return listArchive(this.store, 'traces/', options, onForeign);
   }
 
   /**

@@ -7,6 +7,7 @@ export {
   type ArchiveReaderOptions,
   type FindOptions,
   type FoundArchive,
+  type ListArchiveOptions,
   type ReadableArchive,
   type Verification,
 } from './archive-reader.js';
