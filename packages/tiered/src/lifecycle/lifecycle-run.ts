@@ -42,6 +42,8 @@ export class LifecycleRun {
   private readonly call: StoreCallOptions;
   private readonly tally = new LifecycleTally();
   private failuresInARow = 0;
+  /** Until the end of this sweep. */
+  private hasGivenUp = false;
   private progressAt = Number.NEGATIVE_INFINITY;
 
   constructor(context: LifecycleRunContext) {
@@ -55,7 +57,7 @@ export class LifecycleRun {
     const { dryRun, countKept, heldBackReason, interruption } = this.context;
     const startedAt = this.clock.now();
     // A store of somebody's own may not know that its call was ended.
-    await unlessAborted(this.context.end, () => this.sweepAll()).catch(() => {});
+    await unlessAborted(this.context.end, () => this.sweepAll()).catch((error) => this.failed(ALL, error));
     this.tellProgress(true);
     const durationMillis = this.clock.now() - startedAt;
     const about = { dryRun, startedMillis: this.nowMillis, durationMillis, interrupted: interruption.aborted };
@@ -74,6 +76,7 @@ export class LifecycleRun {
 
   private async sweep(store: ObjectStore): Promise<void> {
     this.failuresInARow = 0;
+    this.hasGivenUp = false;
     const { concurrency } = this.context;
     for await (const _ of inOrder(this.entries(store), concurrency, (entry) => this.attend(store, entry))) {
       this.tellProgress(false);
@@ -85,7 +88,7 @@ export class LifecycleRun {
     const onForeign = (key: string) => this.tally.foreign.add(key);
     try {
       for await (const entry of listArchive(store, ALL, { signal: this.context.interruption }, onForeign)) {
-        if (this.context.interruption.aborted || this.failuresInARow >= MAX_FAILURES_IN_A_ROW) return;
+        if (this.context.interruption.aborted || this.hasGivenUp) return;
         const place = this.placeOf(entry);
         const stays = place === 'warm' || (place === 'cold' && this.hasTwoStores && store === this.context.cold);
         if (stays && !this.context.countKept) return;
@@ -98,7 +101,7 @@ export class LifecycleRun {
   }
 
   private async attend(store: ObjectStore, entry: ArchiveEntry): Promise<void> {
-    if (this.failuresInARow >= MAX_FAILURES_IN_A_ROW) return;
+    if (this.hasGivenUp) return;
     this.tally.looked++;
     try {
       await this.settle(store, entry);
@@ -145,10 +148,10 @@ export class LifecycleRun {
   }
 
   private async moveReady(entry: ArchiveEntry, ready: Readiness & { state: 'ready' }): Promise<void> {
-    const { warm, cold, coldStorageClass: storageClass, checkSeparate, steps = MOVE_STEPS } = this.context;
+    const { warm, cold, coldStorageClass: storageClass, steps = MOVE_STEPS } = this.context;
     if (ready.repaired) this.tally.repaired.add(ready.bytes);
     if (this.hasTwoStores) {
-      await checkSeparate(this.call);
+      await this.checkSeparate();
       for (const step of steps) await step({ ...this.call, from: warm, to: cold, storageClass, entry });
     } else {
       const expected = { bytes: ready.bytes, crc32: ready.index.crc32 };
@@ -159,15 +162,25 @@ export class LifecycleRun {
 
   /** Stays, unless it was damaged after it had been copied by a run that did not come to its end. */
   private async damaged(entry: ArchiveEntry): Promise<void> {
-    const { warm, cold, checkSeparate } = this.context;
+    const { warm, cold } = this.context;
     if (this.hasTwoStores && (await isWhole(cold, entry, this.call))) {
-      await checkSeparate(this.call);
+      await this.checkSeparate();
       await removeObject(warm, entry, this.call);
       this.tally.moved.add(entry.storedBytes!);
       return;
     }
     this.tally.damaged.add(entry.key);
     this.keep(warm, entry);
+  }
+
+  /** Where they are one place nothing can be moved at all. */
+  private async checkSeparate(): Promise<void> {
+    try {
+      await this.context.checkSeparate(this.call);
+    } catch (error) {
+      this.hasGivenUp = true;
+      throw error;
+    }
   }
 
   private async orphan(store: ObjectStore, entry: ArchiveEntry): Promise<void> {
@@ -193,8 +206,8 @@ export class LifecycleRun {
     const { end, interruption } = this.context;
     if (end.aborted || (interruption.aborted && thrown === interruption.reason)) return;
     this.tally.failed(key, thrown);
-    if (storeErrorCode(thrown) === 'SHUTDOWN') this.failuresInARow = MAX_FAILURES_IN_A_ROW;
-    else if (!isAnswer(thrown)) this.failuresInARow++;
+    if (!isAnswer(thrown)) this.failuresInARow++;
+    if (storeErrorCode(thrown) === 'SHUTDOWN' || this.failuresInARow >= MAX_FAILURES_IN_A_ROW) this.hasGivenUp = true;
   }
 
   private tellProgress(isLast: boolean): void {

@@ -102,7 +102,9 @@ describe('a store that fails', () => {
       world.expectAllInPlace();
 
       const again = new LifecycleWorld(world.originals, { stores: 2 });
-      again.cold.failNext('put', code, Number.POSITIVE_INFINITY);
+      again.cold.before = (operation, key) => {
+        if (operation === 'put' && key.startsWith('traces/')) throw new ObjectStoreError(code, `put ${key}: as told`);
+      };
       const report = await run(again);
       expect(report).toMatchObject({ complete: false, moved: { objects: 0 } });
       expect(report.failed.count).toBeGreaterThanOrEqual(10);
@@ -121,6 +123,13 @@ describe('a store that fails', () => {
     const report = await run(world);
     expect(report).toMatchObject({ complete: false, deleted: { objects: 1 } });
     expect(report.failed.errors[0]).toEqual({ key: 'traces/', message: expect.stringContaining('NO_BUCKET') });
+  });
+
+  it('when the first thing is put into it has nothing moved to it', async () => {
+    const world = new LifecycleWorld(manyOriginals(25), { stores: 2 });
+    world.cold.failNext('put', 'DENIED', Number.POSITIVE_INFINITY);
+    expect((await run(world, { concurrency: 2 })).failed.count).toBe(2);
+    expect(world.losses).toEqual([]);
   });
 
   it('and has been shut down is not asked again', async () => {

@@ -21,7 +21,7 @@ export async function checkSeparate(
   const now = Math.max(0, Math.floor(clock.wallTime()));
   await removeAbandoned(to, now, call).catch(() => {});
   const key = `${PREFIX}${now.toString(36)}-${randomBytes(8).toString('hex')}`;
-  await to.put(key, [], { ...call, storageClass: 'STANDARD', ifNoneMatch: true });
+  await to.put(key, [], { ...call, storageClass: 'STANDARD' });
   try {
     const isSeen = (await from.head(key, call)) !== undefined;
     if (!isSeen && (await to.head(key, call))) return;
