@@ -11,7 +11,8 @@ import { SEGMENT_NAME } from './segment.js';
 import { acquireDirectory } from './spool-directory.js';
 
 const PROCESSES = 20;
-const MAX_MILLIS = 20_000;
+/** It takes 2 s, and however long the machine has other things to do. */
+const PATIENCE_MILLIS = 180_000;
 
 interface Message {
   readonly violation?: string;
@@ -19,7 +20,9 @@ interface Message {
   readonly adopted?: number;
 }
 
-it('has one writer per directory and loses nothing, with twenty processes that are killed all the time', async () => {
+it('has one writer per directory and loses nothing, with twenty processes that are killed all the time', {
+  timeout: PATIENCE_MILLIS,
+}, async () => {
   const scratch = await mkdtemp(join(tmpdir(), 'otel-resilience-races-'));
   const [root, signs, script] = ['spool', 'signs', 'contender.mjs'].map((name) => join(scratch, name)) as [
     string,
@@ -33,23 +36,27 @@ it('has one writer per directory and loses nothing, with twenty processes that a
   let adopted = 0;
   let killed = 0;
   const living = new Set<ChildProcess>();
+  const busy = new Set<ChildProcess>();
   const start = () => {
     const child = fork(script, [root, signs], { execArgv: [] });
     living.add(child);
     child.on('message', (message: Message) => {
+      busy.add(child);
       if (message.violation) violations.push(message.violation);
       if (message.segment) written.push(message.segment);
       adopted += message.adopted ?? 0;
     });
-    child.on('close', () => living.delete(child));
+    child.on('close', () => {
+      living.delete(child);
+      busy.delete(child);
+    });
   };
   try {
-    const endsAt = performance.now() + MAX_MILLIS;
-    const isEnough = () => killed > PROCESSES && written.length > 100 && adopted > 50;
-    while (!isEnough() && performance.now() < endsAt) {
+    while (killed <= PROCESSES || written.length <= 100 || adopted <= 50) {
       while (living.size < PROCESSES) start();
       await new Promise((resolve) => setTimeout(resolve, 20 + Math.random() * 60));
-      const one = [...living][Math.floor(Math.random() * living.size)];
+      // On a machine that is busy otherwise they would all be killed before they have begun.
+      const one = [...busy][Math.floor(Math.random() * busy.size)];
       if (one?.kill('SIGKILL')) killed++;
     }
     const last = [...living];
@@ -68,8 +75,6 @@ it('has one writer per directory and loses nothing, with twenty processes that a
     expect(new Set(whole).size).toBe(whole.length);
     expect(written.filter((segment) => !whole.includes(segment))).toEqual([]);
     expect(names.filter((name) => !SEGMENT_NAME.test(name))).toEqual(['lock']);
-    // Or it has shown nothing.
-    expect(isEnough()).toBe(true);
   } finally {
     for (const child of living) child.kill('SIGKILL');
     await rm(scratch, { recursive: true, force: true, maxRetries: 3 });
