@@ -114,6 +114,15 @@ describe('rehydrate', () => {
     expect(bed.cold.calls.some(({ operation }) => operation === 'requestRestore')).toBe(false);
   });
 
+  it('keeps to the order of the keys where names begin alike', async () => {
+    // `a-b/` is sorted before `a/`.
+    await bed.archive([...spans(0, 10, { serviceName: 'a-b' })]);
+    await bed.archive([...spans(0, 10, { serviceName: 'a-b' })], { store: bed.cold });
+    await bed.archive([...spans(10, 10, { serviceName: 'a' })], { store: bed.cold });
+    const report = await bed.run({ select: { services: ['a', 'a-b'], fromMillis: NOON, toMillis: NOON } });
+    expect(report).toMatchObject({ objects: { found: 2 }, spans: { sent: 20 } });
+  });
+
   it('sends from another store what is damaged in one', async () => {
     const batch = many(10);
     await bed.archive(batch, { store: bed.cold });
