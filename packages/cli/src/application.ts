@@ -9,6 +9,7 @@ import {
 import { fsck } from './spool/fsck-command.js';
 import { ls } from './spool/ls-command.js';
 import { replay } from './spool/replay-command.js';
+import { ls as tiersLs } from './tiers/ls-command.js';
 import { VERSION } from './version.js';
 
 /** What was typed is not repeated: it may be a header's value. */
@@ -41,6 +42,10 @@ export const application = buildApplication(
       spool: buildRouteMap({
         routes: { ls, fsck, replay },
         docs: { brief: 'Look into the disk spool of an application, check it, send what waits in it' },
+      }),
+      tiers: buildRouteMap({
+        routes: { ls: tiersLs },
+        docs: { brief: 'Look into archives, move and delete what is old, send archived spans again' },
       }),
     },
     docs: {

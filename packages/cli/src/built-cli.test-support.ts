@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 
@@ -45,6 +46,18 @@ export class BuiltCli {
         rolldownOptions: { output: { entryFileNames: 'main.mjs', chunkFileNames: '[name]-[hash].mjs' } },
       },
     });
+    return new BuiltCli(folder);
+  }
+
+  /** The same, where it finds what it depends on and no more. */
+  async withoutAwsSdk(): Promise<BuiltCli> {
+    const folder = await mkdtemp(join(tmpdir(), 'otel-resilience-cli-'));
+    await cp(this.folder, folder, { recursive: true });
+    for (const name of ['@opentelemetry/api', '@stricli/core', 'cli-progress', 'console-table-printer']) {
+      const link = join(folder, 'node_modules', name);
+      await mkdir(dirname(link), { recursive: true });
+      await symlink(join(ROOT, 'node_modules', name), link);
+    }
     return new BuiltCli(folder);
   }
 

@@ -52,7 +52,8 @@ export const printable = (text: string): string =>
 const MAX_LISTED = 5;
 
 /** So many of them as a person reads. */
-export function listed(names: readonly string[]): string {
-  const shown = names.slice(0, MAX_LISTED).map(printable).join(', ');
-  return names.length > MAX_LISTED ? `${shown} and ${counted(names.length - MAX_LISTED, 'other')}` : shown;
+export function listed(names: readonly string[], total: number = names.length): string {
+  const shown = names.slice(0, MAX_LISTED).map(printable);
+  const others = total - shown.length;
+  return others > 0 ? `${shown.join(', ')} and ${counted(others, 'other')}` : shown.join(', ');
 }

@@ -8,6 +8,7 @@ export class Terminal {
   /** Somebody is watching: a bar may be drawn. */
   readonly isInteractive: boolean;
   private readonly stdout: NodeJS.WritableStream;
+  private isQuiet = false;
 
   constructor(stdout: NodeJS.WritableStream, stderr: NodeJS.WritableStream) {
     this.stdout = stdout;
@@ -26,12 +27,23 @@ export class Terminal {
   /** What the pipeline warns of goes to stderr, as it comes. */
   get logger(): DiagLogger {
     const warn = (message: string) => {
+      if (this.isQuiet) return;
       const redraw = this.clear?.();
       this.note(printable(message));
       redraw?.();
     };
     const nothing = () => {};
     return { error: warn, warn, info: nothing, debug: nothing, verbose: nothing };
+  }
+
+  /** While this runs no warnings are shown: what they say is in what comes of it. */
+  async quietly<T>(run: () => Promise<T>): Promise<T> {
+    this.isQuiet = true;
+    try {
+      return await run();
+    } finally {
+      this.isQuiet = false;
+    }
   }
 
   print(text: string): void {
