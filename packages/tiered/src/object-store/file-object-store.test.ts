@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FileSystem } from '@otel-resilience/core';
-import { VirtualClock } from '@otel-resilience/testing';
+import { FaultyDisk, VirtualClock } from '@otel-resilience/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryObjectStore } from '../../../../test/support/memory-object-store.js';
 import { collect, describeObjectStore } from '../../../../test/support/object-store-contract.js';
@@ -52,6 +52,18 @@ describe('FileObjectStore', () => {
     expect(readdirSync(directory)).toEqual([]);
     await store.put('a/b/c.gz', value);
     expect(filesUnder(directory)).toEqual(['STANDARD/a/b/c.gz']);
+  });
+
+  it('removes and moves all objects of a directory at the same time, in whatever order that happens', async () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const store = new FileObjectStore({ directory: '/store', fileSystem: new FaultyDisk({ seed }) });
+      const keys = Array.from({ length: 6 }, (_, index) => `a/b/${index}`);
+      await Promise.all(keys.map((key) => store.put(key, value)));
+      await Promise.all(keys.slice(1).map((key) => store.changeStorageClass(key, 'GLACIER')));
+      await Promise.all([...keys.map((key) => store.remove(key)), store.remove('a/b/none')]);
+      expect(await collect(store.list(''))).toEqual([]);
+      expect(store.status()).toMatchObject({ state: 'ready', failures: 0 });
+    }
   });
 
   it('never follows a key out of its directory', async () => {

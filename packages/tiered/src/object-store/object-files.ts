@@ -111,7 +111,7 @@ export class ObjectFiles {
     }
     // The new entry first: a crash may leave two of them, and never none.
     await fileSystem.syncDirectory(parentOf(to));
-    await fileSystem.syncDirectory(parentOf(from));
+    await this.syncRemoval(parentOf(from));
     await this.removeEmpty(parentOf(from));
   }
 
@@ -123,7 +123,7 @@ export class ObjectFiles {
       if (isMissing(error) || codeOf(error) === 'ENOTDIR') return;
       throw error;
     }
-    await this.fileSystem.syncDirectory(parentOf(path));
+    await this.syncRemoval(parentOf(path));
     await this.removeEmpty(parentOf(path));
   }
 
@@ -161,6 +161,17 @@ export class ObjectFiles {
       } catch (error) {
         this.known.clear();
         if (!isMissing(error) || turn === MAX_TURNS) throw error;
+      }
+    }
+  }
+
+  /** Where the directory itself is gone by now, since somebody else found it empty, that is what has to last. */
+  private async syncRemoval(directory: string): Promise<void> {
+    for (let path = directory; ; path = parentOf(path)) {
+      try {
+        return await this.fileSystem.syncDirectory(path);
+      } catch (error) {
+        if (!isMissing(error) || path.length <= this.root.length) throw error;
       }
     }
   }
