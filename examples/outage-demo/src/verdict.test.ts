@@ -32,6 +32,7 @@ const ours = (totals: Partial<Totals> = {}, balanced = true) =>
         recovered: 0,
         delivered: 100,
         rejected: 0,
+        archived: 0,
         waiting: 0,
         unsampled: 0,
         dropped: {},

@@ -86,8 +86,8 @@ export interface ResilienceOptions {
   readonly circuitBreaker?: Section<CircuitBreakerSpanExporterOptions, 'exporter'>;
   /** Options of the `FailoverSpanExporter`. */
   readonly failover?: Section<FailoverSpanExporterOptions, 'endpoints'>;
-  /** Options of the `TieredSpanExporter`: replay of what waits in the spool. */
-  readonly tiered?: Section<TieredSpanExporterOptions, 'hot' | 'spool'>;
+  /** Options of the `TieredSpanExporter`: replay of what waits in the spool, archives, and which spans go where. */
+  readonly tiered?: Section<TieredSpanExporterOptions, 'hot' | 'spool' | 'controller'>;
   /**
    * Where spans wait while no endpoint takes them: memory, 64 MiB by default. With a `directory` it is a disk, 1 GiB by
    * default: what waits there survives the process, and is sent by the next one with that directory.
@@ -125,7 +125,7 @@ export function readResilienceOptions(options: ResilienceOptions) {
     retry: optional(section<'retry'>('exporter')),
     circuitBreaker: optional(section<'circuitBreaker'>('exporter')),
     failover: optional(section<'failover'>('endpoints')),
-    tiered: optional(section<'tiered'>('hot', 'spool')),
+    tiered: optional(section<'tiered'>('hot', 'spool', 'controller')),
     spool: optional(section<'spool'>('fileSystem')),
     metrics: optional(boolean({ default: false })),
     clock: optional(aClock),

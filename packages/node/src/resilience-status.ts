@@ -67,6 +67,8 @@ export interface SpanTotals {
   /** Acknowledged, live or replayed. */
   readonly delivered: number;
   readonly rejected: number;
+  /** Handed to an archive that has them alone: `tiered.warm` and `tiered.cold` say what became of them. */
+  readonly archived: number;
   /** Held by tail sampling, in the queue, on the way, or in the spool. */
   readonly waiting: number;
   readonly unsampled: number;
@@ -115,24 +117,32 @@ export function statusOf(parts: Parts): ResilienceStatus {
   };
 }
 
-function isBalanced(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): boolean {
-  return ledger.balanced && spool.balanced && ledger.handedToSpool <= spool.accepted;
+function isBalanced(ledger: LedgerSnapshot, { spool, warm, cold }: TieredSpanExporterStats): boolean {
+  const books = [ledger, spool, warm?.spool, cold?.spool];
+  const taken = spool.accepted + routedTo({ warm, cold });
+  return books.every((each) => each?.balanced !== false) && ledger.handedToSpool <= taken;
 }
 
-function totalsOf(ledger: LedgerSnapshot, { spool }: TieredSpanExporterStats): SpanTotals {
+function totalsOf(ledger: LedgerSnapshot, { spool, divertedSpans, ...tiers }: TieredSpanExporterStats): SpanTotals {
   const dropped: Record<string, number> = { ...ledger.dropped };
   // `spool_full` may be in both: refused by the spool, and evicted from it.
   for (const [reason, spans] of Object.entries(spool.dropped)) {
     dropped[`spool_${reason}`] = (dropped[`spool_${reason}`] ?? 0) + spans;
   }
+  const routed = routedTo(tiers);
   return {
     ended: ledger.ended,
     recovered: spool.recovered,
-    delivered: ledger.delivered + spool.delivered,
+    delivered: ledger.delivered + spool.delivered - divertedSpans,
     rejected: ledger.rejected + spool.rejected,
+    archived: routed + divertedSpans,
     // Between a spool's taking a batch and its outcome, both ledgers have it.
-    waiting: ledger.held + ledger.queued + ledger.inFlight + spool.waiting - (spool.accepted - ledger.handedToSpool),
+    waiting:
+      ledger.held + ledger.queued + ledger.inFlight + spool.waiting - (spool.accepted + routed - ledger.handedToSpool),
     unsampled: ledger.unsampled,
     dropped,
   };
 }
+
+const routedTo = ({ warm, cold }: Pick<TieredSpanExporterStats, 'warm' | 'cold'>): number =>
+  (warm?.routedSpans ?? 0) + (cold?.routedSpans ?? 0);

@@ -70,6 +70,8 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     () => new RetryingSpanExporter({ ...sections.retry, exporter: failover, clock }),
   );
   signals.publish('throttledExports', () => hot.stats().throttled);
+  const degradation = createController(sections.degradation, { signals, ...common });
+  const controller = followed(degradation);
   const spool = makeSpool(sections.spool, clock);
   const tiered = writtenAt(
     'resilience.tiered',
@@ -80,12 +82,11 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
         hot,
         spool,
         signals,
+        controller,
         clock,
       }),
   );
 
-  const degradation = createController(sections.degradation, { signals, ...common });
-  const controller = followed(degradation);
   const processing = { ...processorOptions(environment.processor, sections.processor), exporter: tiered, signals };
   const processor = writtenAt(
     'resilience.processor',
@@ -104,11 +105,11 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     () => new DegradationSampler({ ...samplerSection(sections.sampler, environment), controller, ...common }),
   );
 
-  const checkpoint = makeCheckpoint(spool, processor, clock);
-  if (!environment.disabled && checkpoint) {
-    checkpoint.start();
+  const checkpoint = makeCheckpoint(spool, processor, tiered, clock);
+  if (!environment.disabled) {
+    checkpoint?.start();
     // Not with the first span: that may be long in coming.
-    tiered.open().catch(() => {}); // logged
+    if (checkpoint || sections.tiered?.warm || sections.tiered?.cold) tiered.open().catch(() => {}); // logged
   }
 
   const first = stoppingWith(tail, () => {

@@ -1,7 +1,13 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { type Clock, ConfigurationError, describeError, toError, totalDropped } from '@otel-resilience/core';
 import type { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
-import { LedgerCheckpoint, MemorySpool, Spool } from '@otel-resilience/tiered';
+import {
+  type ArchiveTierStats,
+  LedgerCheckpoint,
+  MemorySpool,
+  Spool,
+  type TieredSpanExporter,
+} from '@otel-resilience/tiered';
 import type { ResilienceOptions } from './resilience-options.js';
 import { writtenAt } from './written-at.js';
 
@@ -19,6 +25,7 @@ export function makeSpool(options: ResilienceOptions['spool'], clock: Clock | un
 export function makeCheckpoint(
   spool: MemorySpool | Spool,
   processor: AdaptiveBatchSpanProcessor,
+  tiered: TieredSpanExporter,
   clock: Clock | undefined,
 ): LedgerCheckpoint | undefined {
   if (!('directory' in spool)) return undefined;
@@ -26,13 +33,18 @@ export function makeCheckpoint(
     read: () => {
       const { ended, unsampled, delivered, rejected, handedToSpool, dropped } = processor.stats().ledger;
       const gone = unsampled + delivered + rejected + totalDropped(dropped);
-      // What waits in memory is as good as lost.
-      return { ended, settled: gone + Math.max(0, handedToSpool - spool.status().spansInMemory) };
+      const { warm, cold } = tiered.stats();
+      // What waits in memory is as good as lost. Of an archive's, nobody knows what is a copy.
+      const archiving = [warm, cold].reduce((sum, tier) => sum + (tier ? inMemory(tier) : 0), 0);
+      return { ended, settled: gone + Math.max(0, handedToSpool - spool.status().spansInMemory - archiving) };
     },
     witness: processor.witness.bind(processor),
   };
   return new LedgerCheckpoint({ directory: spool.directory, books, clock });
 }
+
+const inMemory = ({ durable, routedSpans, spool }: ArchiveTierStats): number =>
+  durable ? 0 : Math.min(routedSpans, spool.waiting);
 
 /** At once, so that an application that cannot do without does not start. */
 function checkWritable(directory: string): void {

@@ -1,6 +1,5 @@
 import {
   type Clock,
-  deliveredOutcome,
   describeError,
   ExportError,
   type ExportOutcome,
@@ -10,6 +9,7 @@ import {
   type SpanBatch,
   toError,
 } from '@otel-resilience/core';
+import type { Diversion } from './diversion.js';
 import { LeasedBatch } from './leased-batch.js';
 import type { SpanSpool } from './spool/spool.js';
 import type { TierAnswer } from './tier.js';
@@ -28,9 +28,6 @@ export interface Taken {
   readonly leased: LeasedBatch;
   readonly suspicion?: Suspicion;
 }
-
-/** Takes spans of a batch that are not to be sent from here any more; says which are, and how many it has taken. */
-export type Diversion = (batch: SpanBatch) => Promise<{ rest: SpanBatch | undefined; diverted: number } | undefined>;
 
 export interface BacklogOptions {
   /** Called when what waits has become more or less. */
@@ -266,14 +263,13 @@ export class Backlog {
     const leased = new LeasedBatch(lease);
     this.takenBytes += leased.bytes;
     const whole = { batch: leased.batch, leased };
-    const parts = await this.options.divert?.(leased.batch);
-    if (!parts) return whole;
-    const diverted = deliveredOutcome(parts.diverted);
-    if (parts.rest) {
-      leased.settleAhead(diverted);
-      return { batch: parts.rest, leased };
+    const diverted = await this.options.divert?.(leased.batch);
+    if (!diverted) return whole;
+    if (diverted.rest) {
+      leased.settleAhead(diverted.outcome);
+      return { batch: diverted.rest, leased };
     }
-    this.settleAs(whole, diverted);
+    this.settleAs(whole, diverted.outcome);
     return this.lease();
   }
 

@@ -8,7 +8,8 @@ import {
   type SpanBatchExporter,
   toError,
 } from '@otel-resilience/core';
-import { Backlog, type Diversion } from './backlog.js';
+import { Backlog } from './backlog.js';
+import type { Diversion } from './diversion.js';
 import { Replayer } from './replay.js';
 import type { SpanSpool } from './spool/spool.js';
 import { Tier, type TierState } from './tier.js';

@@ -19,6 +19,8 @@ export interface TieredSpanExporterStats {
   readonly lateAcknowledged: number;
   /** Spans a slow spool stored after their export had been answered: counted there and as dropped. */
   readonly lateStored: number;
+  /** Spans that left the spool for archives, since the rules say so by now; its books count them as delivered. */
+  readonly divertedSpans: number;
   readonly spool: SpoolLedgerSnapshot & { readonly bytes: number; readonly maxBytes: number };
   /** The archives that were given. */
   readonly warm: ArchiveTierStats | undefined;

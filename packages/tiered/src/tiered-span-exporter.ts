@@ -19,6 +19,7 @@ import {
   systemClock,
 } from '@otel-resilience/core';
 import { Archives } from './archive-tier/archives.js';
+import type { Diverted } from './diversion.js';
 import { readTieredOptions, type TieredSpanExporterOptions } from './options.js';
 import { HOT, Router } from './routing/router.js';
 import { type Route, routeTo } from './routing/routing-rules.js';
@@ -52,6 +53,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private readonly exporting = new Set<Promise<ExportOutcome>>();
   private spilledSpans = 0;
   private lateStored = 0;
+  private divertedSpans = 0;
   private opening: Promise<void> | undefined;
 
   constructor(options: TieredSpanExporterOptions) {
@@ -123,7 +125,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   }
 
   stats(): TieredSpanExporterStats {
-    const { spilledSpans, lateStored } = this;
+    const { spilledSpans, lateStored, divertedSpans } = this;
     const { tier, replayer, spool } = this.hot;
     return {
       hot: shownState(tier.state),
@@ -135,6 +137,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       probes: replayer.probes,
       lateAcknowledged: tier.lateAcknowledged,
       lateStored,
+      divertedSpans,
       spool: { ...spool.stats(), bytes: spool.bytes, maxBytes: spool.maxBytes },
       ...this.archives.stats(),
     };
@@ -200,22 +203,26 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   /** Spans that hot does not get. */
   private archive(route: Route, batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     if (context.signal.aborted) return Promise.resolve(failedOutcome(batch, 'shutdown', context.signal.reason));
-    return this.stored(this.archives.take(route, batch, 'routed'), batch.spanCount, context);
+    return this.stored(this.archives.take(route, batch), batch.spanCount, context);
   }
 
   /** What is in hot's spool, and by now has to go elsewhere. An archive that cannot take it leaves it to hot. */
-  private async divert(batch: SpanBatch) {
+  private async divert(batch: SpanBatch): Promise<Diverted | undefined> {
     const parts = this.router.diverted(batch);
     if (!parts) return undefined;
     const staying: SpanBatch[] = [];
-    let diverted = 0;
+    let outcome = deliveredOutcome(0);
     for (const [route, part] of parts) {
-      const isTaken =
-        !route.hot && (route.tiers.length === 0 || (await this.archives.take(route, part, 'diverted')).stored > 0);
-      if (isTaken) diverted += part.spanCount;
-      else staying.push(part);
+      const stored = route.hot
+        ? 0
+        : route.tiers.length === 0
+          ? part.spanCount
+          : await this.archives.divert(route, part);
+      if (stored === 0) staying.push(part);
+      else outcome = followedBy(outcome, followedBy(storedOutcome(stored), rejectedOutcome(part.spanCount - stored)));
     }
-    return { rest: staying.length > 0 ? SpanBatch.join(staying) : undefined, diverted };
+    this.divertedSpans += outcome.stored;
+    return { rest: staying.length > 0 ? SpanBatch.join(staying) : undefined, outcome };
   }
 
   /** Appended before this returns: a burst that fills the caller's queue in one tick fits. */

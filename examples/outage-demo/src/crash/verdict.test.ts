@@ -18,6 +18,7 @@ const result = (values: Partial<CrashResult> = {}): CrashResult => ({
     recovered: 400,
     delivered: 900,
     rejected: 0,
+    archived: 0,
     waiting: 0,
     unsampled: 0,
     dropped: {},

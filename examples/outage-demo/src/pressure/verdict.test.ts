@@ -48,6 +48,7 @@ const withLedger = (totals: Partial<Totals>, balanced = true) => ({
       recovered: 0,
       delivered: 9_000,
       rejected: 0,
+      archived: 0,
       waiting: 0,
       unsampled: 16_000,
       dropped: {},

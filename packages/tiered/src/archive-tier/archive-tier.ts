@@ -1,9 +1,12 @@
 import {
   adaptSpanExporter,
   type Clock,
+  describeError,
   type ExportError,
+  LimitedLog,
   type SpanBatch,
   type SpoolLedgerSnapshot,
+  toError,
 } from '@otel-resilience/core';
 import { ArchiveWriter, type ArchiveWriterStats } from '../object-store/archive-writer.js';
 import type { ObjectStoreStatus } from '../object-store/object-store.js';
@@ -19,6 +22,8 @@ export interface ArchiveTierStats {
   readonly state: TierStatus;
   /** Its own books: `accepted + recovered = waiting + delivered + rejected + Σ dropped`. */
   readonly spool: SpoolLedgerSnapshot & { readonly bytes: number; readonly maxBytes: number };
+  /** Whether what waits there survives the process. */
+  readonly durable: boolean;
   /** Of those accepted, spans that this tier answers for, since hot does not get them: the processor's `handedToSpool` … */
   readonly routedSpans: number;
   /** … what came out of hot's spool, because hot was not to have it any more … */
@@ -46,10 +51,12 @@ export class ArchiveTier {
   private readonly writer: ArchiveWriter | undefined;
   private readonly gathering: GatheringSpool;
   private readonly spooled: SpooledTier;
+  private readonly log: LimitedLog;
   private readonly counts = { copied: 0, diverted: 0, routed: 0, missed: 0 };
 
   constructor(name: 'warm' | 'cold', settings: ArchiveTierSettings, clock: Clock) {
     this.settings = settings;
+    this.log = new LimitedLog(`TieredSpanExporter (${name})`, { clock });
     const { store, storageClass = name === 'cold' ? 'GLACIER' : undefined, maxBatchBytes } = settings;
     this.writer = store && new ArchiveWriter({ store, storageClass, ownsStore: false, clock });
     this.exporter = adaptSpanExporter(this.writer ?? settings.exporter!, { clock });
@@ -76,7 +83,16 @@ export class ArchiveTier {
 
   /** @throws ConfigurationError when its spool or its store is `required` and cannot be used. */
   async open(): Promise<void> {
-    await Promise.all([this.settings.store?.open(), this.spooled.open()]);
+    await Promise.all([this.openStore(), this.spooled.open()]);
+  }
+
+  private async openStore(): Promise<void> {
+    try {
+      await this.settings.store?.open();
+    } catch (thrown) {
+      this.log.warn('store', () => `the store cannot be used: ${describeError(toError(thrown))}`);
+      throw thrown;
+    }
   }
 
   /** Everything up to the append is done before this returns. Never rejects. */
@@ -93,6 +109,7 @@ export class ArchiveTier {
     return {
       state: shownState(tier.state),
       spool: { ...gathering.stats(), bytes: gathering.bytes, maxBytes: gathering.maxBytes },
+      durable: gathering.durable,
       routedSpans: counts.routed,
       divertedSpans: counts.diverted,
       copiedSpans: counts.copied,

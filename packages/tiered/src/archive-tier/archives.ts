@@ -1,7 +1,7 @@
 import { type Clock, type ExportError, SpanBatch } from '@otel-resilience/core';
 import type { Route } from '../routing/routing-rules.js';
 import type { Appended, Waiting } from '../spooled-tier.js';
-import { ArchiveTier, type ArchiveTierStats, type Reason } from './archive-tier.js';
+import { ArchiveTier, type ArchiveTierStats } from './archive-tier.js';
 import type { ArchiveTierSettings } from './archive-tier-options.js';
 
 export interface ArchivesOptions {
@@ -36,11 +36,16 @@ export class Archives {
   }
 
   /** The first archive of the route answers for these spans; the others have a copy. Appended before this returns. */
-  async take(route: Route, batch: SpanBatch, reason: Exclude<Reason, 'copied'>): Promise<Appended> {
+  take(route: Route, batch: SpanBatch, reason: 'routed' | 'diverted' = 'routed'): Promise<Appended> {
     const [first, ...others] = this.of(route);
     const taken = first!.take(batch, reason);
     for (const tier of others) void tier.take(apart(batch), 'copied');
     return taken;
+  }
+
+  /** What hot was to have; returns how many of the spans are taken. */
+  async divert(route: Route, batch: SpanBatch): Promise<number> {
+    return (await this.take(route, batch, 'diverted')).stored;
   }
 
   flush(deadline: number): Promise<unknown> {
