@@ -10,6 +10,7 @@ import { fsck } from './spool/fsck-command.js';
 import { ls } from './spool/ls-command.js';
 import { replay } from './spool/replay-command.js';
 import { ls as tiersLs } from './tiers/ls-command.js';
+import { migrate } from './tiers/migrate-command.js';
 import { VERSION } from './version.js';
 
 /** What was typed is not repeated: it may be a header's value. */
@@ -44,7 +45,7 @@ export const application = buildApplication(
         docs: { brief: 'Look into the disk spool of an application, check it, send what waits in it' },
       }),
       tiers: buildRouteMap({
-        routes: { ls: tiersLs },
+        routes: { ls: tiersLs, migrate },
         docs: { brief: 'Look into archives, move and delete what is old, send archived spans again' },
       }),
     },

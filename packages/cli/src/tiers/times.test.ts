@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseDuration, parseTime } from './times.js';
+import { durationText, parseDuration, parseTime } from './times.js';
 
 describe('a duration', () => {
   it.each([
@@ -10,6 +10,13 @@ describe('a duration', () => {
     ['2w', 1_209_600_000],
     ['0s', 0],
   ])('%s', (text, millis) => expect(parseDuration(text)).toBe(millis));
+
+  it.each([
+    ['90d', '90 d'],
+    ['90m', '1 h 30 min'],
+    ['36h', '1 d 12 h'],
+    ['5s', '5.0 s'],
+  ])('%s is shown as %s', (text, shown) => expect(durationText(parseDuration(text))).toBe(shown));
 
   it.each(['', '30', 'd', '-1d', '1y', '1h 30m', '1e3d', '99999999w'])('%j is none', (text) => {
     expect(() => parseDuration(text)).toThrow('expected a duration');
