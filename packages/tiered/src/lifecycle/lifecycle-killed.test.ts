@@ -117,8 +117,11 @@ describe('two lifecycles over the same stores', () => {
           await dies?.(when, ...about);
         });
         const other = makeLifecycle(world, turn);
-        await scheduler.waitFor(Promise.all([one.run(), other.run()]));
+        const [first, second] = await scheduler.waitFor(Promise.all([one.run(), other.run()]));
         expect(world.losses).toEqual([]);
+        // Who comes second finds nothing wrong.
+        if (!dies?.isDead()) expect(first).toMatchObject({ complete: true, failed: { errors: [] } });
+        expect(second).toMatchObject({ complete: true, failed: { errors: [] } });
         const report = await makeLifecycle(world, nothing).run();
         expect(report).toMatchObject({ complete: true, failed: { count: 0 } });
         world.expectAllInPlace();

@@ -179,6 +179,20 @@ describe('an object', () => {
     world.expectAllInPlace();
   });
 
+  it('that is damaged in both places is left in both', async () => {
+    const world = new LifecycleWorld(originals, { stores: 2 });
+    const [{ key, indexKey, data, index }] = find(world, 'cold') as [Original];
+    const { warm, cold } = world;
+    for (const byte of [30, 31]) {
+      const damaged = Buffer.from(data);
+      damaged[byte]! ^= 1;
+      await (byte === 30 ? warm : cold).put(key, [damaged], { storageClass: byte === 30 ? 'STANDARD' : 'GLACIER' });
+    }
+    await cold.put(indexKey, [index]);
+    expect(await run(world)).toMatchObject({ moved: { objects: 1 }, damaged: { count: 1, keys: [key] } });
+    expect([warm.objects.has(key), cold.objects.has(key)]).toEqual([true, true]);
+  });
+
   it('that is whole replaces a copy that is not', async () => {
     const world = new LifecycleWorld(originals, { stores: 2 });
     const [{ key, indexKey, data }] = find(world, 'cold') as [Original];
@@ -243,6 +257,22 @@ describe('what lies beside the objects', () => {
     expect(report).toMatchObject({ complete: true, orphans: 2, deleted: { objects: 1 } });
     expect(warm.keys.some((key) => key === moved.indexKey || key === gone.indexKey)).toBe(false);
     expect(world.hasFittingIndex(cold, moved)).toBe(true);
+  });
+
+  it('is put back where the data came back while it was removed', async () => {
+    const world = new LifecycleWorld(originals, { stores: 2 });
+    const [{ key, indexKey, data }] = find(world, 'cold') as [Original];
+    const { warm } = world;
+    warm.objects.delete(key);
+    warm.before = (operation, removed) => {
+      if (operation === 'remove' && removed === indexKey) world.put(warm, key, data);
+    };
+    expect(await run(world)).toMatchObject({ complete: true, orphans: 0 });
+    expect(warm.objects.has(indexKey)).toBe(true);
+    warm.before = () => {};
+    expect(await run(world)).toMatchObject({ complete: true, orphans: 0, repaired: { objects: 0 } });
+    world.losses.length = 0;
+    world.expectAllInPlace();
   });
 
   it('is left alone, and counted, where it is none of an archive', async () => {
