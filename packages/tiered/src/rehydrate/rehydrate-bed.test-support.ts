@@ -13,6 +13,8 @@ import type { RehydrateReport } from './rehydrate-report.js';
  * but those that keep the process alive, real time passes.
  */
 export class PatientClock extends VirtualClock {
+  /** Called with each timer that is set. */
+  onTimer: () => void = () => {};
   private readonly due = new Map<Timer, number>();
 
   override setTimeout(callback: () => void, delayMillis: number, options?: { keepAlive?: boolean }): Timer {
@@ -20,6 +22,7 @@ export class PatientClock extends VirtualClock {
       this.due.delete(timer);
       callback();
     }, delayMillis);
+    this.onTimer();
     if (!options?.keepAlive) this.due.set(timer, this.now() + Math.max(0, delayMillis));
     return timer;
   }

@@ -38,16 +38,19 @@ class MoodyExporter extends SpanBatchExporterBase {
   /** Which somebody answers for: delivered, stored, rejected or dropped. */
   readonly settled = new Set<string>();
   private readonly steps: readonly Step[];
+  private readonly onExport: () => void;
   private next = 0;
 
-  constructor(clock: PatientClock, steps: readonly Step[]) {
+  constructor(clock: PatientClock, steps: readonly Step[], onExport: () => void) {
     super({ clock });
     this.steps = steps;
+    this.onExport = onExport;
   }
 
   async exportBatch(batch: SpanBatch, { signal }: ExportContext): Promise<ExportOutcome> {
     const step = this.steps[this.next++ % this.steps.length]!;
     const { answer, taken, delayMillis, retryAfterMillis } = step;
+    this.onExport();
     if (answer === 'throw') throw new Error('as told');
     if (answer === 'hang') return new Promise(() => {});
     await sleep(this.clock, answer === 'late' ? 31_000 : delayMillis);
@@ -96,7 +99,14 @@ const world = fc.record({
   steps: fc.array(step, { minLength: 1, maxLength: 8 }),
   faults,
   spansPerSecond: fc.constantFrom(1, 10, 40, 5_000),
-  abortAtMillis: fc.option(fc.constantFrom(0, 1, 400, 3_000, 40_000, 4 * HOUR, 4 * HOUR + 61_000), { nil: undefined }),
+  /** At the how manieth of these it is ended. */
+  end: fc.option(
+    fc.record({
+      at: fc.constantFrom('timer', 'store call', 'export', 'progress'),
+      count: fc.integer({ min: 1, max: 20 }),
+    }),
+    { nil: undefined },
+  ),
 });
 
 describe('the books of a run', () => {
@@ -105,7 +115,7 @@ describe('the books of a run', () => {
     const onUnhandled = (reason: unknown) => unhandled.push(reason);
     process.on('unhandledRejection', onUnhandled);
     await fc.assert(
-      fc.asyncProperty(world, async ({ objects, steps, faults: failures, spansPerSecond, abortAtMillis }) => {
+      fc.asyncProperty(world, async ({ objects, steps, faults: failures, spansPerSecond, end }) => {
         const bed = new RehydrateBed();
         const intact: string[] = [];
         for (const [hour, { spans: count, isArchived, isDamaged }] of objects.entries()) {
@@ -117,24 +127,25 @@ describe('the books of a run', () => {
           if (isDamaged === 1) bed.warm.objects.get(bed.keys().at(-1)!)!.bytes.fill(0, 20);
           else intact.push(...idsOf(spans));
         }
-        fail(bed.warm, failures);
-        const exporter = new MoodyExporter(bed.clock, steps);
         const interruption = new AbortController();
-        const timer =
-          abortAtMillis === undefined
-            ? undefined
-            : bed.clock.setTimeout(() => interruption.abort('enough'), abortAtMillis);
-        if (abortAtMillis === 0) interruption.abort('enough');
-        let abortedAt = Number.POSITIVE_INFINITY;
-        interruption.signal.addEventListener('abort', () => {
+        let abortedAt: number | undefined;
+        let left = end?.count;
+        const happened = (what: string) => {
+          if (what !== end?.at || left === undefined || --left > 0 || abortedAt !== undefined) return;
           abortedAt = bed.clock.now();
-        });
+          interruption.abort('enough');
+        };
+        fail(bed.warm, failures, () => happened('store call'));
+        bed.clock.onTimer = () => queueMicrotask(() => happened('timer'));
+        const exporter = new MoodyExporter(bed.clock, steps, () => happened('export'));
         const fractions: number[] = [];
-        const onProgress = (progress: RehydrateProgress) => fractions.push(progress.fraction);
+        const onProgress = (progress: RehydrateProgress) => {
+          fractions.push(progress.fraction);
+          happened('progress');
+        };
         const running = bed.begin({ to: exporter, signal: interruption.signal, spansPerSecond, onProgress });
         const report = await bed.clock.run(running);
         const endedAt = bed.clock.now();
-        bed.clock.clearTimeout(timer);
 
         const { objects: counted, spans } = report;
         expect(counted.done + counted.damaged + counted.archived + counted.failed + counted.left).toBe(counted.found);
@@ -143,7 +154,7 @@ describe('the books of a run', () => {
         expect(Math.min(...Object.values(spans), ...Object.values(counted))).toBeGreaterThanOrEqual(0);
         expect(sent).toBe(exporter.delivered.length);
         expect(sent + stored + rejected + dropped).toBe(exporter.settled.size);
-        if (abortedAt !== Number.POSITIVE_INFINITY) expect(endedAt).toBe(abortedAt);
+        if (abortedAt !== undefined && !report.complete) expect(endedAt).toBe(abortedAt);
         expect(report.interrupted || !report.complete || spans.failed + counted.left === 0).toBe(true);
         if (report.complete) expect(exporter.settled).toEqual(new Set(intact));
         expect(fractions).toEqual([...fractions].sort((a, b) => a - b));
@@ -167,9 +178,14 @@ describe('the books of a run', () => {
   });
 });
 
-function fail(store: MemoryObjectStore, failures: ReadonlyArray<ObjectStoreErrorCode | undefined>): void {
+function fail(
+  store: MemoryObjectStore,
+  failures: ReadonlyArray<ObjectStoreErrorCode | undefined>,
+  onCall: () => void,
+): void {
   let call = 0;
   store.before = (operation, key) => {
+    onCall();
     const code = failures[call++];
     if (code) throw new ObjectStoreError(code, `${operation} ${key}: as told`);
   };

@@ -260,8 +260,7 @@ export class Rehydration {
       ? damaged + archived + failed === 0
       : books.objects.done === found && rejected + dropped === 0;
     const { resumeFromMillis } = books;
-    progress.end(isWhole);
-    return {
+    const report: RehydrateReport = {
       dryRun,
       complete: isWhole && isDone,
       interrupted: !isWhole && this.signal.aborted,
@@ -276,5 +275,7 @@ export class Rehydration {
       ...(error !== undefined && { error }),
       ...(resumeFromMillis !== undefined && !dryRun && { resumeFromMillis }),
     };
+    progress.end(isWhole);
+    return report;
   }
 }
