@@ -19,8 +19,6 @@ export interface WorldOptions extends OwnerOptions {
 }
 
 const MAX_PROCESSES = 3;
-/** Of the largest append that there is room for. */
-const MAX_BATCH_BYTES = 7_000;
 
 /**
  * Spools over a disk that forgets, and a model of what they have promised. Before and after any operation of the disk
@@ -244,8 +242,6 @@ export class DiskSpoolWorld {
   private checkLedger({ spool, counts, bytesAtFirst }: Owner): void {
     const stats = spool.stats();
     const { accepted, delivered, rejected, dropped, waiting, balanced } = stats;
-    // What falls back to memory counts there, while something else is just being written.
-    const besides = this.isTroubled ? MAX_BATCH_BYTES : 0;
     const isSound =
       balanced &&
       waiting === spool.size &&
@@ -254,7 +250,7 @@ export class DiskSpoolWorld {
       rejected === counts.rejected &&
       (dropped.poison ?? 0) === counts.poison &&
       // What was adopted may be more than there is room for, until something is appended.
-      (this.wasShared || spool.bytes <= Math.max(spool.maxBytes, bytesAtFirst) + besides);
+      (this.wasShared || spool.bytes <= Math.max(spool.maxBytes, bytesAtFirst));
     if (!isSound) throw new Error(`${JSON.stringify(stats)} of ${spool.bytes} bytes, not ${JSON.stringify(counts)}`);
   }
 }

@@ -43,6 +43,8 @@ export class DiskQueue {
   private nextId: number;
   private nextSegment: number;
   private isLost = false;
+  /** For what is being written: not to be taken by what has to wait in memory. */
+  private reservedBytes = 0;
 
   constructor(options: DiskQueueOptions) {
     const { fileSystem, clock, directory, settings, ledger, recovered } = options;
@@ -68,6 +70,9 @@ export class DiskQueue {
       maxSegmentAgeMillis: maxAgeMillis * SEGMENT_SHARE_OF_AGE,
       nextNumber: () => this.nextNumber(),
       makeRoom: (bytes) => this.makeRoom(bytes),
+      onRoomUsed: () => {
+        this.reservedBytes = 0;
+      },
       onSegment: (segment) => this.store.add(segment),
       onDiscard: (segment) => this.store.forget(segment),
       onUnsaved: (frames, error) =>
@@ -119,7 +124,7 @@ export class DiskQueue {
   /** Whether so much more fits, within memory or on disk. */
   isWithin(bytes: number): boolean {
     const { settings, otherBytes } = this.options;
-    return this.store.bytes + otherBytes() + bytes <= settings.maxBytes;
+    return this.store.bytes + this.reservedBytes + otherBytes() + bytes <= settings.maxBytes;
   }
 
   /** Makes room for what has to wait elsewhere: `false` where there is none left to give up. */
@@ -241,10 +246,14 @@ export class DiskQueue {
   private makeRoom(bytes: number): boolean | Promise<boolean> {
     const { settings, otherBytes } = this.options;
     const needed = bytes + EMPTY_SEGMENT_BYTES + ACK_BYTES;
-    const fits = () => this.isWithin(needed) && this.store.segments.length < MAX_SEGMENTS;
-    if (fits()) return true;
+    const takeRoom = () => {
+      if (!this.isWithin(needed) || this.store.segments.length >= MAX_SEGMENTS) return false;
+      this.reservedBytes = needed;
+      return true;
+    };
+    if (takeRoom()) return true;
     if (settings.dropPolicy === 'newest' || needed + otherBytes() > settings.maxBytes) return false;
-    return this.evictUntil(fits);
+    return this.evictUntil(takeRoom);
   }
 
   private async evictUntil(fits: () => boolean): Promise<boolean> {

@@ -48,6 +48,35 @@ describe('spans that cannot be encoded', () => {
 });
 
 describe('memory beside a disk', () => {
+  it('takes no room of what is just being written', async () => {
+    let most = 0;
+    const disk = new FaultyDisk({
+      onOperation: () => {
+        most = Math.max(most, spool.bytes);
+      },
+    });
+    const clock = new VirtualClock();
+    const spool: Spool = new Spool({
+      directory: '/spool',
+      fileSystem: disk,
+      clock,
+      maxBytes: 8_000,
+      maxSegmentBytes: 1_024,
+    });
+    await spool.open();
+    // The first is short of a few bytes; those after it are being written when it has to wait in memory.
+    disk.capacityBytes = disk.usedBytes + 349;
+    const batch = (spans: number, bytes: number) =>
+      SpanBatch.fromSpans(
+        fakeSpans(spans).map(({ name }) => fakeSpan({ name, attributes: { blob: 'x'.repeat(bytes) }, events: [] })),
+      );
+    const batches = [batch(1, 0), batch(2, 3_000), batch(2, 400), batch(1, 0)];
+    await Promise.all(batches.map((each) => spool.append(each)));
+    expect(spool.status().spansInMemory).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(8_000);
+    await clock.run(spool.shutdown());
+  });
+
   it('keeps to the bound of both: the oldest segments make way', async () => {
     const { spool, close, breakDisk } = setUp();
     let accepted = 0;

@@ -18,6 +18,8 @@ export interface WriteQueueOptions {
   readonly nextNumber: () => number;
   /** Makes room for so many bytes more, `false` when there is none. */
   readonly makeRoom: (bytes: number) => boolean | Promise<boolean>;
+  /** That room is taken, or is not needed: what was written is charged to its segment. */
+  readonly onRoomUsed: () => void;
   readonly onSegment: (segment: Segment) => void;
   /** Nothing that counts is in it, and nothing will be. */
   readonly onDiscard: (segment: Segment) => void;
@@ -155,7 +157,7 @@ export class WriteQueue {
   }
 
   private async commit(group: readonly PendingFrame[]): Promise<void> {
-    const { fsync, makeRoom } = this.options;
+    const { fsync, makeRoom, onRoomUsed } = this.options;
     try {
       const room = makeRoom(chargeOf(group));
       if (!(typeof room === 'boolean' ? room : await room)) throw NO_ROOM;
@@ -163,6 +165,8 @@ export class WriteQueue {
     } catch (error) {
       for (const frame of group) frame.reject(error);
       return;
+    } finally {
+      onRoomUsed();
     }
     if (fsync === 'always') return this.sync();
     for (const frame of group) if (!frame.needsSync) acknowledge(frame);
