@@ -11,6 +11,7 @@ import { ls } from './spool/ls-command.js';
 import { replay } from './spool/replay-command.js';
 import { ls as tiersLs } from './tiers/ls-command.js';
 import { migrate } from './tiers/migrate-command.js';
+import { rehydrate } from './tiers/rehydrate-command.js';
 import { VERSION } from './version.js';
 
 /** What was typed is not repeated: it may be a header's value. */
@@ -45,17 +46,17 @@ export const application = buildApplication(
         docs: { brief: 'Look into the disk spool of an application, check it, send what waits in it' },
       }),
       tiers: buildRouteMap({
-        routes: { ls: tiersLs, migrate },
+        routes: { ls: tiersLs, migrate, rehydrate },
         docs: { brief: 'Look into archives, move and delete what is old, send archived spans again' },
       }),
     },
     docs: {
-      brief: 'Tools for what otel-resilience leaves on disk',
+      brief: 'Tools for what otel-resilience leaves on disk and in object stores',
       fullDescription: [
-        'Tools for what otel-resilience leaves on disk.',
+        'Tools for what otel-resilience leaves on disk and in object stores.',
         '',
-        'Exit codes: 0 all is well; 1 damage was found, or not everything could be sent; 2 wrong arguments, or a',
-        'directory that is not there or cannot be used; 3 a live process has the directory.',
+        'Exit codes: 0 all is well; 1 damage was found, or not everything could be sent or moved; 2 wrong arguments, or',
+        'a place that is not there or cannot be used; 3 a live process has the directory.',
       ].join('\n'),
     },
   }),

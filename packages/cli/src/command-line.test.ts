@@ -36,6 +36,24 @@ describe('wrong arguments', () => {
     [['spool', 'replay', 'a', '--endpoint', 'http://h', '--header', `te=${SECRET}`], '--header: expected'],
     [['spool', 'replay', 'a', '--endpoint', 'http://h', '--haeder', `a=${SECRET}`], 'did you mean --header'],
     [['spool', 'replay', 'a', '--endpoint', 'http://h', SECRET], 'too many arguments'],
+    [['tiers', 'ls'], '<warm> is missing'],
+    [['tiers', 'ls', 'gs://bucket'], '--warm: expected a directory, or s3://bucket/prefix'],
+    [['tiers', 'ls', `s3://key:${SECRET}@bucket`], 'expected a directory, or s3://bucket/prefix'],
+    [['tiers', 'ls', 'a', '--by', 'month'], '--by: expected day or hour or service'],
+    [['tiers', 'ls', 'a', '--s3-endpoint', `http://key:${SECRET}@h`], '--s3-endpoint: expected'],
+    [['tiers', 'ls', 'a', '--s3-region', SECRET], '--s3-region: expected a region'],
+    [['tiers', 'migrate', 'a', 'b'], 'too many arguments'],
+    [['tiers', 'migrate', 'a', '--cold-after', '30'], '--cold-after: expected a duration such as 30d'],
+    [['tiers', 'migrate', 'a', '--cold-class', 'ICE'], '--cold-class: expected STANDARD or'],
+    [['tiers', 'rehydrate', '--endpoint', 'http://h'], '<location> is missing'],
+    [['tiers', 'rehydrate', 'a'], '--endpoint: a value is missing'],
+    [['tiers', 'rehydrate', 'a', '--endpoint', 'http://h', '--from', 'noon'], '--from: expected a time'],
+    [
+      ['tiers', 'rehydrate', 'a', '--endpoint', 'http://h', '--from', '1h', '--to', '2h'],
+      '--to: expected a time after',
+    ],
+    [['tiers', 'rehydrate', 'a', '--endpoint', 'http://h', '--trace-id', SECRET], '--trace-id: expected 32 hex'],
+    [['tiers', 'rehydrate', 'a', '--endpoint', 'http://h', '--restore-tier', 'now'], 'expected Expedited or'],
   ])('%j: 2, with a sentence and without what was typed', async (args, message) => {
     const { exitCode, stdout, stderr } = await run(args);
     expect(exitCode).toBe(2);
@@ -59,6 +77,10 @@ describe('wrong arguments', () => {
     [['spool', 'ls', '--help']],
     [['spool', 'fsck', '--help']],
     [['spool', 'replay', '--help']],
+    [['tiers', '--help']],
+    [['tiers', 'ls', '--help']],
+    [['tiers', 'migrate', '--help']],
+    [['tiers', 'rehydrate', '--help']],
   ])('%j helps', async (args) => {
     const { exitCode, stdout } = await run(args);
     expect(exitCode).toBe(0);

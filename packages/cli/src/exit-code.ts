@@ -1,9 +1,9 @@
 /** What the process ends with; README.md has them for users. */
 export const EXIT = {
   fine: 0,
-  /** Damage was found, or not everything could be sent. */
+  /** Damage was found, or not everything could be sent or moved. */
   incomplete: 1,
-  /** Wrong arguments, or a directory that is not there or cannot be read. */
+  /** Wrong arguments, or a place that is not there or cannot be read. */
   usage: 2,
   /** A live process has the directory. */
   inUse: 3,
