@@ -1,6 +1,9 @@
+import { gunzipSync } from 'node:zlib';
+import { SpanBatch } from '@otel-resilience/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { HOUR } from '../../../../test/support/archive.js';
+import { HOUR, soon } from '../../../../test/support/archive.js';
+import { ArchiveWriter } from '../object-store/archive-writer.js';
 import { Lifecycle } from './lifecycle.js';
 import type { ReadLifecycleOptions } from './lifecycle-options.js';
 import { LifecycleRun } from './lifecycle-run.js';
@@ -127,6 +130,33 @@ describe('two lifecycles over the same stores', () => {
         world.expectAllInPlace();
       }),
       { numRuns: 200 },
+    );
+  });
+});
+
+describe('a lifecycle and a writer that sends again what it has sent', () => {
+  it('lose nothing, and the next run brings everything to its place', async () => {
+    const arbitrary = fc.record({
+      stores: fc.constantFrom(1 as const, 2 as const),
+      objects: fc.array(fc.record({ original: fc.nat(originals.length - 1), damage }), { minLength: 1, maxLength: 3 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), arbitrary, async (scheduler, made) => {
+        const world = makeWorld(made);
+        const turn = () => scheduler.schedule(Promise.resolve());
+        const writer = new ArchiveWriter({ store: through(world.warm, turn) });
+        const writing = world.originals.map(async ({ data }) => {
+          const batch = SpanBatch.fromBytes([gunzipSync(data)]);
+          expect(await writer.exportBatch(batch, soon())).toMatchObject({ delivered: 2 });
+        });
+        const lifecycle = makeLifecycle(world, turn);
+        await scheduler.waitFor(Promise.all([lifecycle.run(), ...writing]));
+        expect(world.losses).toEqual([]);
+        const report = await makeLifecycle(world, nothing).run();
+        expect(report).toMatchObject({ complete: true, failed: { count: 0 } });
+        world.expectAllInPlace();
+      }),
+      { numRuns: 100 },
     );
   });
 });

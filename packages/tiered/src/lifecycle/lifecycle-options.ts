@@ -4,8 +4,8 @@ import {
   type Clock,
   ConfigurationError,
   callback,
+  having,
   millis,
-  type OptionReader,
   oneOf,
   optional,
   positiveInteger,
@@ -55,12 +55,6 @@ const OWNER = 'Lifecycle';
 /** An object may be large, and nobody waits for it. */
 const ATTEMPT_TIMEOUT_MILLIS = 30_000;
 
-const aSignal: OptionReader<AbortSignal> = (value, path) => {
-  const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
-  if (typeof aborted === 'boolean' && typeof addEventListener === 'function') return value as AbortSignal;
-  throw new ConfigurationError(path, 'an AbortSignal', value);
-};
-
 const SCHEMA = {
   warm: anObjectStore,
   cold: optional(anObjectStore),
@@ -75,7 +69,7 @@ const SCHEMA = {
 const RUN_SCHEMA = {
   dryRun: boolean({ default: false }),
   countKept: boolean({ default: false }),
-  signal: optional(aSignal),
+  signal: optional(having<AbortSignal>('an AbortSignal', ['addEventListener', 'removeEventListener'])),
   onProgress: optional(callback<(progress: LifecycleProgress) => void>()),
 };
 
