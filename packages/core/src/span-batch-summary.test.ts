@@ -5,6 +5,7 @@ import { type SpanHead, spanHead, summarize, summaryCount } from './span-batch-s
 
 const head = (lane: Lane, service: string, startMillis: number, endMillis: number): SpanHead => ({
   traceId: '0af7651916cd43dd8448eb211c80319c',
+  spanId: 'b7ad6b7169203331',
   lane,
   service,
   startMillis,

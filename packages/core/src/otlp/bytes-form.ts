@@ -25,20 +25,18 @@ export class BytesForm {
     this.byteLength = chunks.reduce((bytes, chunk) => bytes + chunk.byteLength, 0);
   }
 
-  /** What the summary needs of each span, in order. */
-  heads(): SpanHead[] {
-    const heads: SpanHead[] = [];
+  /** What the summary needs of each span, in order; read one by one, as they are asked for. */
+  *heads(): Generator<SpanHead> {
     for (const { bytes, resources, scopes } of readRequestFrames(this.chunks).resources) {
       const service = readServiceName(resources);
       for (const scope of scopes) {
         for (const { start, end } of scope.spans) {
           const frame = new FieldReader(bytes, start, end);
           frame.next();
-          heads.push(readSpanHead(frame.message(), service));
+          yield readSpanHead(frame.message(), service);
         }
       }
     }
-    return heads;
   }
 
   /**

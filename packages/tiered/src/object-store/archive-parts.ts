@@ -1,4 +1,4 @@
-import type { SpanBatch, SpanHead } from '@otel-resilience/core';
+import type { SpanBatch } from '@otel-resilience/core';
 import { hourOf, MIXED, servicePath } from './archive-key.js';
 
 /** What becomes one object. */
@@ -20,78 +20,69 @@ export interface ArchivePart {
 /** With more services than that in an hour, a batch becomes one object for all of them. */
 const MAX_SERVICES = 16;
 
-/** The trace ids of an hour, by service. */
-type Hour = Map<string, Set<string>>;
+/** Read without a pause: 1,000 heads take 2 ms of the main thread, which others need too. */
+const HEADS_PER_TURN = 1_000;
 
 /**
  * How a batch is cut, which follows from its spans alone: the same batch is cut so again, and so is what is left of it
  * when some of the parts are gone. Hence what the services are does not decide about single parts but about whole hours.
  *
- * Reading the heads of spans is what costs here, about as much as encoding them: once, where there is a single part.
+ * Reading the heads of spans is what costs here, about as much as encoding them: once, and with pauses.
  */
-export function archivePartsOf(batch: SpanBatch, maxObjectBytes: number): ArchivePart[] {
-  const hours = readHours(batch);
-  for (const [hour, services] of hours) if (services.size > MAX_SERVICES) hours.set(hour, mixed(services));
-  const keys = [...hours].flatMap(([hour, services]) => [...services.keys()].map((service) => keyOf(hour, service)));
-  const batches = keys.length === 1 ? new Map([[keys[0]!, batch]]) : batch.partition((head) => keyIn(hours, head));
-  return [...batches].map(([key, part]) => {
+export async function archivePartsOf(batch: SpanBatch, maxObjectBytes: number): Promise<ArchivePart[]> {
+  const { hours, traceIds } = await readHeads(batch);
+  const servicesOf = new Map<number, Set<string>>();
+  for (const [hour, service] of hours) servicesOf.set(hour, (servicesOf.get(hour) ?? new Set()).add(service));
+  const keys = hours.map(([hour, service]) => `${hour}/${servicesOf.get(hour)!.size > MAX_SERVICES ? MIXED : service}`);
+  const idsOf = new Map<string, string[]>();
+  for (const [index, key] of keys.entries()) {
+    const ids = idsOf.get(key);
+    if (ids) ids.push(traceIds[index]!);
+    else idsOf.set(key, [traceIds[index]!]);
+  }
+  const batches = idsOf.size === 1 ? [[keys[0]!, batch] as const] : [...batch.divide(keys)];
+  return batches.map(([key, part]) => {
     const at = key.indexOf('/');
     const hourMillis = Number(key.slice(0, at));
-    const service = key.slice(at + 1);
-    const whole = { batch: part, traceIds: hours.get(hourMillis)!.get(service)! };
-    return { hourMillis, service, batch: part, pieces: piecesOf(whole, maxObjectBytes) };
+    return {
+      hourMillis,
+      service: key.slice(at + 1),
+      batch: part,
+      pieces: piecesOf(part, idsOf.get(key)!, maxObjectBytes),
+    };
   });
 }
 
 export function traceIdsOf(batch: SpanBatch): Set<string> {
   const ids = new Set<string>();
-  forEachHead(batch, ({ traceId }) => ids.add(traceId));
+  for (const { traceId } of batch.heads()) ids.add(traceId);
   return ids;
 }
 
-function readHours(batch: SpanBatch): Map<number, Hour> {
-  const hours = new Map<number, Hour>();
+/** Of each span: the hour it ended in with the service as keys have it, and its trace id. */
+async function readHeads(batch: SpanBatch) {
+  const hours: Array<readonly [hour: number, service: string]> = [];
+  const traceIds: string[] = [];
   const paths = new Map<string, string>();
-  forEachHead(batch, ({ endMillis, service, traceId }) => {
-    const hour = hourOf(endMillis);
+  for (const { endMillis, service, traceId } of batch.heads()) {
     let path = paths.get(service);
     if (path === undefined) {
       path = servicePath(service);
       paths.set(service, path);
     }
-    let services = hours.get(hour);
-    if (!services) {
-      services = new Map();
-      hours.set(hour, services);
-    }
-    const ids = services.get(path);
-    if (ids) ids.add(traceId);
-    else services.set(path, new Set([traceId]));
-  });
-  return hours;
+    hours.push([hourOf(endMillis), path]);
+    traceIds.push(traceId);
+    if (hours.length % HEADS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return { hours, traceIds };
 }
 
-/** One part, which costs no copy: the heads are all that is wanted. */
-function forEachHead(batch: SpanBatch, look: (head: SpanHead) => void): void {
-  batch.partition((head) => {
-    look(head);
-    return 0;
-  });
-}
-
-const mixed = (services: Hour): Hour => new Map([[MIXED, new Set([...services.values()].flatMap((ids) => [...ids]))]]);
-
-const keyOf = (hour: number, service: string): string => `${hour}/${service}`;
-
-function keyIn(hours: ReadonlyMap<number, Hour>, { endMillis, service }: SpanHead): string {
-  const hour = hourOf(endMillis);
-  return keyOf(hour, hours.get(hour)!.has(MIXED) ? MIXED : servicePath(service));
-}
-
-function piecesOf(piece: ArchivePiece, maxObjectBytes: number): ArchivePiece[] {
-  const { spanCount, byteLength } = piece.batch;
-  if (spanCount < 2 || byteLength <= maxObjectBytes) return [piece];
+function piecesOf(batch: SpanBatch, traceIds: readonly string[], maxObjectBytes: number): ArchivePiece[] {
+  const { spanCount, byteLength } = batch;
+  if (spanCount < 2 || byteLength <= maxObjectBytes) return [{ batch, traceIds: new Set(traceIds) }];
   const middle = spanCount >>> 1;
-  const halves = [piece.batch.slice(0, middle), piece.batch.slice(middle)];
-  return halves.flatMap((batch) => piecesOf({ batch, traceIds: traceIdsOf(batch) }, maxObjectBytes));
+  return [
+    ...piecesOf(batch.slice(0, middle), traceIds.slice(0, middle), maxObjectBytes),
+    ...piecesOf(batch.slice(middle), traceIds.slice(middle), maxObjectBytes),
+  ];
 }

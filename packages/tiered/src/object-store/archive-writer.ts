@@ -151,7 +151,7 @@ export class ArchiveWriter extends SpanBatchExporterBase {
   }
 
   private async exportEncoded(batch: SpanBatch, { signal, deadline }: ExportContext): Promise<ExportOutcome> {
-    const parts = archivePartsOf(batch, this.options.maxObjectBytes);
+    const parts = await archivePartsOf(batch, this.options.maxObjectBytes);
     let done = deliveredOutcome(0);
     for (const [index, part] of parts.entries()) {
       try {
