@@ -62,7 +62,7 @@ describeWithPeer('s3', 'rehydrate against a real server', (python) => {
     await archive(warm, [4, 5], 'STANDARD');
     // As a lifecycle leaves it that was killed half way: the fourth hour is in both.
     await archive(cold, [1, 2, 3, 4], 'GLACIER');
-    await server.restoreAfterLooks(4);
+    await server.restoreAfterLooks(20);
     const phases = new Set<RehydrateProgress['phase']>();
     let last: RehydrateProgress | undefined;
     proxy.cutAfter(2_000, { times: 2 });
