@@ -3,7 +3,7 @@ import { isMissing, quietly } from './file-errors.js';
 import { encodeSeal, encodeSegmentHeader, FRAME_HEADER_BYTES, frameKey } from './frame.js';
 import type { ExaminedSegment } from './fsck-segment.js';
 import { newLockToken } from './lock-owner.js';
-import { ackPath, numberOf, SEGMENT_NAME, type Segment, segmentName, segmentPath } from './segment.js';
+import { ackPath, numberAfter, numberOf, SEGMENT_NAME, type Segment, segmentName, segmentPath } from './segment.js';
 import { readBodies, readFully, type ScannedFrame } from './segment-reader.js';
 import { writeFully } from './segment-writer.js';
 
@@ -16,7 +16,7 @@ export class SegmentRepair {
   private readonly fileSystem: FileSystem;
   private readonly quarantine: string;
   private isPrepared = false;
-  private number = 0;
+  private nextNumber = 1;
 
   constructor(fileSystem: FileSystem, quarantine: string) {
     this.fileSystem = fileSystem;
@@ -44,10 +44,11 @@ export class SegmentRepair {
     const { fileSystem, quarantine } = this;
     await fileSystem.makeDirectory(quarantine);
     await fileSystem.syncDirectory(quarantine.slice(0, quarantine.lastIndexOf('/')) || '/');
-    for (const name of await fileSystem.list(quarantine)) {
-      if (DRAFT_NAME.test(name)) await fileSystem.remove(`${quarantine}/${name}`).catch(unlessMissing);
-      else if (SEGMENT_NAME.test(name)) this.number = Math.max(this.number, numberOf(name));
+    const names = await fileSystem.list(quarantine);
+    for (const name of names.filter((each) => DRAFT_NAME.test(each))) {
+      await fileSystem.remove(`${quarantine}/${name}`).catch(unlessMissing);
     }
+    this.nextNumber = numberAfter(names.filter((name) => SEGMENT_NAME.test(name)));
     this.isPrepared = true;
   }
 
@@ -55,7 +56,7 @@ export class SegmentRepair {
     const { fileSystem } = this;
     const from = await fileSystem.open(segmentPath(segment), 'read');
     try {
-      await this.write(`${this.quarantine}/${segmentName(++this.number, segment.token)}`, async (to) => {
+      await this.write(`${this.quarantine}/${segmentName(this.nextNumber++, segment.token)}`, async (to) => {
         const size = await from.size();
         for (let at = 0; at < size; ) {
           const bytes = await readFully(from, at, Math.min(COPY_BYTES, size - at));

@@ -9,7 +9,7 @@ import {
   newToken,
   SEGMENT_HEADER_BYTES,
 } from './frame.js';
-import { numberOf, renumbered, SEGMENT_NAME, segmentName } from './segment.js';
+import { numberAfter, renumbered, SEGMENT_NAME, segmentName } from './segment.js';
 import { writeFully } from './segment-writer.js';
 
 export const QUARANTINE = 'quarantine';
@@ -52,7 +52,7 @@ export class Quarantine {
     const bodyBytes = body.reduce((sum, chunk) => sum + chunk.byteLength, 0);
     const bytes = SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES + bodyBytes;
     if (bytes > MAX_QUARANTINE_BYTES) return;
-    const number = (await this.makeRoom(bytes)) + 1;
+    const number = await this.makeRoom(bytes);
     const token = newToken();
     const name = segmentName(number, token);
     const wallMillis = clock.wallTime();
@@ -70,7 +70,7 @@ export class Quarantine {
     this.count++;
   }
 
-  /** Resolves to the highest number that is in use. What a dead owner had quarantined may have come in the meantime. */
+  /** Resolves to the next number. What a dead owner had quarantined may have come in the meantime. */
   private async makeRoom(bytes: number): Promise<number> {
     const { fileSystem, directory, sync } = this.options;
     if (!this.files) {
@@ -80,7 +80,7 @@ export class Quarantine {
     const files = await listFiles(fileSystem, this.path, this.files);
     this.files = files.slice();
     await trim(fileSystem, this.path, files, MAX_QUARANTINE_BYTES - bytes);
-    return highestNumber(this.files);
+    return numberAfter(this.files.map(({ name }) => name));
   }
 }
 
@@ -97,8 +97,8 @@ export async function adoptQuarantine(
   const names = (await fileSystem.list(from)).filter((name) => SEGMENT_NAME.test(name)).sort();
   if (names.length > 0) {
     await fileSystem.makeDirectory(to);
-    let number = highestNumber(await listFiles(fileSystem, to));
-    for (const name of names) await fileSystem.rename(`${from}/${name}`, `${to}/${renumbered(name, ++number)}`);
+    let number = numberAfter((await fileSystem.list(to)).filter((name) => SEGMENT_NAME.test(name)));
+    for (const name of names) await fileSystem.rename(`${from}/${name}`, `${to}/${renumbered(name, number++)}`);
     await trim(fileSystem, to, await listFiles(fileSystem, to), MAX_QUARANTINE_BYTES);
   }
   await quietly(fileSystem.removeDirectory(from));
@@ -145,6 +145,3 @@ async function trim(fileSystem: FileSystem, path: string, files: QuarantinedFile
     total -= files.shift()!.bytes;
   }
 }
-
-const highestNumber = (files: readonly QuarantinedFile[]): number =>
-  files.reduce((most, { name }) => Math.max(most, numberOf(name)), 0);

@@ -17,7 +17,7 @@ import {
   ackName,
   ackPath,
   newSegment,
-  numberOf,
+  numberAfter,
   type Segment,
   segmentName,
   segmentOfNotes,
@@ -74,8 +74,7 @@ export async function recover(options: RecoveryOptions, only?: readonly string[]
   const segmentNames = names.filter(isSegmentName);
   const ackNames = names.filter(isNoteName);
   const ours = new Set([...segmentNames, ...ackNames]);
-  const nextNumber = [...ours].map(numberOf).reduce((most, number) => Math.max(most, number), 0) + 1;
-  const recovery = new Recovery(options, new Set(ackNames), nextNumber);
+  const recovery = new Recovery(options, new Set(ackNames), numberAfter([...ours]));
   for (const name of only ?? segmentNames) await recovery.read(name);
   const synced = recovery.syncDirectory();
   // What a dead owner has left is sent all the same.

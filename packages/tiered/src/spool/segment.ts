@@ -19,6 +19,12 @@ export const ackName = (segment: string): string => segment.replace(/\.seg$/, '.
 export const segmentOfNotes = (notes: string): string => notes.replace(/\.ack$/, '.seg');
 export const numberOf = (name: string): number => Number.parseInt(name.slice(0, 16), 16);
 export const tokenOf = (name: string): bigint => BigInt(`0x${name.slice(17, 33)}`);
+/**
+ * After those of `names`, which are of segments and notes. Of two halves of the numbers one is never counted from: whoever
+ * has given a file the highest number has not taken the last one. Two files with one number have two names still.
+ */
+export const numberAfter = (names: readonly string[]): number =>
+  names.map(numberOf).reduce((most, number) => (number < 2 ** 51 ? Math.max(most, number) : most), 0) + 1;
 /** The same segment, or notes, with another number. */
 export const renumbered = (name: string, number: number): string => hex(number) + name.slice(16);
 

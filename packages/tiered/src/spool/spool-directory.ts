@@ -7,7 +7,7 @@ import { guardedFileSystem } from './guarded-file-system.js';
 import { newLockToken } from './lock-owner.js';
 import { type Processes, systemProcesses } from './process-identity.js';
 import { adoptQuarantine, QUARANTINE } from './quarantine.js';
-import { ACK_NAME, numberOf, SEGMENT_NAME } from './segment.js';
+import { ACK_NAME, numberAfter, SEGMENT_NAME } from './segment.js';
 import { HEARTBEAT_MILLIS, StaleWatch } from './stale-watch.js';
 
 export interface AcquireDirectoryOptions {
@@ -93,8 +93,8 @@ export class OwnedDirectory {
   private readonly environment: LockEnvironment;
   private readonly adoptedAtFirst: string[] = [];
   /**
-   * The topmost directory, taken from an owner that was silent: given to nobody while this one lives, since numbers of
-   * segments begin anew in it, and a removal that its owner was about to make would meet those of the next.
+   * The topmost directory, taken from an owner that was silent: given to nobody while this one lives, so that what its
+   * owner was about to create in it is adopted with the next heartbeat. A next owner would not look for it.
    */
   private keptRoot: DirectoryLock | undefined;
   private events: DirectoryEvents | undefined;
@@ -252,8 +252,7 @@ export class OwnedDirectory {
 
   private async firstNumber(): Promise<number> {
     const names = await this.environment.fileSystem.list(this.path);
-    const numbers = names.filter((name) => SEGMENT_NAME.test(name) || ACK_NAME.test(name)).map(numberOf);
-    return Math.max(0, ...numbers) + 1;
+    return numberAfter(names.filter((name) => SEGMENT_NAME.test(name) || ACK_NAME.test(name)));
   }
 }
 
