@@ -51,13 +51,22 @@ export async function rehydrateTiers(
       }),
     );
     return {
-      exitCode: report.complete ? EXIT.fine : EXIT.incomplete,
+      exitCode: isFine(report, flags) ? EXIT.fine : EXIT.incomplete,
       text: textOf(report, flags).join('\n'),
       json: jsonOf(locations, flags, report),
     };
   } finally {
     await exporter.shutdown();
   }
+}
+
+/** What a preview would have restored is no problem. */
+function isFine(
+  { dryRun, complete, interrupted, objects, error }: RehydrateReport,
+  { restore }: RehydrateFlags,
+): boolean {
+  if (complete || !dryRun || !restore) return complete;
+  return !interrupted && error === undefined && objects.damaged + objects.failed === 0;
 }
 
 interface Run {
