@@ -13,14 +13,14 @@ import {
   systemClock,
 } from '@otel-resilience/core';
 import { anObjectStore, type ObjectStore, STORAGE_CLASSES, type StorageClass } from '../object-store/object-store.js';
-import { RetryingObjectStore } from '../object-store/retrying-object-store.js';
+import { withRetries } from '../object-store/retrying-object-store.js';
 import type { LifecycleProgress } from './lifecycle-report.js';
 import { type ArchiveAges, DEFAULT_ARCHIVE_AGES } from './place.js';
 
 export interface LifecycleOptions {
   /**
    * Where an `ArchiveWriter` puts its objects. Not owned: whoever made it shuts it down. Every call is tried up to four
-   * times, so this need not be a `RetryingObjectStore`; what fails all the same is for the next run.
+   * times, unless this is a `RetryingObjectStore` of yours; what fails all the same is for the next run.
    */
   readonly warm: ObjectStore;
   /** Where objects go when they are old, another place than `warm`. Not owned. Default: `warm`, in `coldStorageClass`. */
@@ -96,7 +96,7 @@ export function readLifecycleOptions(options: LifecycleOptions): ReadLifecycleOp
   const { coldStorageClass, intervalMillis, concurrency } = read;
   const ages = { coldAfterMillis, deleteAfterMillis };
   const retrying = (store: ObjectStore) =>
-    new RetryingObjectStore({ store, attemptTimeoutMillis: ATTEMPT_TIMEOUT_MILLIS, clock, random });
+    withRetries({ store, attemptTimeoutMillis: ATTEMPT_TIMEOUT_MILLIS, clock, random });
   const retryingWarm = retrying(warm);
   const retryingCold = cold === warm ? retryingWarm : retrying(cold);
   return { warm: retryingWarm, cold: retryingCold, coldStorageClass, ages, intervalMillis, concurrency, clock, random };

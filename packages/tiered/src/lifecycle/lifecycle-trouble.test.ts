@@ -5,6 +5,7 @@ import { decodeIndex, encodeIndex } from '../object-store/archive-index.js';
 import { indexKeyOf } from '../object-store/archive-key.js';
 import type { ObjectHead, ObjectStore } from '../object-store/object-store.js';
 import { ObjectStoreError } from '../object-store/object-store-error.js';
+import { RetryingObjectStore } from '../object-store/retrying-object-store.js';
 import { Lifecycle } from './lifecycle.js';
 import type { LifecycleOptions } from './lifecycle-options.js';
 import type { LifecycleReport } from './lifecycle-report.js';
@@ -116,6 +117,19 @@ describe('a store that fails', () => {
       again.expectAllInPlace();
     },
   );
+
+  it('is tried as often as you say, if it is a RetryingObjectStore', async () => {
+    for (const [store, calls] of [
+      [(warm: MemoryObjectStore) => warm, 4],
+      [(warm: MemoryObjectStore) => new RetryingObjectStore({ store: warm, maxRetries: 1 }), 2],
+    ] as const) {
+      const world = new LifecycleWorld(originals, { stores: 1 });
+      world.warm.failNext('list', 'UNAVAILABLE', Number.POSITIVE_INFINITY);
+      const warm = store(world.warm);
+      await run(world, { warm, cold: warm });
+      expect(world.warm.calls).toHaveLength(calls);
+    }
+  });
 
   it('in its list is reported, and the other one is seen to', async () => {
     const world = new LifecycleWorld(originals, { stores: 2 });

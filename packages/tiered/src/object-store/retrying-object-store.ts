@@ -203,6 +203,10 @@ export class RetryingObjectStore implements ObjectStore {
   }
 }
 
+/** A store that tries again, which is the given one if it is such: retries of retries would multiply. */
+export const withRetries = (options: RetryingObjectStoreOptions): ObjectStore =>
+  options.store instanceof RetryingObjectStore ? options.store : new RetryingObjectStore(options);
+
 function read(options: RetryingObjectStoreOptions) {
   const resolved = readOptions(OWNER, options, SCHEMA);
   if (resolved.maxDelayMillis < resolved.initialDelayMillis) {
