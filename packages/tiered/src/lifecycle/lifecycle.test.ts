@@ -267,6 +267,23 @@ describe('start and shutdown', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('keeps the process alive for a run that was asked for, and for no other', async () => {
+    const { clock, lifecycle } = setUp();
+    const kept: boolean[] = [];
+    const { setTimeout } = clock;
+    clock.setTimeout = (callback, delayMillis, options?: { keepAlive?: boolean }) => {
+      kept.push(options?.keepAlive === true);
+      return setTimeout.call(clock, callback, delayMillis);
+    };
+    await lifecycle.run();
+    expect(kept).toEqual([true]);
+    expect(clock.pendingTimers).toBe(0);
+    lifecycle.start();
+    await clock.advance(2 * HOUR);
+    expect(kept.slice(1)).toEqual([false, false, false]);
+    await lifecycle.shutdown();
+  });
+
   it('lets the object end that is under way', async () => {
     const { world, clock, lifecycle } = setUp(2, { concurrency: 1 });
     const { open, arrived } = gate(world.cold, 'put', 1);

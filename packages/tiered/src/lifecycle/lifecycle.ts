@@ -10,6 +10,7 @@ import {
   type Timer,
   toError,
 } from '@otel-resilience/core';
+import { keepAlive } from '../keep-alive.js';
 import type { StoreCallOptions } from '../object-store/object-store.js';
 import { ClockWatch } from './clock-watch.js';
 import {
@@ -77,11 +78,14 @@ export class Lifecycle {
   /**
    * Looks through the stores once. Resolves whatever the stores do: the report says what failed. There is one run at a time:
    * who calls while one is under way gets that one's report, or waits for it to end where only one of them is dry.
-   * Rejects with a `ConfigurationError` when an option is wrong.
+   * The process is kept alive meanwhile. Rejects with a `ConfigurationError` when an option is wrong.
    */
   run(options: LifecycleRunOptions = {}): Promise<LifecycleReport> {
     try {
-      return this.runOne(readRunOptions(options));
+      const report = this.runOne(readRunOptions(options));
+      const letGo = keepAlive(this.clock);
+      report.then(letGo, letGo);
+      return report;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -175,7 +179,7 @@ export class Lifecycle {
     this.timer = this.clock.setTimeout(async () => {
       this.nextRunAt = undefined;
       const begunAt = this.clock.now();
-      await this.run();
+      await this.runOne(readRunOptions({}));
       if (this.interruption.signal.aborted) return;
       const { intervalMillis, random } = this.options;
       const dueInMillis = begunAt + intervalMillis * (1 + JITTER * (random() - 0.5)) - this.clock.now();
