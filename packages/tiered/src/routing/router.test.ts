@@ -174,3 +174,23 @@ test('a batch of which all goes the same way is not looked into, nor copied', ()
   const batch = SpanBatch.fromSpans(spans);
   expect(router.split(batch).get(routeTo(['warm']))).toBe(batch);
 });
+
+test('a batch that cannot be read goes where no rule fits, and stays with hot', () => {
+  const rules: RoutingRule[] = [
+    { error: true, to: 'hot' },
+    { minAgeMillis: 1, to: 'warm' },
+  ];
+  const { router } = world(rules, ['hot', 'warm']);
+  const hostile = Object.defineProperty(fakeSpan(), 'status', {
+    get: () => {
+      throw new Error('no status');
+    },
+  });
+  const spans = SpanBatch.fromSpans([hostile]);
+  const { summary } = SpanBatch.fromSpans([fakeSpan({ isError: true }), fakeSpan()]);
+  const bytes = SpanBatch.fromBytes([Uint8Array.of(0x0a, 0x7f)], summary);
+  for (const batch of [spans, bytes]) {
+    expect([...router.split(batch)]).toEqual([[routeTo(['hot', 'warm']), batch]]);
+    expect(router.diverted(batch)).toBeUndefined();
+  }
+});

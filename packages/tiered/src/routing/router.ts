@@ -49,12 +49,17 @@ export class Router {
     this.diverts = changes && [options.otherwise, ...this.rules.map(({ route }) => route)].some(({ hot }) => !hot);
   }
 
-  /** The spans of a batch that has just come, by their routes. */
+  /** The spans of a batch that has just come, by their routes. A batch that cannot be read goes where no rule fits. */
   split(batch: SpanBatch): ReadonlyMap<Route, SpanBatch> {
-    const now = this.options.clock.wallTime();
-    const route = this.commonRoute(batch, now);
-    if (route) return new Map([[route, batch]]);
-    return batch.partition((head) => this.routeOf(routed(head, now)));
+    const { clock, otherwise } = this.options;
+    if (this.rules.length === 0) return new Map([[otherwise, batch]]);
+    const now = clock.wallTime();
+    try {
+      const route = this.commonRoute(batch, now);
+      return route ? new Map([[route, batch]]) : batch.partition((head) => this.routeOf(routed(head, now)));
+    } catch {
+      return new Map([[otherwise, batch]]);
+    }
   }
 
   /**
@@ -63,7 +68,14 @@ export class Router {
    */
   diverted(batch: SpanBatch): ReadonlyMap<Route, SpanBatch> | undefined {
     if (!this.diverts) return undefined;
-    const now = this.options.clock.wallTime();
+    try {
+      return this.divertedNow(batch, this.options.clock.wallTime());
+    } catch {
+      return undefined;
+    }
+  }
+
+  private divertedNow(batch: SpanBatch, now: number): ReadonlyMap<Route, SpanBatch> | undefined {
     if (this.commonRoute(batch, now)?.hot) return undefined;
     const parts = batch.partition((head) => {
       const { tiers, hot } = this.routeOf(routed(head, now));
@@ -79,7 +91,6 @@ export class Router {
 
   /** That of all spans, where the summary is enough to know. */
   private commonRoute(batch: SpanBatch, now: number): Route | undefined {
-    if (this.rules.length === 0) return this.options.otherwise;
     const { lanes, services, startMillis, endMillis } = batch.summary;
     const youngest = now - endMillis;
     const oldest = now - startMillis;
