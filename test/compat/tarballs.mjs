@@ -5,7 +5,7 @@ import { npm } from './npm.mjs';
 
 /** In the order of their dependencies. */
 const FOR_APPLICATIONS = ['core', 'degradation', 'sampler', 'exporter', 'processor', 'tiered', 'otlp', 'node'];
-const FOR_TESTS = ['core', 'testing'];
+const FOR_TESTS = ['core', 'exporter', 'tiered', 'otlp', 'cli', 'testing'];
 
 /**
  * Packs our packages as they would be published. `manifests` is a hash of what they ask npm for, `contents` of all

@@ -153,7 +153,7 @@ export class SpanBatch {
   }
 
   /** What routing needs to know of each span, in order. Read as they are asked for, about 2 µs each: never decoded. */
-  *heads(): Generator<SpanHead> {
+  *heads(): Iterable<SpanHead> {
     const { form } = this;
     if (form.kind === 'bytes') yield* form.bytes.heads();
     else for (const span of form.spans) yield spanHead(span);

@@ -1,10 +1,16 @@
 /**
  * An application with a spool on disk. With `SPANS` it ends so many and shuts down; without, it sends what another one has
- * left, and has no span of its own.
+ * left, and has no span of its own. With `ARCHIVE` a copy of each goes there.
  */
-exports.run = async ({ api, sdkNode, node }) => {
-  const { ENDPOINTS, DIRECTORY, SPANS } = process.env;
-  const r = node.resilience({ endpoints: [ENDPOINTS], transport: 'otlp', spool: { directory: DIRECTORY } });
+exports.run = async ({ api, sdkNode, node, tiered }) => {
+  const { ENDPOINTS, DIRECTORY, SPANS, ARCHIVE } = process.env;
+  const warm = ARCHIVE && new tiered.FileObjectStore({ directory: ARCHIVE });
+  const r = node.resilience({
+    endpoints: [ENDPOINTS],
+    transport: 'otlp',
+    spool: { directory: DIRECTORY },
+    ...(warm && { tiered: { warm } }),
+  });
   const sdk = new sdkNode.NodeSDK({ ...r.sdk });
   sdk.start();
   const sampledKeys = [];
