@@ -138,3 +138,24 @@ describe('FileObjectStore on a machine that crashes at any moment', () => {
     await expect(holds((disk) => without(disk, skipped), 2_000)).rejects.toThrow();
   });
 });
+
+it('an object that is said to exist survives the machine, also when who wrote it was killed before it knew', async () => {
+  const value = [Buffer.from('value')];
+  for (let at = 0, wasKilled = true; wasKilled; at++) {
+    let killed: FaultyDisk | undefined;
+    const first = new FaultyDisk({
+      seed: 1,
+      onOperation: ({ disk, when, operation }) => {
+        if (disk === first && when === 'after' && operation.index === at) killed = disk.kill();
+      },
+    });
+    await new FileObjectStore({ directory: '/store', fileSystem: first }).put('a/b/k', value);
+    wasKilled = killed !== undefined;
+    const store = new FileObjectStore({ directory: '/store', fileSystem: killed ?? first });
+    const put = await store.put('a/b/k', value, { ifNoneMatch: true }).catch((error) => error.code);
+    expect([undefined, 'EXISTS']).toContain(put);
+    const fileSystem = (killed ?? first).crash({ keep: 'none' });
+    const afterwards = new FileObjectStore({ directory: '/store', fileSystem });
+    expect(await afterwards.head('a/b/k'), `killed at operation ${at}`).toMatchObject({ bytes: 5 });
+  }
+});

@@ -103,7 +103,11 @@ export class FileObjectStore implements ObjectStore {
     const wanted = options.storageClass;
     await this.change(key, 'put', options, async (signal) => {
       const existing = await this.find(key);
-      if (existing && options.ifNoneMatch) throw new ObjectStoreError('EXISTS', 'there is an object of this key');
+      if (existing && options.ifNoneMatch) {
+        // Who is told so relies on it.
+        await this.files.makeLasting(this.pathOf(existing.storageClass, key));
+        throw new ObjectStoreError('EXISTS', 'there is an object of this key');
+      }
       // Replaced where it lies, and then moved: at no moment are there two of different content.
       const storageClass = existing?.storageClass ?? wanted ?? this.options.storageClass;
       await this.files.write(this.pathOf(storageClass, key), chunks, signal);

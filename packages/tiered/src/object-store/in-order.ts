@@ -1,6 +1,6 @@
 /** What `work` makes of each item, in their order, while it is at work on up to `concurrency` of them. */
 export async function* inOrder<T, R>(
-  items: AsyncIterable<T>,
+  items: AsyncIterable<T> | Iterable<T>,
   concurrency: number,
   work: (item: T) => Promise<R>,
 ): AsyncGenerator<R> {

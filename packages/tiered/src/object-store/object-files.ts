@@ -51,6 +51,12 @@ export class ObjectFiles {
     await fileSystem.syncDirectory(directory);
   }
 
+  /** A file that is there has been synced, but perhaps not its name: whoever wrote it may have been killed before that. */
+  async makeLasting(path: string): Promise<void> {
+    await this.ensureDirectory(parentOf(path));
+    await this.fileSystem.syncDirectory(parentOf(path));
+  }
+
   /** `undefined` where there is no such file. */
   async size(path: string): Promise<number | undefined> {
     try {
