@@ -1,72 +1,48 @@
 import { hourOf } from '../object-store/archive-key.js';
-import type { FoundArchive } from '../object-store/archive-reader.js';
 import type { ArchiveSelection, ReadSelection } from '../object-store/archive-selection.js';
-import { type FoundObject, foundObject, type Source } from './found-object.js';
+import { FoundObject, type Source } from './found-object.js';
 import { unlessAborted } from './unless-aborted.js';
 
 export interface FindObjectsOptions {
+  /** In the order in which objects move from one to the next. */
   readonly sources: readonly Source[];
   readonly select: { readonly given: ArchiveSelection; readonly wanted: ReadSelection };
   readonly signal: AbortSignal;
+  readonly onFound: (object: FoundObject) => void;
   /** Told when a source was not looked through to its end, and from which hour on. */
   readonly onError: (error: unknown, hourMillis: number) => void;
 }
 
-/** What is in several sources under the same key is one object. In the order of their keys. */
-export async function* findObjects(options: FindObjectsOptions): AsyncGenerator<FoundObject> {
-  const { sources, select } = options;
-  const cursors = sources.map((source) => new Cursor(source, options));
-  try {
-    for (;;) {
-      await Promise.all(cursors.map((cursor) => cursor.fill()));
-      const keys = cursors.flatMap(({ archive }) => archive?.key ?? []);
-      if (keys.length === 0) return;
-      const key = keys.reduce((least, other) => (other < least ? other : least));
-      const found = cursors.filter(({ archive }) => archive?.key === key);
-      yield foundObject(
-        found.map(({ source, archive }) => ({ source, archive: archive! })),
-        select.wanted,
-      );
-      for (const cursor of found) cursor.archive = undefined;
-    }
-  } finally {
-    for (const cursor of cursors) cursor.close();
-  }
+/**
+ * What may hold what is wanted, in the order of the keys; what is in several sources under the same key is one object. One
+ * source is looked through after the other: what a lifecycle moves meanwhile is seen in one of them, or in both.
+ */
+export async function findObjects(options: FindObjectsOptions): Promise<FoundObject[]> {
+  const objects = new Map<string, FoundObject>();
+  for (const source of options.sources) await findIn(source, objects, options);
+  return [...objects.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
-/** Where one source has come to. */
-class Cursor {
-  readonly source: Source;
-  archive: FoundArchive | undefined;
-  private readonly options: FindObjectsOptions;
-  private readonly found: AsyncGenerator<FoundArchive>;
-  private hourMillis: number;
-  private ended = false;
-
-  constructor(source: Source, options: FindObjectsOptions) {
-    this.source = source;
-    this.options = options;
-    const { select, signal } = options;
-    this.hourMillis = hourOf(select.wanted.fromMillis);
-    // Data without an index is read when its turn to be sent has come, and only then.
-    this.found = source.reader.find(select.given, { signal, readData: false });
-  }
-
-  async fill(): Promise<void> {
-    if (this.archive || this.ended) return;
-    const { signal, onError } = this.options;
-    try {
-      const { value } = await unlessAborted(signal, () => this.found.next());
-      this.archive = value || undefined;
-      this.hourMillis = this.archive?.hourMillis ?? this.hourMillis;
-    } catch (error) {
-      onError(error, this.hourMillis);
+async function findIn(source: Source, objects: Map<string, FoundObject>, options: FindObjectsOptions): Promise<void> {
+  const { select, signal, onFound, onError } = options;
+  // Data without an index is read when its turn to be sent has come, and only then.
+  const found = source.reader.find(select.given, { signal, readData: false });
+  let hourMillis = hourOf(select.wanted.fromMillis);
+  try {
+    for (;;) {
+      const { value: archive } = await unlessAborted(signal, () => found.next());
+      if (!archive) return;
+      hourMillis = archive.hourMillis;
+      const known = objects.get(archive.key);
+      const object = known ?? new FoundObject(archive);
+      object.found(source, archive, select.wanted);
+      if (known) continue;
+      objects.set(object.key, object);
+      onFound(object);
     }
-    this.ended = this.archive === undefined;
-  }
-
-  /** Not waited for: it may be in the middle of a call that does not end. */
-  close(): void {
-    this.found.return(undefined).catch(() => {});
+  } catch (error) {
+    onError(error, hourMillis);
+    // Not waited for: it may be in the middle of a call that does not end.
+    found.return(undefined).catch(() => {});
   }
 }

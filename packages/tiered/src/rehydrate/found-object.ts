@@ -17,61 +17,66 @@ export interface Copy {
 }
 
 /**
- * An object that may hold what is wanted. There is one of these for each until the run is over, so it keeps no index:
- * about 500 bytes.
+ * An object that may hold what is wanted, in one source or several. There is one of these for each until the run is
+ * over, so it keeps no index: about 500 bytes.
  */
-export interface FoundObject {
+export class FoundObject {
   readonly key: string;
   readonly hourMillis: number;
   /** Those that can be read at once first. */
-  readonly copies: readonly Copy[];
-  readonly storedBytes: number;
-  /** In it. An estimate where no index tells, so that it has a share of the progress. */
-  readonly weight: number;
+  readonly copies: Copy[] = [];
+  storedBytes = 0;
   /** In it, as the index tells; `undefined` without one. */
-  readonly spanCount: number | undefined;
+  spanCount: number | undefined;
   /** Of those, what is wanted, where the index tells that. */
-  readonly expectedSpans: number | undefined;
+  expectedSpans: number | undefined;
+  /** It is done, or known not to be. */
+  isOver = false;
+
+  constructor({ key, hourMillis }: Pick<FoundArchive, 'key' | 'hourMillis'>) {
+    this.key = key;
+    this.hourMillis = hourMillis;
+  }
+
+  /** Whether none of its copies can be read, as their classes tell. */
+  get isArchived(): boolean {
+    return this.copies.every((copy) => copy.isArchived);
+  }
+
+  /** Its share of the work: its spans, or an estimate. */
+  get weight(): number {
+    return this.spanCount || Math.ceil(this.storedBytes / STORED_BYTES_PER_SPAN) || 1;
+  }
+
+  found(source: Source, { storageClass, index, ...archive }: FoundArchive, wanted: ReadSelection): void {
+    const isArchived = storageClass !== undefined && isArchiveClass(storageClass);
+    this.add({ source, archive: declared(archive, index), isArchived });
+    this.storedBytes ||= archive.storedBytes ?? 0;
+    if (!index || this.spanCount !== undefined) return;
+    this.spanCount = index.spanCount;
+    this.expectedSpans = expectedSpans(index, wanted);
+  }
+
+  add(copy: Copy): void {
+    if (copy.isArchived) this.copies.push(copy);
+    else this.copies.unshift(copy);
+  }
 }
 
 /** Of compressed spans of about 600 bytes. */
 const STORED_BYTES_PER_SPAN = 60;
 
-export function foundObject(
-  found: ReadonlyArray<{ source: Source; archive: FoundArchive }>,
-  wanted: ReadSelection,
-): FoundObject {
-  const { key, hourMillis } = found[0]!.archive;
-  const copies = found
-    .map(({ source, archive }) => ({
-      source,
-      archive: declared(archive),
-      isArchived: archive.storageClass !== undefined && isArchiveClass(archive.storageClass),
-    }))
-    .sort((a, b) => Number(a.isArchived) - Number(b.isArchived));
-  const index = found.find(({ archive }) => archive.index)?.archive.index;
-  const storedBytes = copies[0]!.archive.storedBytes ?? 0;
-  return {
-    key,
-    hourMillis,
-    copies,
-    storedBytes,
-    weight: index?.spanCount || Math.ceil(storedBytes / STORED_BYTES_PER_SPAN) || 1,
-    spanCount: index?.spanCount,
-    expectedSpans: index && expectedOf(index, wanted),
-  };
-}
-
-export const needsRestore = ({ copies }: FoundObject): boolean => copies.every(({ isArchived }) => isArchived);
-
 /** Without the trace ids, which are the most of it. */
-function declared({ key, id, storedBytes, index }: FoundArchive): ReadableArchive {
+function declared(
+  { key, id, storedBytes }: Pick<FoundArchive, 'key' | 'id' | 'storedBytes'>,
+  index: FoundArchive['index'],
+): ReadableArchive {
   if (!index) return { key, id, storedBytes };
   const { rawBytes, crc32 } = index;
   return { key, id, storedBytes, index: { storedBytes: index.storedBytes, rawBytes, crc32 } };
 }
 
-function expectedOf(
+function expectedSpans(
   { spanCount, services, startMillis, endMillis }: NonNullable<FoundArchive['index']>,
   { fromMillis, toMillis, services: wanted, traceIds }: ReadSelection,
 ): number | undefined {

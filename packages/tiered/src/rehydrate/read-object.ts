@@ -11,14 +11,14 @@ export interface ReadObjectOptions {
   readonly clock: Clock;
 }
 
-export type ReadObject =
-  | { readonly batch: SpanBatch }
-  | {
-      readonly batch?: undefined;
-      readonly state: RehydrateProblem['state'];
-      readonly error: unknown;
-      readonly isStoreDown: boolean;
-    };
+export interface ReadFailure {
+  readonly state: RehydrateProblem['state'];
+  readonly error: unknown;
+  /** Rather than that it has answered. */
+  readonly isStoreDown: boolean;
+}
+
+export type ReadObject = { readonly state: 'read'; readonly batch: SpanBatch } | ReadFailure;
 
 /** For an object, retries included. */
 const READ_TIMEOUT_MILLIS = 180_000;
@@ -42,14 +42,16 @@ export async function readObject(object: FoundObject, options: ReadObjectOptions
   };
   for (const copy of object.copies) {
     const batch = await tryCopy(copy);
-    if (batch) return { batch };
+    if (batch) return { state: 'read', batch };
   }
   if (failures.every(({ error }) => isNotFound(error))) {
     const { archive } = object.copies[0]!;
     const others = sources.filter((source) => object.copies.every((copy) => copy.source !== source));
     for (const source of others) {
       const batch = await tryCopy({ source, archive });
-      if (batch) return { batch };
+      if (batch) return { state: 'read', batch };
+      // There it is, and may be asked for.
+      if (failures.at(-1)!.state === 'archived') object.add({ source, archive, isArchived: true });
     }
   }
   // What can be restored may be whole; and what could not be read now is not known to be damaged.

@@ -42,7 +42,7 @@ export class ProgressReporter {
   private phaseSince: number;
   private nextAt = Number.NEGATIVE_INFINITY;
   private fraction = 0;
-  private expected: number | undefined = 0;
+  private expected: number | undefined;
   /** Of what was found; of what is over; of the object at hand, as far as it is sent. */
   private weight = 0;
   private weightOver = 0;
@@ -55,11 +55,13 @@ export class ProgressReporter {
     this.phaseSince = options.clock.now();
   }
 
-  found({ weight, expectedSpans }: FoundObject): void {
-    this.weight += weight;
-    this.expected =
-      expectedSpans === undefined || this.expected === undefined ? undefined : this.expected + expectedSpans;
-    this.update();
+  found(objects: readonly FoundObject[]): void {
+    this.expected = 0;
+    for (const { weight, expectedSpans } of objects) {
+      this.weight += weight;
+      if (expectedSpans === undefined) this.expected = undefined;
+      else if (this.expected !== undefined) this.expected += expectedSpans;
+    }
   }
 
   enter(phase: RehydrateProgress['phase']): void {
@@ -93,7 +95,8 @@ export class ProgressReporter {
     this.report();
   }
 
-  private update(): void {
+  /** Reports if it is time. */
+  update(): void {
     if (this.options.clock.now() >= this.nextAt) this.report();
   }
 

@@ -1,4 +1,5 @@
 import { describeError, type SettledCounts, toError, totalDropped } from '@otel-resilience/core';
+import type { FoundObject } from './found-object.js';
 
 /**
  * What became of the objects that may hold what was selected, as keys and indexes tell:
@@ -80,6 +81,17 @@ export interface RehydrateReport {
   readonly resumeFromMillis?: number;
 }
 
+/** What the books do not know themselves. */
+export interface FinishedRun {
+  readonly dryRun: boolean;
+  readonly isWhole: boolean;
+  readonly interrupted: boolean;
+  readonly durationMillis: number;
+  readonly objects: readonly FoundObject[];
+  readonly expectedSpans: number | undefined;
+  readonly error: string | undefined;
+}
+
 const MAX_LISTED = 20;
 
 /** The books of a run. */
@@ -132,12 +144,28 @@ export class RehydrateBooks {
     return done + damaged + archived + failed;
   }
 
-  get resumeFromMillis(): number | undefined {
-    return Number.isFinite(this.firstUndone) ? this.firstUndone : undefined;
-  }
-
-  get failures(): RehydrateReport['failures'] {
-    return [...this.reasons].map(([message, spans]) => ({ message, spans }));
+  report(run: FinishedRun): RehydrateReport {
+    const { dryRun, isWhole, interrupted, durationMillis, objects, expectedSpans, error } = run;
+    const left = objects.filter(({ isOver }) => !isOver);
+    for (const { hourMillis } of left) this.undone(hourMillis);
+    const { damaged, archived, failed, done, found } = this.objects;
+    const { rejected, dropped } = this.spans;
+    const isDone = dryRun ? damaged + archived + failed === 0 : done === found && rejected + dropped === 0;
+    return {
+      dryRun,
+      complete: isWhole && isDone,
+      interrupted,
+      durationMillis,
+      objects: { ...this.objects, left: left.length },
+      storedBytes: objects.reduce((bytes, { storedBytes }) => bytes + storedBytes, 0),
+      ...(expectedSpans !== undefined && { expectedSpans }),
+      foundSpans: objects.reduce((spans, { spanCount = 0 }) => spans + spanCount, 0),
+      spans: { ...this.spans },
+      problems: [...this.problems],
+      failures: [...this.reasons].map(([message, spans]) => ({ message, spans })),
+      ...(error !== undefined && { error }),
+      ...(Number.isFinite(this.firstUndone) && !dryRun && { resumeFromMillis: this.firstUndone }),
+    };
   }
 
   private reason(spans: number, thrown: unknown): void {

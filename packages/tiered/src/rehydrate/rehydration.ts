@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import {
   adaptSpanExporter,
   type Clock,
@@ -6,7 +5,6 @@ import {
   type SpanBatch,
   sleep,
   systemClock,
-  type Timer,
   toError,
 } from '@otel-resilience/core';
 import { ArchiveReader } from '../object-store/archive-reader.js';
@@ -16,12 +14,13 @@ import type { RestoreOptions } from '../object-store/object-store.js';
 import { RetryingObjectStore } from '../object-store/retrying-object-store.js';
 import { Pace } from '../pace.js';
 import { findObjects } from './find-objects.js';
-import { type FoundObject, needsRestore, type Source } from './found-object.js';
-import { readObject } from './read-object.js';
+import type { FoundObject, Source } from './found-object.js';
+import { type ReadFailure, readObject } from './read-object.js';
 import type { ReadRehydrateOptions } from './rehydrate-options.js';
 import { ProgressReporter } from './rehydrate-progress.js';
 import { RehydrateBooks, type RehydrateProblem, type RehydrateReport } from './rehydrate-report.js';
 import { Restores } from './restores.js';
+import { RunHold } from './run-hold.js';
 import { SeenSpans } from './seen-spans.js';
 import { SpanSender } from './span-sender.js';
 import { unlessAborted } from './unless-aborted.js';
@@ -34,7 +33,6 @@ const CONCURRENCY = 8;
 /** A store that gives none of so many objects in a row gives none. */
 const MAX_UNREAD_IN_A_ROW = 5;
 const NOTHING_RESTORING = { size: 0, weight: 0 };
-const KEEP_ALIVE_MILLIS = 3_600_000;
 
 /** One run of {@link rehydrate}. */
 export class Rehydration {
@@ -42,29 +40,27 @@ export class Rehydration {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly sources: readonly Source[];
-  /** Aborted by the signal of the options, and when the run is over: nothing goes on then. */
-  private readonly end = new AbortController();
+  private readonly hold: RunHold;
   private readonly books = new RehydrateBooks();
   private readonly progress: ProgressReporter;
   private readonly restores: Restores | undefined;
   private readonly sender: SpanSender;
   private readonly seen = new SeenSpans();
-  /** What can be read, as far as is known, in the order of the keys; those before `next` are over. */
+  /** In the order of their keys. */
+  private objects: readonly FoundObject[] = [];
+  /** Those that can be read, as far as is known: from `next` on they have not been. */
   private readonly readable: FoundObject[] = [];
   private next = 0;
   private current: { readonly object: FoundObject; selected: number; settled: number } | undefined;
-  private storedBytes = 0;
-  private foundSpans = 0;
   private unreadInARow = 0;
   private error: string | undefined;
 
   constructor(options: ReadRehydrateOptions) {
-    const { clock = systemClock, random = Math.random, spansPerSecond, restore, dryRun } = options;
+    const { clock = systemClock, random = Math.random, signal, spansPerSecond, restore, dryRun } = options;
     this.options = options;
     this.clock = clock;
-    this.signal = this.end.signal;
-    // One listener for each open call is no leak.
-    setMaxListeners(0, this.signal);
+    this.hold = new RunHold(clock, signal);
+    this.signal = this.hold.signal;
     this.sources = options.from.map((given) => {
       const store = new RetryingObjectStore({
         store: given,
@@ -97,48 +93,51 @@ export class Rehydration {
 
   async run(): Promise<RehydrateReport> {
     const startedAt = this.clock.now();
-    const release = this.holdOn();
+    this.hold.begin();
     let isWhole = false;
     try {
       await this.find();
+      await this.sort();
       if (!this.options.dryRun) await this.sendAll();
       isWhole = this.error === undefined;
     } catch (thrown) {
       if (!this.signal.aborted) this.error ??= describeError(toError(thrown));
     }
     const report = this.report(isWhole, startedAt);
-    release();
+    this.hold.release();
     return report;
   }
 
-  /** All there is, and asks for what has to be restored. */
   private async find(): Promise<void> {
     const { select } = this.options;
-    const { signal, sources } = this;
+    const { signal, sources, books, progress } = this;
+    const onFound = () => {
+      books.objects.found++;
+      progress.update();
+    };
     const onError = (thrown: unknown, hourMillis: number) => {
       if (!signal.aborted) this.error ??= describeError(toError(thrown));
-      this.books.undone(hourMillis);
+      books.undone(hourMillis);
     };
-    const found = findObjects({ sources, select, signal, onError });
-    const looks = inOrder(found, CONCURRENCY, async (object) => ({ object, isReadable: await this.look(object) }));
-    for await (const { object, isReadable } of looks) if (isReadable) this.readable.push(object);
+    this.objects = await findObjects({ sources, select, signal, onFound, onError });
+    progress.found(this.objects);
     signal.throwIfAborted();
   }
 
-  /** Whether it can be read, or might be. Otherwise it waits for its restore, or is in the books. */
+  /** What has to be restored is asked for, all of it, before anything is sent. */
+  private async sort(): Promise<void> {
+    const looks = inOrder(this.objects, CONCURRENCY, async (object) => ({
+      object,
+      isReadable: await this.look(object),
+    }));
+    for await (const { object, isReadable } of looks) if (isReadable) this.readable.push(object);
+  }
+
+  /** Whether it can be read, or might be. Otherwise it waits for its restore, or is over. */
   private async look(object: FoundObject): Promise<boolean> {
-    this.books.objects.found++;
-    this.storedBytes += object.storedBytes;
-    this.foundSpans += object.spanCount ?? 0;
-    this.progress.found(object);
-    if (!needsRestore(object)) return true;
-    try {
-      if (this.restores) return await this.restores.ask(object);
-      return !this.options.dryRun || (await this.isReadable(object));
-    } catch (thrown) {
-      this.books.undone(object.hourMillis);
-      throw thrown;
-    }
+    if (!object.isArchived) return true;
+    if (this.restores) return this.restores.ask(object);
+    return !this.options.dryRun || this.isReadable(object);
   }
 
   private async isReadable(object: FoundObject): Promise<boolean> {
@@ -181,21 +180,28 @@ export class Rehydration {
     this.progress.enter('sending');
     const current = { object, selected: 0, settled: 0 };
     this.current = current;
-    const read = await readObject(object, this);
-    if (read.batch || !read.isStoreDown) this.unreadInARow = 0;
-    if (read.batch) {
-      const batch = this.select(read.batch);
-      current.selected = batch?.spanCount ?? 0;
-      if (batch) await this.sender.send(batch);
+    const read = await this.readSelected(object);
+    if (read.state === 'read') {
+      current.selected = read.batch?.spanCount ?? 0;
+      if (read.batch) await this.sender.send(read.batch);
       this.books.objects.done++;
-      this.progress.over(object);
+      this.over(object);
     } else if (read.state === 'archived' && this.restores) {
       if (await this.restores.ask(object)) this.readable.push(object);
     } else {
       this.giveUp(object, read.state, read.error);
-      if (read.isStoreDown && ++this.unreadInARow >= MAX_UNREAD_IN_A_ROW) throw read.error;
+      if (this.unreadInARow >= MAX_UNREAD_IN_A_ROW) throw read.error;
     }
     this.current = undefined;
+  }
+
+  /** Nothing holds the whole of the object while the part of it that is wanted is sent. */
+  private async readSelected(
+    object: FoundObject,
+  ): Promise<ReadFailure | { readonly state: 'read'; readonly batch: SpanBatch | undefined }> {
+    const read = await readObject(object, this);
+    this.unreadInARow = read.state !== 'read' && read.isStoreDown ? this.unreadInARow + 1 : 0;
+    return read.state === 'read' ? { state: 'read', batch: this.select(read.batch) } : read;
   }
 
   /** What is wanted, and has not been sent. */
@@ -221,6 +227,11 @@ export class Rehydration {
 
   private giveUp(object: FoundObject, state: RehydrateProblem['state'], error: unknown): void {
     this.books.problem(state, object, error);
+    this.over(object);
+  }
+
+  private over(object: FoundObject): void {
+    object.isOver = true;
     this.progress.over(object);
   }
 
@@ -231,50 +242,17 @@ export class Rehydration {
     return new Restores({ restore, timeoutMillis, signal, clock, onGivenUp });
   }
 
-  /** Follows the signal of the options, and keeps the process: all timers are unref'd, and somebody waits for this. */
-  private holdOn(): () => void {
-    const { signal } = this.options;
-    const onAbort = () => this.end.abort(signal?.reason);
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    let timer: Timer | undefined;
-    const arm = () => {
-      timer = this.clock.setTimeout(arm, KEEP_ALIVE_MILLIS, { keepAlive: true });
-    };
-    arm();
-    return () => {
-      this.clock.clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
-      this.end.abort(new Error('the run is over'));
-    };
-  }
-
   private report(isWhole: boolean, startedAt: number): RehydrateReport {
-    const { books, current, progress, error } = this;
-    const { dryRun } = this.options;
-    const left = [...(current ? [current.object] : []), ...this.readable.slice(this.next), ...(this.restores ?? [])];
-    for (const { hourMillis } of left) books.undone(hourMillis);
-    const { found, damaged, archived, failed } = books.objects;
-    const { rejected, dropped } = books.spans;
-    const isDone = dryRun
-      ? damaged + archived + failed === 0
-      : books.objects.done === found && rejected + dropped === 0;
-    const { resumeFromMillis } = books;
-    const report: RehydrateReport = {
-      dryRun,
-      complete: isWhole && isDone,
-      interrupted: !isWhole && this.signal.aborted,
-      durationMillis: this.clock.now() - startedAt,
-      objects: { ...books.objects, left: found - books.objectsOver },
-      storedBytes: this.storedBytes,
-      ...(progress.expectedSpans !== undefined && { expectedSpans: progress.expectedSpans }),
-      foundSpans: this.foundSpans,
-      spans: { ...books.spans },
-      problems: books.problems,
-      failures: books.failures,
-      ...(error !== undefined && { error }),
-      ...(resumeFromMillis !== undefined && !dryRun && { resumeFromMillis }),
-    };
+    const { books, progress, objects, error, clock, signal } = this;
+    const report = books.report({
+      dryRun: this.options.dryRun,
+      isWhole,
+      interrupted: !isWhole && signal.aborted,
+      durationMillis: clock.now() - startedAt,
+      objects,
+      expectedSpans: progress.expectedSpans,
+      error,
+    });
     progress.end(isWhole);
     return report;
   }

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { HOUR, NOON } from '../../../../test/support/archive.js';
 import { MemoryObjectStore } from '../../../../test/support/memory-object-store.js';
@@ -179,6 +180,18 @@ describe('what is archived', () => {
     };
     expect(await bed.run()).toMatchObject({ complete: true, spans: { sent: 20 } });
     expect(requests(bed.warm)).toHaveLength(1);
+  });
+
+  it('is refused when it comes back larger than it was', async () => {
+    const bed = await archived(2);
+    const [key] = bed.keys();
+    bed.warm.after = (operation, called) => {
+      if (operation !== 'requestRestore' || called !== key) return;
+      bed.warm.objects.get(key)!.bytes = gzipSync(Buffer.alloc(50 * 1024 * 1024));
+    };
+    const report = await bed.run();
+    expect(report).toMatchObject({ objects: { done: 1, damaged: 1 }, spans: { selected: 10, sent: 10 } });
+    expect(report.problems).toMatchObject([{ key, state: 'damaged', message: expect.stringContaining('TOO_LARGE') }]);
   });
 
   it('does not wait behind what can be read: what has been restored goes first', async () => {

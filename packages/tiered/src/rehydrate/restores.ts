@@ -55,10 +55,6 @@ export class Restores {
     return this.waitingWeight;
   }
 
-  *[Symbol.iterator](): Iterator<FoundObject> {
-    yield* this.waiting;
-  }
-
   /** Resolves to whether it can be read at once; otherwise it waits, or has been given up. */
   async ask(object: FoundObject): Promise<boolean> {
     const { signal, clock, restore } = this.options;
