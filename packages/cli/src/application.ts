@@ -21,7 +21,7 @@ const text: ApplicationText = {
     error instanceof ArgumentScannerError
       ? formatMessageForArgumentScannerError(error, {
           ArgumentParseError: ({ externalFlagNameOrPlaceholder: name, exception }) =>
-            `${name.startsWith('-') ? name : `--${name}`}: ${exception instanceof Error ? exception.message : 'wrong'}`,
+            `${shownName(name)}: ${exception instanceof Error ? exception.message : 'wrong'}`,
           EnumValidationError: ({ externalFlagName, values }) =>
             `--${externalFlagName}: expected ${values.join(' or ')}`,
           FlagNotFoundError: ({ corrections }) =>
@@ -37,6 +37,12 @@ const text: ApplicationText = {
         })
       : String(error),
 };
+
+const PLACEHOLDERS = ['directory', 'warm', 'location'];
+
+/** Of an option, or of an argument that has no name when it is typed. */
+const shownName = (name: string): string =>
+  PLACEHOLDERS.includes(name) ? `<${name}>` : `--${name.replace(/^-+/, '')}`;
 
 export const application = buildApplication(
   buildRouteMap({

@@ -56,7 +56,9 @@ export class SpoolBed {
     const child = spawn(process.execPath, ['-e', '0'], { stdio: 'ignore' });
     await once(child, 'exit');
     const remains = `${this.directory}-remains`;
-    await cp(this.directory, remains, { recursive: true });
+    // Its sign of life is a socket.
+    const filter = async (path: string) => !(await lstat(path)).isSocket();
+    await cp(this.directory, remains, { recursive: true, filter });
     const [owner] = await readdir(join(remains, 'lock'));
     await rename(join(remains, 'lock', owner!), join(remains, 'lock', owner!.replace(/^\d+/, `${child.pid}`)));
     await spool.shutdown();

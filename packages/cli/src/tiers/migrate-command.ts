@@ -1,4 +1,4 @@
-import { STORAGE_CLASSES } from '@otel-resilience/tiered';
+import { STORAGE_CLASSES, type StorageClass } from '@otel-resilience/tiered';
 import { buildCommand } from '@stricli/core';
 import { type Context, present } from '../command.js';
 import { JSON_FLAG } from '../flags.js';
@@ -6,6 +6,12 @@ import type { Location } from './location.js';
 import type { MigrateFlags } from './migrate.js';
 import { COLD_FLAG, S3_FLAGS, WARM } from './parameters.js';
 import { NEVER, parseDuration } from './times.js';
+
+const storageClass = (text: string): StorageClass => {
+  const found = STORAGE_CLASSES.find((name) => name === text.toUpperCase());
+  if (!found) throw new Error(`expected one of ${STORAGE_CLASSES.join(', ')}`);
+  return found;
+};
 
 export const migrate = buildCommand<MigrateFlags, [warm: Location], Context>({
   loader: async () => {
@@ -22,9 +28,10 @@ export const migrate = buildCommand<MigrateFlags, [warm: Location], Context>({
         brief: 'Where old objects go, a directory or s3://bucket/prefix; default: they stay, in another class',
       },
       coldClass: {
-        kind: 'enum',
-        values: STORAGE_CLASSES,
-        brief: 'The storage class that old objects get',
+        kind: 'parsed',
+        parse: storageClass,
+        brief: 'The storage class that old objects get, by the name that S3 has for it',
+        placeholder: 'class',
         default: 'GLACIER',
       },
       coldAfter: {

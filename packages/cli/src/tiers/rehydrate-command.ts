@@ -60,11 +60,11 @@ export const rehydrate = buildCommand<RehydrateFlags, Location[], Context>({
         placeholder: 'spans',
         default: '5000',
       },
-      restore: {
+      noRestore: {
         kind: 'boolean',
-        brief:
-          'Have archived objects (GLACIER, DEEP_ARCHIVE) restored, which costs money and takes hours, and wait for them',
-        default: true,
+        brief: 'Leave out what has to be restored first; default: have it restored, which costs money and takes hours',
+        default: false,
+        withNegated: false,
       },
       restoreDays: {
         kind: 'parsed',

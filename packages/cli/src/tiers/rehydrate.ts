@@ -19,7 +19,7 @@ export interface RehydrateFlags extends EndpointFlags, S3Flags {
   readonly service?: readonly string[];
   readonly traceId?: readonly string[];
   readonly rate: number;
-  readonly restore: boolean;
+  readonly noRestore: boolean;
   readonly restoreDays: number;
   readonly restoreTier: NonNullable<RestoreOptions['tier']>;
   readonly dryRun: boolean;
@@ -63,9 +63,9 @@ export async function rehydrateTiers(
 /** What a preview would have restored is no problem. */
 function isFine(
   { dryRun, complete, interrupted, objects, error }: RehydrateReport,
-  { restore }: RehydrateFlags,
+  { noRestore }: RehydrateFlags,
 ): boolean {
-  if (complete || !dryRun || !restore) return complete;
+  if (complete || !dryRun || noRestore) return complete;
   return !interrupted && error === undefined && objects.damaged + objects.failed === 0;
 }
 
@@ -76,7 +76,7 @@ interface Run {
 }
 
 async function run(tiers: readonly Tier[], flags: RehydrateFlags, { exporter, terminal, signal }: Run) {
-  const { from, to, service, traceId, rate, restore, restoreDays: days, restoreTier: tier, dryRun } = flags;
+  const { from, to, service, traceId, rate, noRestore, restoreDays: days, restoreTier: tier, dryRun } = flags;
   terminal.note(`looking for ${whatOf(flags)} in ${tiers.map(({ shown }) => shown).join(', ')}`);
   const steps = startSteps(terminal, { text: 'looking' });
   try {
@@ -90,7 +90,7 @@ async function run(tiers: readonly Tier[], flags: RehydrateFlags, { exporter, te
         ...(traceId && { traceIds: traceId }),
       },
       spansPerSecond: rate,
-      restore: restore && { days, tier },
+      restore: !noRestore && { days, tier },
       dryRun,
       signal,
       onProgress: (progress) => steps.update(stepOf(progress)),
@@ -164,9 +164,9 @@ function previewOf(
   return `would send ${most}${counted(spans, 'span')} (${where}) to ${shownEndpoint(endpoint)}, in ${duration((spans / rate) * 1_000)} or so`;
 }
 
-const archivedWhy = ({ dryRun }: RehydrateReport, { restore, restoreTier }: RehydrateFlags): string => {
-  if (dryRun) return restore ? `which would be restored first (${restoreTier})` : 'which would be left out';
-  return restore ? 'and not restored' : 'and left out';
+const archivedWhy = ({ dryRun }: RehydrateReport, { noRestore, restoreTier }: RehydrateFlags): string => {
+  if (dryRun) return noRestore ? 'which would be left out' : `which would be restored first (${restoreTier})`;
+  return noRestore ? 'and left out' : 'and not restored';
 };
 
 function jsonOf(locations: readonly Location[], { endpoint }: RehydrateFlags, report: RehydrateReport) {
