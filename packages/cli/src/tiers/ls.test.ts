@@ -23,7 +23,7 @@ describe('tiers ls', () => {
     const { exitCode, stdout, stderr } = await ls();
     expect(exitCode).toBe(0);
     expect(stderr).toBe('');
-    expect(stdout).toMatch(/^.*warm: 3 objects \([\d.]+ KiB\), of the hours from .{17} to .{17}\n/);
+    expect(stdout).toMatch(/^.*warm: 3 objects \([\d.]+ KiB\), ended from .{17} to .{17}\n/);
     const rows = stdout.matchAll(/│ (\d{4}-\d\d-\d\d) │ (\w+) +│ +(\d+) │ +[\d.]+ (?:Ki)?B │/g);
     expect(Array.from(rows, (row) => row.slice(1))).toEqual([
       [dayOf(40 * DAY), 'GLACIER', '1'],

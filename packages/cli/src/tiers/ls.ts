@@ -57,15 +57,30 @@ function columns({ by, spans }: LsFlags): Array<Column<Group>> {
     { title: 'objects', alignment: 'right', value: ({ objects }) => count(objects) },
     ...(spans ? [SPANS] : []),
     { title: 'size', alignment: 'right', value: ({ bytes }) => byteSize(bytes) },
-    ...(by === 'hour' ? [] : HOURS),
+    ...TIMES[by],
   ];
 }
 
+const HOUR_MILLIS = 3_600_000;
 const SPANS: Column<Group> = { title: 'spans', alignment: 'right', value: ({ spans = 0 }) => count(spans) };
-const HOURS: ReadonlyArray<Column<Group>> = [
-  { title: 'oldest hour', value: ({ oldestHour }) => hourText(oldestHour) },
-  { title: 'newest hour', value: ({ newestHour }) => hourText(newestHour) },
-];
+/** When the spans ended. */
+const TIMES: Readonly<Record<Grouping, ReadonlyArray<Column<Group>>>> = {
+  hour: [],
+  day: [
+    { title: 'from', value: ({ oldestHour }) => hourText(oldestHour).slice(-6) },
+    {
+      title: 'to',
+      value: ({ newestHour }) =>
+        hourText(newestHour + HOUR_MILLIS)
+          .slice(-6)
+          .replace('00:00', '24:00'),
+    },
+  ],
+  service: [
+    { title: 'from', value: ({ oldestHour }) => hourText(oldestHour) },
+    { title: 'to', value: ({ newestHour }) => hourText(newestHour + HOUR_MILLIS) },
+  ],
+};
 
 const hourText = (millis: number): string => `${new Date(millis).toISOString().slice(0, 16).replace('T', ' ')}Z`;
 
@@ -76,7 +91,7 @@ function textOf(inventories: readonly Inventory[], flags: LsFlags): string[] {
     const what = flags.spans
       ? `${counted(objects, 'object')}, ${counted(spans ?? 0, 'span')}`
       : counted(objects, 'object');
-    const since = objects > 0 ? `, of the hours from ${hourText(oldestHour)} to ${hourText(newestHour)}` : '';
+    const since = objects > 0 ? `, ended from ${hourText(oldestHour)} to ${hourText(newestHour + HOUR_MILLIS)}` : '';
     lines.push(
       `${printable(location)}: ${objects > 0 ? `${what} (${byteSize(bytes)})${since}` : 'nothing is archived there'}`,
     );

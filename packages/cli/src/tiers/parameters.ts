@@ -53,9 +53,3 @@ export const COLD_FLAG = {
   placeholder: 'location',
   optional: true,
 } as const;
-
-export const DRY_RUN_FLAG = {
-  kind: 'boolean',
-  default: false,
-  withNegated: false,
-} as const;
