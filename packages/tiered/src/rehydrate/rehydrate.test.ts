@@ -116,14 +116,16 @@ describe('rehydrate', () => {
 
   it('misses nothing that a lifecycle moves while it is looked for, and restores it from where it is', async () => {
     await bed.archive(many(10));
-    bed.cold.before = (operation) => {
-      // When the other store is listed, it has just been moved.
-      if (operation !== 'list') return;
+    let lists = 0;
+    const move = (operation: string) => {
+      if (operation !== 'list' || ++lists !== 2) return;
       for (const [key, stored] of bed.warm.objects) {
         bed.cold.objects.set(key, key.endsWith('.gz') ? { ...stored, storageClass: 'GLACIER' } : stored);
       }
       bed.warm.objects.clear();
     };
+    bed.warm.before = move;
+    bed.cold.before = move;
     expect(await bed.run()).toMatchObject({ complete: true, objects: { found: 1 }, spans: { sent: 10 } });
     const later = new RehydrateBed();
     await later.archive(many(10));
