@@ -1,13 +1,16 @@
 import type { Clock, FileSystem } from '@otel-resilience/core';
 import { isMissing, isTaken, quietly } from './file-errors.js';
-import { isFreeName, newFreeName, newLockToken, ownerName, parseOwnerName } from './lock-owner.js';
+import { isFreeName, type LockOwner, newFreeName, newLockToken, ownerName, parseOwnerName } from './lock-owner.js';
 import type { Processes } from './process-identity.js';
+import type { SignsOfLife } from './signs-of-life.js';
 import type { StaleWatch } from './stale-watch.js';
 
 /** The directory in which the owner's file lies: its name says who owns. */
 const LOCK = 'lock';
 /** `lock-<owner>`: a lock that is being made. */
 const DRAFT_PREFIX = 'lock-';
+/** `alive-<token>`: where an owner shows that it lives; with `.new` one that is being made. */
+const SIGN_NAME = /^alive-[0-9a-f]{16}(\.new)?$/;
 
 /**
  * For how long a renewed lock is certainly its owner's: less than an observer waits before it takes a lock over, so that
@@ -18,8 +21,10 @@ const LEASE_MILLIS = 20_000;
 // More than ever contend at once: each turn but the last was lost to somebody who got on.
 const MAX_TURNS = 100;
 
-export const isLockName = (name: string): boolean =>
-  name === LOCK || (name.startsWith(DRAFT_PREFIX) && parseOwnerName(name.slice(DRAFT_PREFIX.length)) !== undefined);
+export const isLockName = (name: string): boolean => name === LOCK || SIGN_NAME.test(name) || isDraftName(name);
+
+const isDraftName = (name: string): boolean =>
+  name.startsWith(DRAFT_PREFIX) && parseOwnerName(name.slice(DRAFT_PREFIX.length)) !== undefined;
 
 export interface LockEnvironment {
   readonly fileSystem: FileSystem;
@@ -27,6 +32,8 @@ export interface LockEnvironment {
   readonly processes: Processes;
   /** One for all locks that an observer looks at. */
   readonly watch: StaleWatch;
+  /** Absent where there are none. */
+  readonly signs?: SignsOfLife | undefined;
 }
 
 /** The tokens of this thread's locks, and on which file system each is. */
@@ -51,16 +58,19 @@ export class DirectoryLock {
   private readonly environment: LockEnvironment;
   private readonly path: string;
   private readonly token = newLockToken();
+  private readonly boot: string | undefined;
+  private hide: (() => Promise<void>) | undefined;
   private state: 'held' | 'lost' | 'released' = 'held';
   private wasTaken = false;
   private heartbeats = 0;
   private renewedAt = 0;
   private renewedAtWallTime = 0;
 
-  private constructor(directory: string, environment: LockEnvironment) {
+  private constructor(directory: string, environment: LockEnvironment, boot: string | undefined) {
     this.directory = directory;
     this.environment = environment;
-    this.owner = ownerName({ ...environment.processes.self(), token: this.token });
+    this.boot = boot;
+    this.owner = ownerName({ ...environment.processes.self(), token: this.token, boot });
     this.path = `${directory}/${LOCK}`;
   }
 
@@ -70,7 +80,8 @@ export class DirectoryLock {
    * @throws the file system's errors, such as `EROFS`.
    */
   static async acquire(directory: string, environment: LockEnvironment): Promise<DirectoryLock | undefined> {
-    const lock = new DirectoryLock(directory, environment);
+    const { signs } = environment;
+    const lock = new DirectoryLock(directory, environment, await signs?.bootFor(directory));
     let trouble: unknown;
     for (let turn = 0; turn < MAX_TURNS; turn++) {
       try {
@@ -78,6 +89,7 @@ export class DirectoryLock {
         if (names.includes(lock.owner)) {
           ownTokens.set(lock.token, new WeakRef(environment.fileSystem));
           await quietly(lock.removeDrafts());
+          if (lock.boot !== undefined) lock.hide = await signs?.show(lock.signPath(lock.token));
           return lock;
         }
         const predecessor = await lock.predecessorAmong(names);
@@ -134,6 +146,7 @@ export class DirectoryLock {
       if (!isMissing(error)) throw error;
       if (this.state === 'held') this.state = 'lost';
       ownTokens.delete(this.token);
+      await this.hide?.();
       return false;
     }
     this.renewedAt = now;
@@ -148,6 +161,7 @@ export class DirectoryLock {
     ownTokens.delete(this.token);
     const { fileSystem } = this.environment;
     await quietly(fileSystem.rename(`${this.path}/${this.owner}`, `${this.path}/${newFreeName()}`));
+    await this.hide?.();
   }
 
   /** Gives it back with the directory, unless there is something left in it. Does not throw. */
@@ -157,6 +171,7 @@ export class DirectoryLock {
     ownTokens.delete(this.token);
     const { fileSystem } = this.environment;
     await quietly(fileSystem.remove(`${this.path}/${this.owner}`));
+    await this.hide?.();
     await quietly(fileSystem.removeDirectory(this.path));
     await quietly(fileSystem.removeDirectory(this.directory));
   }
@@ -213,8 +228,19 @@ export class DirectoryLock {
       // Another thread of this process may have ended, and a pid without a start time be somebody else's by now.
       if (owner.pid !== self.pid && owner.startTime !== undefined) return undefined;
     }
+    if (await this.isProvenDead(owner)) return { name, heartbeat: undefined };
     const heartbeat = await this.readHeartbeat(name);
     return watch.observe(`${this.path}/${name}`, heartbeat) ? { name, heartbeat } : undefined;
+  }
+
+  /** Of another boot, on a disk that only one kernel has at a time; or of this one, and it answers no more. */
+  private async isProvenDead({ boot, token }: LockOwner): Promise<boolean> {
+    if (boot === undefined || this.boot === undefined) return false;
+    return boot !== this.boot || (await this.environment.signs!.isGone(this.signPath(token)));
+  }
+
+  private signPath(token: string): string {
+    return `${this.directory}/alive-${token}`;
   }
 
   private async succeed({ name, heartbeat }: Predecessor): Promise<void> {
@@ -234,11 +260,12 @@ export class DirectoryLock {
     this.renewedAtWallTime = this.environment.clock.wallTime();
   }
 
-  /** Those of claimants that have died, and of those that will find the lock taken. */
+  /** Those of claimants that have died, and of those that will find the lock taken; and the signs of earlier owners. */
   private async removeDrafts(): Promise<void> {
     const { fileSystem } = this.environment;
     for (const name of await fileSystem.list(this.directory)) {
-      if (name === LOCK || !isLockName(name)) continue;
+      if (SIGN_NAME.test(name)) await quietly(fileSystem.remove(`${this.directory}/${name}`));
+      if (!isDraftName(name)) continue;
       await removeDraft(fileSystem, `${this.directory}/${name}`, name.slice(DRAFT_PREFIX.length));
     }
   }

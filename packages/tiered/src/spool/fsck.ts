@@ -22,6 +22,7 @@ import { stateOf, systemProcesses } from './process-identity.js';
 import { QUARANTINE } from './quarantine.js';
 import { ackName } from './segment.js';
 import { readHead } from './segment-reader.js';
+import { signsOn } from './signs-of-life.js';
 import { OWN_DIRECTORY } from './spool-directory.js';
 import { isNoteName, isSegmentName, isSpoolName } from './spool-names.js';
 import { StaleWatch } from './stale-watch.js';
@@ -149,7 +150,8 @@ class Fsck {
     const owner = await this.ownerOf(path);
     const isOwned = owner === 'alive' || owner === 'unknown';
     if (!repair) return { path, owner, ...(await this.segments(path, { isOwned })) };
-    const environment = { fileSystem, clock, processes: systemProcesses, watch: new StaleWatch(clock) };
+    const watch = new StaleWatch(clock);
+    const environment = { fileSystem, clock, processes: systemProcesses, watch, signs: signsOn(fileSystem) };
     const lock = await DirectoryLock.acquire(path, environment);
     if (!lock) return { path, owner, ...(await this.segments(path, { isOwned: true })), notRepaired: 'in use' };
     const guarded = guardedFileSystem(fileSystem, async () => {

@@ -75,7 +75,7 @@ function readNamespace(): string {
   return digest(`${boot} ${pids} ${readText(() => readlinkSync('/proc/self/ns/time')) ?? ''}`);
 }
 
-const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
+export const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
 
 function readText(read: () => string): string | undefined {
   try {

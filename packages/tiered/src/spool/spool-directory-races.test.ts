@@ -65,8 +65,8 @@ it('has one writer per directory and loses nothing, with twenty processes that a
 
     const heir = await acquireDirectory({ directory: root, fileSystem: nodeFileSystem, clock: systemClock });
     expect(heir.path).toBe(root);
-    const names = await readdir(root);
     await heir.release();
+    const names = await readdir(root);
     const found = await Promise.all(
       names.filter((name) => SEGMENT_NAME.test(name)).map((name) => readFile(join(root, name), 'utf8')),
     );

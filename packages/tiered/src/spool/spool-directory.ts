@@ -8,6 +8,7 @@ import { newLockToken } from './lock-owner.js';
 import { type Processes, systemProcesses } from './process-identity.js';
 import { adoptQuarantine, QUARANTINE } from './quarantine.js';
 import { ACK_NAME, numberAfter, SEGMENT_NAME } from './segment.js';
+import { type SignsOfLife, signsOn } from './signs-of-life.js';
 import { HEARTBEAT_MILLIS, StaleWatch } from './stale-watch.js';
 
 export interface AcquireDirectoryOptions {
@@ -16,6 +17,8 @@ export interface AcquireDirectoryOptions {
   readonly clock: Clock;
   /** Default: those of this machine. */
   readonly processes?: Processes;
+  /** Default: those of this machine, on its own file system. */
+  readonly signs?: SignsOfLife | undefined;
 }
 
 /** What an owner is told of, and asked for, while it has a directory. */
@@ -46,8 +49,9 @@ export async function acquireDirectory({
   fileSystem,
   clock,
   processes = systemProcesses,
+  signs = signsOn(fileSystem),
 }: AcquireDirectoryOptions): Promise<OwnedDirectory> {
-  const environment: LockEnvironment = { fileSystem, clock, processes, watch: new StaleWatch(clock) };
+  const environment: LockEnvironment = { fileSystem, clock, processes, watch: new StaleWatch(clock), signs };
   await fileSystem.makeDirectory(directory);
   const lock =
     (await DirectoryLock.acquire(directory, environment)) ?? (await lockOwnDirectory(directory, environment));
