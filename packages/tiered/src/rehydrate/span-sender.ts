@@ -38,7 +38,9 @@ const INTERRUPTED = new Error('the run was ended by its signal');
 export class SpanSender {
   private readonly options: SpanSenderOptions;
   private failuresInARow = 0;
-  private rejectionsInARow = 0;
+  /** Requests of which all was rejected; the last time for this reason. */
+  private rejectedInARow = 0;
+  private rejection: Error = NOTHING_TAKEN;
 
   constructor(options: SpanSenderOptions) {
     this.options = options;
@@ -60,30 +62,38 @@ export class SpanSender {
   }
 
   private async sendPart(part: SpanBatch): Promise<void> {
-    const { books, pace, signal, onSettled } = this.options;
+    const { pace, signal, clock } = this.options;
     for (let left = part; ; ) {
-      if (!(await pace.turn(left.spanCount, signal))) {
-        books.failed(left.spanCount, INTERRUPTED);
-        throw INTERRUPTED;
-      }
+      if (this.rejectedInARow >= MAX_IN_A_ROW) throw this.failed(left, this.rejection);
+      if (!(await pace.turn(left.spanCount, signal))) throw this.failed(left, INTERRUPTED);
       const outcome = await this.attempt(left);
-      books.settled(outcome, outcome.error);
-      const settled = left.spanCount - (outcome.remaining?.spanCount ?? 0);
-      onSettled(settled);
-      if (settled > 0) this.failuresInARow = 0;
-      if (outcome.delivered + outcome.stored > 0) this.rejectionsInARow = 0;
-      else if (!outcome.remaining && ++this.rejectionsInARow >= MAX_IN_A_ROW) throw outcome.error ?? NOTHING_TAKEN;
+      this.count(left, outcome);
       if (!outcome.remaining) return;
       left = outcome.remaining;
       const { failure, error, retryAfterMillis = 0 } = outcome;
-      const isOver = signal.aborted || failure === 'shutdown' || ++this.failuresInARow >= MAX_IN_A_ROW;
+      if (signal.aborted) throw this.failed(left, INTERRUPTED);
+      if (failure === 'shutdown' || ++this.failuresInARow >= MAX_IN_A_ROW) throw this.failed(left, error);
       const waitMillis = Math.max(retryAfterMillis, this.delay());
-      if (isOver || !(await sleep(this.options.clock, waitMillis, signal))) {
-        const reason = signal.aborted ? INTERRUPTED : error;
-        books.failed(left.spanCount, reason);
-        throw reason;
-      }
+      if (!(await sleep(clock, waitMillis, signal))) throw this.failed(left, INTERRUPTED);
     }
+  }
+
+  private count(part: SpanBatch, outcome: ExportOutcome): void {
+    const { books, onSettled } = this.options;
+    const settled = part.spanCount - (outcome.remaining?.spanCount ?? 0);
+    books.settled(outcome, outcome.error);
+    onSettled(settled);
+    if (settled > 0) this.failuresInARow = 0;
+    if (outcome.delivered + outcome.stored > 0) this.rejectedInARow = 0;
+    else if (!outcome.remaining) {
+      this.rejectedInARow++;
+      this.rejection = outcome.error ?? NOTHING_TAKEN;
+    }
+  }
+
+  private failed(part: SpanBatch, error: Error): Error {
+    this.options.books.failed(part.spanCount, error);
+    return error;
   }
 
   /** Repeated on a schedule of our own: layers of the exporter's make a single attempt, and open breakers a probe. */
