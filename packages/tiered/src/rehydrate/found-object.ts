@@ -18,7 +18,7 @@ export interface Copy {
 
 /**
  * An object that may hold what is wanted, in one source or several. There is one of these for each until the run is
- * over, so it keeps no index: about 500 bytes.
+ * over, so it keeps no index: less than 1 kB.
  */
 export class FoundObject {
   readonly key: string;
