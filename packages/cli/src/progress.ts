@@ -60,10 +60,13 @@ function bar(terminal: Terminal, first: Step): Steps {
     cliProgress.Presets.shades_classic,
   );
   const value = () => (step.fraction ?? 0) * BAR_PARTS;
-  drawn.start(BAR_PARTS, value());
-  terminal.clear = () => {
+  const clear = () => {
     drawn.stop();
     terminal.stderr.write('\u001b[A\u001b[2K');
+  };
+  drawn.start(BAR_PARTS, value());
+  terminal.clear = () => {
+    clear();
     return () => drawn.start(BAR_PARTS, value());
   };
   return {
@@ -73,7 +76,9 @@ function bar(terminal: Terminal, first: Step): Steps {
     },
     end: () => {
       terminal.clear = undefined;
-      drawn.stop();
+      // What was no bar is of no interest any more.
+      if (step.fraction === undefined) clear();
+      else drawn.stop();
     },
   };
 }
