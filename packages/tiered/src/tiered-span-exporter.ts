@@ -146,6 +146,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   /** Every live export open now is answered and nothing waits: the spools are empty, unless they are durable. */
   protected override async onFlush(deadline: number): Promise<void> {
     await Promise.allSettled([...this.exporting]);
+    const { divertedSpans } = this;
     const archived = this.archives.flush(deadline);
     archived.catch(() => {}); // heard of below
     if (!this.hot.spool.durable) {
@@ -157,6 +158,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       await emptied;
     }
     await archived;
+    // Meanwhile some may have gone from one to the other.
+    if (this.divertedSpans > divertedSpans) await this.archives.flush(deadline);
   }
 
   protected override async onShutdown(deadline: number): Promise<void> {
@@ -165,16 +168,23 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     const left = Math.max(0, deadline - clock.now());
     const endBy = deadline - Math.min(SHUTDOWN_MARGIN_MILLIS, left / 10);
     hot.replayer.hurry();
-    const emptied = Promise.allSettled([...this.exporting]).then(() =>
-      Promise.allSettled([hot.spool.durable ? undefined : hot.replayer.idle(), archives.drain()]),
-    );
-    await settledBy(clock, endBy, emptied);
+    archives.hurry();
+    await settledBy(clock, endBy, this.emptied());
     // Whatever is open ends now, and goes to its spool before that is closed.
     const halted = [hot.halt(reason), archives.halt(reason)];
     await settledBy(clock, deadline, Promise.allSettled([...this.exporting, ...halted]));
     const closed = [hot.closeSpool({ deadline }), archives.close(deadline)];
     await settledBy(clock, deadline, Promise.allSettled(closed));
     for (const takeAway of this.unpublish) takeAway();
+  }
+
+  /** Resolves when nothing waits but what survives the process. */
+  private async emptied(): Promise<void> {
+    const { hot, archives } = this;
+    await Promise.allSettled([...this.exporting]);
+    await Promise.allSettled([hot.spool.durable ? undefined : hot.replayer.idle()]);
+    // Last: out of hot's spool, spans go there.
+    await archives.drain();
   }
 
   /** Copies for archives are appended at once; what archives alone get, when hot has answered for the rest. */
@@ -208,6 +218,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
 
   /** What is in hot's spool, and by now has to go elsewhere. An archive that cannot take it leaves it to hot. */
   private async divert(batch: SpanBatch): Promise<Diverted | undefined> {
+    // What waits where it survives is not put where it might not, when there is little time.
+    if (this.shutdownSignal.aborted && this.hot.spool.durable) return undefined;
     const parts = this.router.diverted(batch);
     if (!parts) return undefined;
     const staying: SpanBatch[] = [];

@@ -2,7 +2,7 @@ import {
   adaptSpanExporter,
   type Clock,
   describeError,
-  type ExportError,
+  ExportError,
   LimitedLog,
   type SpanBatch,
   type SpoolLedgerSnapshot,
@@ -52,6 +52,8 @@ export class ArchiveTier {
   private readonly gathering: GatheringSpool;
   private readonly spooled: SpooledTier;
   private readonly log: LimitedLog;
+  /** Copies wait for nobody, but flushes do for them. */
+  private readonly appending = new Set<Promise<unknown>>();
   private readonly counts = { copied: 0, diverted: 0, routed: 0, missed: 0 };
 
   constructor(name: 'warm' | 'cold', settings: ArchiveTierSettings, clock: Clock) {
@@ -97,7 +99,10 @@ export class ArchiveTier {
 
   /** Everything up to the append is done before this returns. Never rejects. */
   async take(batch: SpanBatch, reason: Reason): Promise<Appended> {
-    const appended = await this.spooled.append(batch);
+    const appending = this.spooled.append(batch);
+    this.appending.add(appending);
+    const appended = await appending;
+    this.appending.delete(appending);
     this.counts[reason] += appended.stored;
     if (reason === 'copied') this.counts.missed += batch.spanCount - appended.stored;
     return appended;
@@ -123,8 +128,9 @@ export class ArchiveTier {
 
   /** Resolves when what waits now is archived, or waits where it survives the process. */
   async flush(deadline: number): Promise<void> {
+    await Promise.all(this.appending);
     if (this.gathering.durable) return;
-    await this.gathering.emptied();
+    if (!(await this.gathering.emptied(deadline))) throw new ExportError('DEADLINE_EXCEEDED', 'not archived in time');
     await this.exporter.forceFlush({ deadline });
   }
 
@@ -132,12 +138,18 @@ export class ArchiveTier {
     return this.spooled.waiting;
   }
 
-  /** Nothing waits for company any more. Resolves when all is archived, or waits where it survives the process. */
+  /** Nothing waits for company any more, unless it can wait for the next process. */
+  hurry(): void {
+    if (this.gathering.durable) return;
+    this.gathering.hurry();
+    this.spooled.replayer.hurry();
+  }
+
+  /** Resolves when all is archived, or waits where it survives the process. */
   async drain(): Promise<void> {
-    const { gathering, spooled } = this;
-    gathering.hurry();
-    spooled.replayer.hurry();
-    if (!gathering.durable) await spooled.replayer.idle();
+    this.hurry();
+    await Promise.all(this.appending);
+    if (!this.gathering.durable) await this.spooled.replayer.idle();
   }
 
   /** Ends what is open: it goes back to the spool. */

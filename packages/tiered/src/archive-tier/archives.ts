@@ -1,4 +1,4 @@
-import { type Clock, type ExportError, SpanBatch } from '@otel-resilience/core';
+import { type Clock, type ExportError, SpanBatch, settledBy } from '@otel-resilience/core';
 import type { Route } from '../routing/routing-rules.js';
 import type { Appended, Waiting } from '../spooled-tier.js';
 import { ArchiveTier, type ArchiveTierStats } from './archive-tier.js';
@@ -57,6 +57,11 @@ export class Archives {
     return [...this.tiers.values()].flatMap((tier) => tier.waiting ?? []);
   }
 
+  /** What waits is archived as soon as it can be. */
+  hurry(): void {
+    this.each((tier) => tier.hurry());
+  }
+
   /** Resolves when all is archived that can be. */
   drain(): Promise<unknown> {
     return Promise.allSettled(this.each((tier) => tier.drain()));
@@ -68,8 +73,8 @@ export class Archives {
 
   /** Stores last: both tiers may write to the same. */
   async close(deadline: number): Promise<void> {
-    const { warm, cold } = this.options;
-    await Promise.all(this.each((tier) => tier.close(deadline)));
+    const { warm, cold, clock } = this.options;
+    await settledBy(clock, deadline, Promise.all(this.each((tier) => tier.close(deadline))));
     const stores = new Set([warm?.store, cold?.store].filter((store) => store !== undefined));
     await Promise.allSettled([...stores].map((store) => store.shutdown({ deadline })));
   }
@@ -82,7 +87,7 @@ export class Archives {
     return tiers.flatMap((name) => this.tiers.get(name) ?? []);
   }
 
-  private each<T>(call: (tier: ArchiveTier) => Promise<T>): Promise<T>[] {
+  private each<T>(call: (tier: ArchiveTier) => T): T[] {
     return [...this.tiers.values()].map(call);
   }
 }

@@ -2,9 +2,12 @@ import {
   type Clock,
   type DeadlineOptions,
   deliveredOutcome,
+  ExportError,
   type ExportOutcome,
+  failedOutcome,
   SpanBatch,
   type SpoolLedgerSnapshot,
+  settledBy,
   sleep,
   type Timer,
 } from '@otel-resilience/core';
@@ -40,6 +43,7 @@ export class GatheringSpool implements SpanSpool {
   private dueAt = Number.POSITIVE_INFINITY;
   private timer: Timer | undefined;
   private hurried = false;
+  private closed = false;
   /** For each lease: whether none of it has come back, once it is settled. */
   private readonly leased = new Set<Promise<boolean>>();
   private leasedSpans = 0;
@@ -75,8 +79,7 @@ export class GatheringSpool implements SpanSpool {
   }
 
   async append(batch: SpanBatch): Promise<SpoolAppend> {
-    const bytesPerSpan = batch.byteLength / batch.spanCount;
-    this.bytesPerSpan += (bytesPerSpan - this.bytesPerSpan) * (this.bytesPerSpan === 0 ? 1 : NEWEST_SHARE);
+    this.learnSize(batch);
     const appended = await this.spool.append(batch);
     if (appended.stored > 0) this.arrived();
     return appended;
@@ -100,6 +103,7 @@ export class GatheringSpool implements SpanSpool {
       if (!this.leased.delete(gone)) return;
       this.leasedSpans -= batch.spanCount;
       settleTogether(leases, outcome);
+      this.answerFlushes();
       const isBack = outcome.remaining !== undefined && outcome.failure !== 'permanent';
       if (isBack) this.arrived();
       finish(!isBack);
@@ -119,17 +123,28 @@ export class GatheringSpool implements SpanSpool {
     this.onDue();
   }
 
-  /** Resolves when all that waits now has left. */
-  async emptied(): Promise<void> {
-    for (;;) {
-      if (this.size === 0) return;
-      await this.exhausted();
-      if ((await Promise.all(this.leased)).every(Boolean)) return;
+  /** Resolves when all that waits now has left, with `true`, or at the deadline. */
+  async emptied(deadline: number): Promise<boolean> {
+    while (this.size > 0) {
+      let answer: () => void = () => {};
+      const exhausted = new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      this.flushes.add(answer);
+      this.onDue();
+      this.answerFlushes();
+      const emptied = exhausted.then(async () => (await Promise.all(this.leased)).every(Boolean));
+      const inTime = await settledBy(this.options.clock, deadline, emptied);
+      this.flushes.delete(answer);
+      if (!inTime) return false;
+      if (await emptied) break;
     }
+    return true;
   }
 
   async shutdown(options?: DeadlineOptions): Promise<void> {
-    this.options.clock.clearTimeout(this.timer);
+    this.closed = true;
+    this.setTimer();
     await this.spool.shutdown(options);
   }
 
@@ -146,15 +161,28 @@ export class GatheringSpool implements SpanSpool {
         this.noneLeft();
         return leases;
       }
+      // A thousand spans, a few milliseconds: the loop has its turn in between.
+      if (encodes && isEncodedNow(lease.batch)) await sleep(clock, 0);
+      // To join them, all would have to be decoded, for the sake of what cannot be encoded: that goes alone.
+      if (leases.length > 0 && leases[0]!.batch.isEncoded !== lease.batch.isEncoded) {
+        lease.settle(failedOutcome(lease.batch, 'refused', OTHER_FORM));
+        this.dueAt = Number.NEGATIVE_INFINITY;
+        return leases;
+      }
       leases.push(lease);
       bytes += lease.batch.byteLength;
       this.leasedSpans += lease.batch.spanCount;
-      // A thousand spans, a few milliseconds: the loop has its turn in between.
-      if (encodes && isEncodedNow(lease.batch)) await sleep(clock, 0);
+      this.learnSize(lease.batch);
     }
     this.dueAt = clock.now() + delayMillis;
     this.setTimer();
     return leases;
+  }
+
+  private learnSize({ byteLength, spanCount }: SpanBatch): void {
+    if (spanCount === 0) return;
+    const share = this.bytesPerSpan === 0 ? 1 : NEWEST_SHARE;
+    this.bytesPerSpan += (byteLength / spanCount - this.bytesPerSpan) * share;
   }
 
   private get isDue(): boolean {
@@ -168,16 +196,14 @@ export class GatheringSpool implements SpanSpool {
     const hasMore = this.size > this.leasedSpans;
     this.dueAt = hasMore ? this.options.clock.now() + AGAIN_MILLIS : Number.POSITIVE_INFINITY;
     this.setTimer();
-    if (hasMore) return;
-    for (const resolve of this.flushes) resolve();
-    this.flushes.clear();
+    this.answerFlushes();
   }
 
-  private exhausted(): Promise<void> {
-    return new Promise((resolve) => {
-      this.flushes.add(resolve);
-      this.onDue();
-    });
+  /** When nothing is left to be leased. */
+  private answerFlushes(): void {
+    if (this.size > this.leasedSpans) return;
+    for (const answer of this.flushes) answer();
+    this.flushes.clear();
   }
 
   private arrived(): void {
@@ -199,11 +225,13 @@ export class GatheringSpool implements SpanSpool {
     const { clock } = this.options;
     clock.clearTimeout(this.timer);
     this.timer =
-      this.dueAt === Number.POSITIVE_INFINITY
+      this.closed || this.dueAt === Number.POSITIVE_INFINITY
         ? undefined
         : clock.setTimeout(() => this.ripen(), this.dueAt - clock.now());
   }
 }
+
+const OTHER_FORM = new ExportError('REFUSED', 'not joined');
 
 /** Whether there was something to do. What cannot be encoded is for the exporter to judge. */
 function isEncodedNow(batch: SpanBatch): boolean {
