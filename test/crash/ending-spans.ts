@@ -55,7 +55,7 @@ export class EndingSpans {
       },
       witness: processor.witness.bind(processor),
     };
-    this.checkpoint = makeCheckpoint(spool, books as AdaptiveBatchSpanProcessor, systemClock)!;
+    this.checkpoint = makeCheckpoint(spool, books as AdaptiveBatchSpanProcessor, exporter, systemClock)!;
   }
 
   /** Says what earlier processes have lost. */
