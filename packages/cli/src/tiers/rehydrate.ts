@@ -1,3 +1,4 @@
+import { ConfigurationError } from '@otel-resilience/core';
 import { type RehydrateProgress, type RehydrateReport, type RestoreOptions, rehydrate } from '@otel-resilience/tiered';
 import type { CommandResult, Context } from '../command.js';
 import { endpointExporter, shownEndpoint } from '../endpoint-exporter.js';
@@ -95,6 +96,13 @@ async function run(tiers: readonly Tier[], flags: RehydrateFlags, { exporter, te
       signal,
       onProgress: (progress) => steps.update(stepOf(progress)),
     });
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    throw new CommandError(
+      EXIT.usage,
+      `${error.path}: expected ${error.expected}`,
+      'See otel-resilience tiers rehydrate --help.',
+    );
   } finally {
     steps.end();
   }
