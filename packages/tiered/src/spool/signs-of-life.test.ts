@@ -92,6 +92,8 @@ describe.runIf(process.platform === 'linux' && canUnshare())('a process of anoth
     expect((await once(container, 'message'))[0]).toEqual({ directory, stored: 7 });
     const { pid } = container;
     const inside = Number(await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'));
+    // 0 would be this process and all that belong to it.
+    expect(inside).toBeGreaterThan(1);
     for (const isStopped of [false, true]) {
       if (isStopped) process.kill(inside, 'SIGSTOP');
       const second = new Spool({ directory, fsync: 'always' });
