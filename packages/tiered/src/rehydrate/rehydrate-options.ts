@@ -26,8 +26,8 @@ import type { RehydrateProgress } from './rehydrate-progress.js';
 export interface RehydrateOptions {
   /**
    * Where archives are; not owned. Several in the order in which a lifecycle moves objects, such as `[warm, cold]`, so that
-   * none is missed that is moved meanwhile. The same object in several of them counts once, and is read
-   * where that can be done at once. Every call is tried for about 5 s, so these need not be `RetryingObjectStore`s.
+   * none is missed that is moved meanwhile. The same object in several of them counts once, and is read where that can
+   * be done at once. Every call is tried for about 5 s, unless this is a `RetryingObjectStore` of yours.
    */
   readonly from: ObjectStore | readonly ObjectStore[];
   /** Any exporter; not owned, so neither flushed nor shut down. What it fails at is tried again. */

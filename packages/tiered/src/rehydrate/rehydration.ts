@@ -11,7 +11,7 @@ import { ArchiveReader } from '../object-store/archive-reader.js';
 import { isWanted } from '../object-store/archive-selection.js';
 import { inOrder } from '../object-store/in-order.js';
 import type { RestoreOptions } from '../object-store/object-store.js';
-import { RetryingObjectStore } from '../object-store/retrying-object-store.js';
+import { withRetries } from '../object-store/retrying-object-store.js';
 import { Pace } from '../pace.js';
 import { findObjects } from './find-objects.js';
 import type { FoundObject, Source } from './found-object.js';
@@ -62,7 +62,7 @@ export class Rehydration {
     this.hold = new RunHold(clock, signal);
     this.signal = this.hold.signal;
     this.sources = options.from.map((given) => {
-      const store = new RetryingObjectStore({
+      const store = withRetries({
         store: given,
         maxRetries: STORE_RETRIES,
         attemptTimeoutMillis: STORE_ATTEMPT_MILLIS,
