@@ -65,7 +65,7 @@ describe.runIf(process.platform === 'linux' && canUnshare())('a process of anoth
   const script = () => join(scratch, 'owner.mjs');
   beforeAll(async () => {
     await writeFile(script(), await bundle(new URL('./spool-owner.test-support.ts', import.meta.url)));
-  });
+  }, 60_000);
 
   /** Its pid is 1, as is somebody else's here. */
   function start(command: string, directory: string): ChildProcess {
