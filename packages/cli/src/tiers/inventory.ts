@@ -1,4 +1,5 @@
 import { type ArchiveEntry, ArchiveReader, type StorageClass } from '@otel-resilience/tiered';
+import { serviceName } from './service-name.js';
 import type { Tier } from './tier.js';
 
 export type Grouping = 'day' | 'service' | 'hour';
@@ -123,15 +124,3 @@ class Groups {
 }
 
 const keyOf = (name: string, storageClass: StorageClass): string => `${name}\n${storageClass}`;
-
-/** As a key has it, without its escapes; a name that was too long stays cut. */
-function serviceName(segment: string): string {
-  if (segment === '!') return '(without a name)';
-  if (segment === '!mixed') return '(several)';
-  const [escaped = '', hash] = segment.split('!!');
-  const bytes = Buffer.from(
-    escaped.replace(/!([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
-    'latin1',
-  );
-  return hash === undefined ? bytes.toString('utf8') : `${bytes.toString('utf8')}…`;
-}
