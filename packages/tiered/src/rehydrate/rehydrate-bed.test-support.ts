@@ -16,20 +16,29 @@ export class PatientClock extends VirtualClock {
   /** Called with each timer that is set. */
   onTimer: () => void = () => {};
   private readonly due = new Map<Timer, number>();
+  private readonly keepers = new Set<Timer>();
 
   override setTimeout(callback: () => void, delayMillis: number, options?: { keepAlive?: boolean }): Timer {
     const timer: Timer = super.setTimeout(() => {
       this.due.delete(timer);
+      this.keepers.delete(timer);
       callback();
     }, delayMillis);
     this.onTimer();
-    if (!options?.keepAlive) this.due.set(timer, this.now() + Math.max(0, delayMillis));
+    if (options?.keepAlive) this.keepers.add(timer);
+    else this.due.set(timer, this.now() + Math.max(0, delayMillis));
     return timer;
   }
 
   override clearTimeout(timer: Timer | undefined): void {
     if (timer) this.due.delete(timer);
+    if (timer) this.keepers.delete(timer);
     super.clearTimeout(timer);
+  }
+
+  /** Timers that keep the process alive. */
+  get keepingAlive(): number {
+    return this.keepers.size;
   }
 
   override async run<T>(promise: Promise<T>, limitMillis = 30 * DAY): Promise<T> {

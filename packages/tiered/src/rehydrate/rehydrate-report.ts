@@ -63,6 +63,8 @@ export interface RehydrateReport {
   readonly objects: RehydratedObjects;
   /** Of what was found, as it is stored. */
   readonly storedBytes: number;
+  /** Of those counted as `archived`: what a restore of them is paid by. */
+  readonly archivedBytes: number;
   /** Spans that are to be sent, as indexes tell. Not known where a selection goes by time or trace id, or an index is missing. */
   readonly expectedSpans?: number;
   /** Spans in the objects that were found, as far as indexes tell: an upper bound of what can be selected in them. */
@@ -109,11 +111,13 @@ export class RehydrateBooks {
   };
   readonly problems: RehydrateProblem[] = [];
   private readonly reasons = new Map<string, number>();
+  private archivedBytes = 0;
   private firstUndone = Number.POSITIVE_INFINITY;
 
   /** An object that is over and is not done. */
-  problem(state: RehydrateProblem['state'], { key, hourMillis }: { key: string; hourMillis: number }, thrown: unknown) {
+  problem(state: RehydrateProblem['state'], { key, hourMillis, storedBytes }: FoundObject, thrown: unknown): void {
     this.objects[state]++;
+    if (state === 'archived') this.archivedBytes += storedBytes;
     this.undone(hourMillis);
     if (this.problems.length < MAX_LISTED) {
       this.problems.push({ key, state, message: describeError(toError(thrown)) });
@@ -158,6 +162,7 @@ export class RehydrateBooks {
       durationMillis,
       objects: { ...this.objects, left: left.length },
       storedBytes: objects.reduce((bytes, { storedBytes }) => bytes + storedBytes, 0),
+      archivedBytes: this.archivedBytes,
       ...(expectedSpans !== undefined && { expectedSpans }),
       foundSpans: objects.reduce((spans, { spanCount = 0 }) => spans + spanCount, 0),
       spans: { ...this.spans },

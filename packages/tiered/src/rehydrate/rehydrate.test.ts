@@ -66,7 +66,9 @@ describe('rehydrate', () => {
       expectedSpans: 15,
       spans: { selected: 0 },
     });
-    expect(report.storedBytes).toBeGreaterThan(100);
+    const bytes = (store = bed.warm) => store.objects.get(bed.keys(store)[0]!)!.bytes.byteLength;
+    expect(report.storedBytes).toBe(bytes() + bytes(bed.cold));
+    expect(report.archivedBytes).toBe(bytes(bed.cold));
     expect(bed.to.exports).toEqual([]);
     const operations = new Set([...bed.warm.calls, ...bed.cold.calls].map(({ operation }) => operation));
     expect(operations.has('requestRestore')).toBe(false);
@@ -250,6 +252,22 @@ describe('rehydrate', () => {
     expect(first.resumeFromMillis).toBe(NOON + 2 * HOUR);
     const second = await bed.run({ select: { fromMillis: first.resumeFromMillis! } });
     expect(second).toMatchObject({ complete: true, spans: { sent: 20 } });
+  });
+
+  it('keeps the process until it is over, also while it does nothing but wait', async () => {
+    await bed.archive(many(10), { storageClass: 'GLACIER' });
+    const run = bed.begin();
+    let least = 1;
+    let looks = 0;
+    const look = () => {
+      looks++;
+      least = Math.min(least, bed.clock.keepingAlive);
+    };
+    bed.clock.onTimer = () => queueMicrotask(look);
+    await bed.clock.run(run);
+    expect(looks).toBeGreaterThan(240);
+    expect(least).toBe(1);
+    expect(bed.clock.keepingAlive).toBe(0);
   });
 
   it('does not change with options that are changed later', async () => {
