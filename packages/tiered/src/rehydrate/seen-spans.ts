@@ -1,7 +1,6 @@
 import { getRandomValues } from 'node:crypto';
 import type { SpanHead } from '@otel-resilience/core';
 
-/** Spans that are remembered for certain: after as many again, the older half is forgotten. */
 const GENERATION_SPANS = 1 << 20;
 const FIRST_SLOTS = 1 << 10;
 
@@ -14,8 +13,14 @@ const FIRST_SLOTS = 1 << 10;
  */
 export class SeenSpans {
   private readonly seeds = getRandomValues(new Uint32Array(2));
+  private readonly generationSpans: number;
   private recent = new FingerprintSet();
   private older = new FingerprintSet();
+
+  /** So many are remembered for certain: after as many again, the older half is forgotten. */
+  constructor(generationSpans = GENERATION_SPANS) {
+    this.generationSpans = generationSpans;
+  }
 
   /** Whether it has been there before; it has from then on. A span without ids never has. */
   add(head: SpanHead): boolean {
@@ -23,7 +28,7 @@ export class SeenSpans {
     const [high, low] = this.fingerprint(head);
     if (this.older.has(high, low)) return true;
     if (!this.recent.add(high, low)) return true;
-    if (this.recent.size >= GENERATION_SPANS) {
+    if (this.recent.size >= this.generationSpans) {
       this.older = this.recent;
       this.recent = new FingerprintSet();
     }
