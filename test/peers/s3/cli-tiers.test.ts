@@ -89,7 +89,7 @@ describeWithPeer('s3', 'otel-resilience tiers, on a real server', (python) => {
     const endpoint = ['--endpoint', await receiver.start()];
     const preview = await tiers('rehydrate', [`s3://${bucket}/warm`], [...endpoint, '--dry-run']);
     expect(preview).toMatchObject({ exitCode: 0 });
-    expect(preview.stdout).toContain('1 object archived, which would be restored first (Standard)');
+    expect(preview.stdout).toMatch(/1 object \(.*B\) archived, which would be restored first \(Standard\)/);
     const without = await tiers('rehydrate', [`s3://${bucket}/warm`], [...endpoint, '--no-restore', '--json']);
     expect(without.json()).toMatchObject({ exitCode: 1, spans: { sent: 10 }, objects: { archived: 1 } });
     const all = await tiers('rehydrate', [`s3://${bucket}/warm`], [...endpoint, '--restore-days', '1', '--json']);

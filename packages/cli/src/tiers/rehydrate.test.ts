@@ -47,6 +47,7 @@ describe('tiers rehydrate', () => {
       durationMillis: expect.any(Number),
       objects: { found: 2, done: 2, damaged: 0, archived: 0, failed: 0, left: 0 },
       storedBytes: expect.any(Number),
+      archivedBytes: 0,
       foundSpans: 20,
       expectedSpans: 20,
       spans: {

@@ -135,7 +135,9 @@ function textOf(report: RehydrateReport, flags: RehydrateFlags): string[] {
   const { objects, problems, failures, error, resumeFromMillis } = report;
   const lines = report.dryRun ? [previewOf(report, flags)] : [sentOf(report, flags)];
   if (objects.archived > 0)
-    lines.push(`${counted(objects.archived, 'object')} archived, ${archivedWhy(report, flags)}`);
+    lines.push(
+      `${counted(objects.archived, 'object')} (${byteSize(report.archivedBytes)}) archived, ${archivedWhy(report, flags)}`,
+    );
   if (objects.damaged > 0) lines.push(`${counted(objects.damaged, 'damaged object')} not sent`);
   if (objects.failed > 0) lines.push(`${counted(objects.failed, 'object')} could not be read`);
   for (const { key, state, message } of problems) {
@@ -188,6 +190,7 @@ function jsonOf(locations: readonly Location[], { endpoint }: RehydrateFlags, re
     durationMillis: Math.round(report.durationMillis),
     objects,
     storedBytes: report.storedBytes,
+    archivedBytes: report.archivedBytes,
     foundSpans: report.foundSpans,
     expectedSpans: report.expectedSpans ?? null,
     spans,
