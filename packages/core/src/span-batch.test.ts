@@ -140,6 +140,18 @@ describe('SpanBatch', () => {
       );
     });
 
+    it('leaves its copies as they are, which cost nothing, not even where they cannot be read', () => {
+      const batch = SpanBatch.fromSpans([spanNamed('a')], { byteLength: 77 });
+      const copy = batch.copy();
+      batch.otlp();
+      expect([batch.isEncoded, copy.isEncoded, copy.byteLength]).toEqual([true, false, 77]);
+      expect(copy.spans()).toEqual([spanNamed('a')].map((span) => expect.objectContaining({ name: span.name })));
+      const summary = SpanBatch.fromSpans([spanNamed('a')]).summary;
+      const malformed = SpanBatch.fromBytes([Uint8Array.of(255, 255)], summary);
+      expect(malformed.copy()).toMatchObject({ spanCount: 1, byteLength: 2 });
+      expect(malformed.copy().otlp()).toBe(malformed.otlp());
+    });
+
     it('names the spans that cannot be encoded, and is left as it was', () => {
       const nameless = { ...spanNamed('b'), spanContext: () => ({ traceId: 'none', spanId: '', traceFlags: 1 }) };
       const batch = SpanBatch.fromSpans([spanNamed('a'), nameless, spanNamed('c')]);

@@ -1,33 +1,19 @@
 import {
   type Clock,
+  deliveredOutcome,
   describeError,
   ExportError,
   type ExportOutcome,
   failedOutcome,
   giveUp,
   type LimitedLog,
-  type SpanBatch,
+  sleep,
   toError,
 } from '@otel-resilience/core';
 import type { Diversion } from './diversion.js';
-import { LeasedBatch } from './leased-batch.js';
+import { LeasedBatch, type Taken } from './leased-batch.js';
 import type { SpanSpool } from './spool/spool.js';
 import type { TierAnswer } from './tier.js';
-
-/** What is held against a batch that failed while others were taken. */
-interface Suspicion {
-  readonly strikes: number;
-  readonly failedAt: number;
-  readonly retryAt: number;
-}
-
-/** A batch taken out of the backlog to be sent; {@link Backlog.settle} must follow. */
-export interface Taken {
-  readonly batch: SpanBatch;
-  /** All of what was leased, of which `batch` may be a part. */
-  readonly leased: LeasedBatch;
-  readonly suspicion?: Suspicion;
-}
 
 export interface BacklogOptions {
   /** Called when what waits has become more or less. */
@@ -36,7 +22,7 @@ export interface BacklogOptions {
   readonly divert?: Diversion | undefined;
 }
 
-type Suspect = Taken & { readonly suspicion: Suspicion };
+type Suspect = Taken & Required<Pick<Taken, 'suspicion'>>;
 
 /** Batches put aside at a time, and the share of the spool that they may take, since they stay leased. */
 const MAX_SUSPECTS = 256;
@@ -88,6 +74,7 @@ export class Backlog {
   private reachesOut = false;
   /** Nothing was left to lease; until something is appended or comes back. */
   private exhausted = false;
+  private diverted = 0;
   /** Counts what is appended or comes back, since that may happen while we wait for a lease. */
   private arrivals = 0;
 
@@ -102,6 +89,11 @@ export class Backlog {
   /** Spans waiting, those being sent included. */
   get size(): number {
     return this.spool.size;
+  }
+
+  /** Spans that have left the spool by a diversion. */
+  get divertedSpans(): number {
+    return this.diverted;
   }
 
   /** Whether there may be a batch to take at once. */
@@ -254,23 +246,24 @@ export class Backlog {
   }
 
   private async lease(): Promise<Taken | undefined> {
-    const { arrivals } = this;
-    const lease = await this.spool.lease();
-    if (!lease) {
-      if (this.arrivals === arrivals) this.exhausted = true;
-      return undefined;
-    }
-    const leased = new LeasedBatch(lease);
-    this.takenBytes += leased.bytes;
-    const whole = { batch: leased.batch, leased };
-    const diverted = await this.options.divert?.(leased.batch);
-    if (!diverted) return whole;
-    if (diverted.rest) {
+    for (;;) {
+      const { arrivals } = this;
+      const lease = await this.spool.lease();
+      if (!lease) {
+        if (this.arrivals === arrivals) this.exhausted = true;
+        return undefined;
+      }
+      const leased = new LeasedBatch(lease);
+      this.takenBytes += leased.bytes;
+      const whole = { batch: leased.batch, leased };
+      const diverted = await this.options.divert?.(leased.batch);
+      if (!diverted) return whole;
       leased.settleAhead(diverted.outcome);
-      return { batch: diverted.rest, leased };
+      if (diverted.rest) return { batch: diverted.rest, leased };
+      this.settleAs(whole, deliveredOutcome(0));
+      // All that waits may be diverted, and each batch takes some milliseconds: the loop has its turn in between.
+      await sleep(this.clock, 0);
     }
-    this.settleAs(whole, diverted.outcome);
-    return this.lease();
   }
 
   private release(untried: Taken): void {
@@ -288,6 +281,7 @@ export class Backlog {
     if (!leased.settlePart(outcome)) return;
     if (this.suspectedLeases.delete(leased)) this.suspectedBytes -= leased.bytes;
     else this.takenBytes -= leased.bytes;
+    this.diverted += leased.divertedSpans;
     try {
       leased.settle();
     } catch (thrown) {

@@ -9,6 +9,7 @@ export class LeasedBatch {
   private readonly lease: SpoolLease;
   private openParts = 1;
   private cutCount = 0;
+  private diverted = 0;
   private readonly outcomes: ExportOutcome[] = [];
 
   constructor(lease: SpoolLease) {
@@ -21,6 +22,11 @@ export class LeasedBatch {
     return this.cutCount;
   }
 
+  /** Spans that went elsewhere before the others were sent. */
+  get divertedSpans(): number {
+    return this.diverted;
+  }
+
   /** Two parts, to be settled apart, for one. */
   cut(part: SpanBatch): [SpanBatch, SpanBatch] {
     this.cutCount++;
@@ -31,6 +37,7 @@ export class LeasedBatch {
 
   /** What became of spans that are no part of what is going to be sent. */
   settleAhead(outcome: ExportOutcome): void {
+    this.diverted += outcome.stored;
     this.outcomes.push(outcome);
   }
 
@@ -46,4 +53,19 @@ export class LeasedBatch {
   settle(): void {
     this.lease.settle(combinedOutcome(this.outcomes));
   }
+}
+
+/** What is held against a batch that failed while others were taken. */
+export interface Suspicion {
+  readonly strikes: number;
+  readonly failedAt: number;
+  readonly retryAt: number;
+}
+
+/** A batch taken out of the backlog to be sent; `Backlog.settle` must follow. */
+export interface Taken {
+  readonly batch: SpanBatch;
+  /** All of what was leased, of which `batch` may be a part. */
+  readonly leased: LeasedBatch;
+  readonly suspicion?: Suspicion;
 }

@@ -1,5 +1,6 @@
 import { type Clock, describeError, ExportError, type LimitedLog, type Timer, toError } from '@otel-resilience/core';
-import type { Backlog, Taken } from './backlog.js';
+import type { Backlog } from './backlog.js';
+import type { Taken } from './leased-batch.js';
 import type { Tier, TierState } from './tier.js';
 import type { TierSlots } from './tier-slots.js';
 

@@ -105,6 +105,11 @@ export class SpooledTier {
     }
   }
 
+  /** Spans that have left the spool otherwise than to the destination. */
+  get divertedSpans(): number {
+    return this.backlog.divertedSpans;
+  }
+
   get waiting(): Waiting | undefined {
     const { size, durable } = this.spool;
     if (size === 0 || durable) return undefined;

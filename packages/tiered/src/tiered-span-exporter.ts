@@ -19,7 +19,7 @@ import {
   systemClock,
 } from '@otel-resilience/core';
 import { Archives } from './archive-tier/archives.js';
-import type { Diverted } from './diversion.js';
+import { diversionToArchives } from './diversion.js';
 import { readTieredOptions, type TieredSpanExporterOptions } from './options.js';
 import { HOT, Router } from './routing/router.js';
 import { type Route, routeTo } from './routing/routing-rules.js';
@@ -53,7 +53,6 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private readonly exporting = new Set<Promise<ExportOutcome>>();
   private spilledSpans = 0;
   private lateStored = 0;
-  private divertedSpans = 0;
   private opening: Promise<void> | undefined;
 
   constructor(options: TieredSpanExporterOptions) {
@@ -71,8 +70,10 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     const exporter = adaptSpanExporter(read.hot, { clock });
     super({ children: [exporter], clock });
     this.hotTimeoutMillis = read.hotTimeoutMillis;
-    this.archives = new Archives({ warm, cold, clock });
-    this.router = new Router({ rules, otherwise: warm ? HOT_AND_WARM : HOT, controller, clock });
+    const archives = new Archives({ warm, cold, clock });
+    const router = new Router({ rules, otherwise: warm ? HOT_AND_WARM : HOT, controller, clock });
+    this.archives = archives;
+    this.router = router;
     this.hot = new SpooledTier({
       ...settings,
       name: 'hot',
@@ -81,7 +82,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       timeoutMillis: read.hotTimeoutMillis,
       clock,
       onMoved: () => signals?.changed(),
-      divert: (batch) => this.divert(batch),
+      divert: diversionToArchives({ router, archives, spool, shutdownSignal: this.shutdownSignal }),
     });
     this.unpublish = signals
       ? [
@@ -125,8 +126,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   }
 
   stats(): TieredSpanExporterStats {
-    const { spilledSpans, lateStored, divertedSpans } = this;
-    const { tier, replayer, spool } = this.hot;
+    const { spilledSpans, lateStored } = this;
+    const { tier, replayer, spool, divertedSpans } = this.hot;
     return {
       hot: shownState(tier.state),
       hotTimeoutMillis: tier.timeoutMillis,
@@ -146,7 +147,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   /** Every live export open now is answered and nothing waits: the spools are empty, unless they are durable. */
   protected override async onFlush(deadline: number): Promise<void> {
     await Promise.allSettled([...this.exporting]);
-    const { divertedSpans } = this;
+    const { divertedSpans } = this.hot;
     const archived = this.archives.flush(deadline);
     archived.catch(() => {}); // heard of below
     if (!this.hot.spool.durable) {
@@ -159,7 +160,7 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     }
     await archived;
     // Meanwhile some may have gone from one to the other.
-    if (this.divertedSpans > divertedSpans) await this.archives.flush(deadline);
+    if (this.hot.divertedSpans > divertedSpans) await this.archives.flush(deadline);
   }
 
   protected override async onShutdown(deadline: number): Promise<void> {
@@ -196,8 +197,8 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
       else forArchives.push([route, part]);
       if (route.hot) this.archives.copy(route, part);
     }
+    if (forArchives.length === 0) return this.exportHot(batch, context);
     const hot = forHot.length > 0 ? this.exportHot(SpanBatch.join(forHot), context) : undefined;
-    if (forArchives.length === 0 && hot) return hot;
     const archive = () => forArchives.map(([route, part]) => this.archive(route, part, context));
     // Whoever gives up while hot is at it has nothing stored. Overflow waits for nobody.
     const archived = hot && !context.overflow ? hot.then(archive) : archive();
@@ -214,27 +215,6 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   private archive(route: Route, batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     if (context.signal.aborted) return Promise.resolve(failedOutcome(batch, 'shutdown', context.signal.reason));
     return this.stored(this.archives.take(route, batch), batch.spanCount, context);
-  }
-
-  /** What is in hot's spool, and by now has to go elsewhere. An archive that cannot take it leaves it to hot. */
-  private async divert(batch: SpanBatch): Promise<Diverted | undefined> {
-    // What waits where it survives is not put where it might not, when there is little time.
-    if (this.shutdownSignal.aborted && this.hot.spool.durable) return undefined;
-    const parts = this.router.diverted(batch);
-    if (!parts) return undefined;
-    const staying: SpanBatch[] = [];
-    let outcome = deliveredOutcome(0);
-    for (const [route, part] of parts) {
-      const stored = route.hot
-        ? 0
-        : route.tiers.length === 0
-          ? part.spanCount
-          : await this.archives.divert(route, part);
-      if (stored === 0) staying.push(part);
-      else outcome = followedBy(outcome, followedBy(storedOutcome(stored), rejectedOutcome(part.spanCount - stored)));
-    }
-    this.divertedSpans += outcome.stored;
-    return { rest: staying.length > 0 ? SpanBatch.join(staying) : undefined, outcome };
   }
 
   /** Appended before this returns: a burst that fills the caller's queue in one tick fits. */

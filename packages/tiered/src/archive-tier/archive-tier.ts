@@ -7,6 +7,7 @@ import {
   type SpanBatch,
   type SpoolLedgerSnapshot,
   toError,
+  totalDropped,
 } from '@otel-resilience/core';
 import { ArchiveWriter, type ArchiveWriterStats } from '../object-store/archive-writer.js';
 import type { ObjectStoreStatus } from '../object-store/object-store.js';
@@ -106,6 +107,17 @@ export class ArchiveTier {
     this.counts[reason] += appended.stored;
     if (reason === 'copied') this.counts.missed += batch.spanCount - appended.stored;
     return appended;
+  }
+
+  /** Whether it can be appended without evicting others. */
+  hasRoomFor({ byteLength }: SpanBatch): boolean {
+    return this.gathering.bytes + byteLength <= this.gathering.maxBytes;
+  }
+
+  /** Whether something that was to be archived is not. */
+  get hasLost(): boolean {
+    const { rejected, dropped } = this.gathering.stats();
+    return this.counts.missed + rejected + totalDropped(dropped) > 0;
   }
 
   stats(): ArchiveTierStats {

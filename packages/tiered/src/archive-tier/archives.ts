@@ -1,5 +1,5 @@
-import { type Clock, type ExportError, SpanBatch, settledBy } from '@otel-resilience/core';
-import type { Route } from '../routing/routing-rules.js';
+import { type Clock, type ExportError, type SpanBatch, settledBy } from '@otel-resilience/core';
+import type { Route, TierName } from '../routing/routing-rules.js';
 import type { Appended, Waiting } from '../spooled-tier.js';
 import { ArchiveTier, type ArchiveTierStats } from './archive-tier.js';
 import type { ArchiveTierSettings } from './archive-tier-options.js';
@@ -32,20 +32,33 @@ export class Archives {
 
   /** Copies for the archives of this route, beside what hot gets. Never throws. */
   copy(route: Route, batch: SpanBatch): void {
-    for (const tier of this.of(route)) void tier.take(apart(batch), 'copied');
+    for (const tier of this.of(route)) void tier.take(batch.copy(), 'copied');
   }
 
   /** The first archive of the route answers for these spans; the others have a copy. Appended before this returns. */
-  take(route: Route, batch: SpanBatch, reason: 'routed' | 'diverted' = 'routed'): Promise<Appended> {
+  take(route: Route, batch: SpanBatch): Promise<Appended> {
     const [first, ...others] = this.of(route);
-    const taken = first!.take(batch, reason);
-    for (const tier of others) void tier.take(apart(batch), 'copied');
+    const taken = first!.take(batch, 'routed');
+    for (const tier of others) void tier.take(batch.copy(), 'copied');
     return taken;
   }
 
-  /** What hot was to have; returns how many of the spans are taken. */
+  /**
+   * What hot was to have, and waits there until it is taken: nothing is evicted for it, and nobody has a copy before.
+   * Returns how many of the spans are taken.
+   */
   async divert(route: Route, batch: SpanBatch): Promise<number> {
-    return (await this.take(route, batch, 'diverted')).stored;
+    const [first, ...others] = this.of(route);
+    if (!first!.hasRoomFor(batch)) return 0;
+    const copy = batch.copy();
+    const { stored } = await first!.take(batch, 'diverted');
+    if (stored > 0) for (const tier of others) void tier.take(copy.copy(), 'copied');
+    return stored;
+  }
+
+  /** Whether this archive has, or is going to have, everything that it was given by this process. */
+  hasAll(name: TierName): boolean {
+    return this.tiers.get(name)?.hasLost === false;
   }
 
   flush(deadline: number): Promise<unknown> {
@@ -91,9 +104,3 @@ export class Archives {
     return [...this.tiers.values()].map(call);
   }
 }
-
-/** The same spans in a batch of its own, so that who converts one does not convert the other. */
-const apart = (batch: SpanBatch): SpanBatch =>
-  batch.isEncoded
-    ? SpanBatch.fromBytes(batch.otlp(), batch.summary)
-    : SpanBatch.fromSpans(batch.spans(), { byteLength: batch.byteLength });

@@ -8,7 +8,7 @@ import {
   type SpanBatch,
   type SpanHead,
 } from '@otel-resilience/core';
-import { type ReadRule, type Route, routeTo, type TierName } from './routing-rules.js';
+import { type ReadRule, type Route, routeTo, TIER_NAMES, type TierName } from './routing-rules.js';
 
 export interface RouterOptions {
   readonly rules: readonly ReadRule[];
@@ -64,22 +64,30 @@ export class Router {
 
   /**
    * Spans that were to go to hot, and by now are not: by the tiers that have to take them, which may be none where
-   * they have been copied to all of those when they came. `undefined`: all of them go to hot.
+   * they have been copied to all of those when they came, and `keepsCopies` of each. `undefined`: all of them go to hot.
    */
-  diverted(batch: SpanBatch): ReadonlyMap<Route, SpanBatch> | undefined {
+  diverted(
+    batch: SpanBatch,
+    keepsCopies: (tier: TierName) => boolean = () => true,
+  ): ReadonlyMap<Route, SpanBatch> | undefined {
     if (!this.diverts) return undefined;
     try {
-      return this.divertedNow(batch, this.options.clock.wallTime());
+      return this.divertedNow(batch, this.options.clock.wallTime(), keepsCopies);
     } catch {
       return undefined;
     }
   }
 
-  private divertedNow(batch: SpanBatch, now: number): ReadonlyMap<Route, SpanBatch> | undefined {
+  private divertedNow(
+    batch: SpanBatch,
+    now: number,
+    keepsCopies: (tier: TierName) => boolean,
+  ): ReadonlyMap<Route, SpanBatch> | undefined {
+    const keeping = TIER_NAMES.filter(keepsCopies);
     if (this.commonRoute(batch, now)?.hot) return undefined;
     const parts = batch.partition((head) => {
       const { tiers, hot } = this.routeOf(routed(head, now));
-      return hot ? HOT : routeTo(tiers.filter((tier) => !this.wasCopied(tier, head)));
+      return hot ? HOT : routeTo(tiers.filter((tier) => !keeping.includes(tier) || !this.wasCopied(tier, head)));
     });
     return parts.size === 1 && parts.has(HOT) ? undefined : parts;
   }
