@@ -7,7 +7,7 @@ export interface Tiers {
   readonly cold: ObjectStore | undefined;
 }
 
-/** What a process is killed at: this share of what such a process did the last time, or a little later than that. */
+/** What a process is killed at: this share of what such a process changed the last time, or a little later than that. */
 export type Kill = number;
 
 /** Where the archive of a day lies, and the processes that write it and look after it. */

@@ -1,36 +1,77 @@
 // A day of 1,000 spans/s at 1/1000. DAY_SPANS_PER_SECOND=10 for more of it, DAY_SEED=n for the day of a run that failed.
 import { VirtualClock } from '@otel-resilience/testing';
-import { describe, expect, it } from 'vitest';
-import { DAY_AGES } from './day-stores.js';
+import { afterEach, describe, expect, it } from 'vitest';
+import { DAY_AGES, type DayStores } from './day-stores.js';
+import { DirectoryStores } from './directory-stores.js';
 import { DiskStores, MemoryStores } from './mortal-stores.js';
-import { SimulatedDay } from './simulated-day.js';
+import { type DayReport, SimulatedDay } from './simulated-day.js';
+import { anHourEarly, anHourLate, removingFirst } from './wrong-lifecycles.js';
 
 const seed = Number(process.env.DAY_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const spansPerSecond = Number(process.env.DAY_SPANS_PER_SECOND ?? 1);
+const timeout = 60_000 + 60_000 * spansPerSecond;
 const MORNING = Date.UTC(2026, 10, 21);
 
-for (const [title, Stores, stores] of [
-  ['in two directories', DiskStores, 2],
-  ['in one directory, cold by its storage class', DiskStores, 1],
-  ['in two stores that archive', MemoryStores, 2],
-  ['in one store that archives', MemoryStores, 1],
-] as const) {
-  it(`${title}: every span of a day is in the tier that its age says, once, however often the lifecycle is killed`, {
-    timeout: 60_000 * spansPerSecond,
-  }, async () => {
-    const clock = new VirtualClock({ wallTime: MORNING });
-    const day = new SimulatedDay({
-      seed,
-      clock,
-      stores: new Stores({ clock, stores, seed }),
-      ages: DAY_AGES,
-      spansPerSecond,
-    });
-    const t = performance.now();
-    const report = await day.run();
-    console.log(`${title}: seed ${seed}`, report, performance.now() - t);
-    expect(report.violations, `seed ${seed}`).toEqual([]);
-    expect(report.archived).toBe(86_400 * spansPerSecond);
-    expect(report.kills).toBeGreaterThan(20);
+const clockOfDay = () => new VirtualClock({ wallTime: MORNING });
+
+describe('every span of a day is in the tier that its age says, once, however often the lifecycle is killed', () => {
+  let stores: DayStores | undefined;
+  afterEach(async () => {
+    await stores?.close();
+    stores = undefined;
   });
-}
+
+  const pass = async (clock: VirtualClock, options: { kills?: number } = {}) => {
+    const day = new SimulatedDay({ seed, clock, stores: stores!, ages: DAY_AGES, spansPerSecond, ...options });
+
+    const { archived, kills, runs, moved, deleted, violations } = await day.run();
+    expect(violations, `seed ${seed}`).toEqual([]);
+    expect(archived).toBe(86_400 * spansPerSecond);
+    // Or it has shown nothing.
+    expect(kills).toBeGreaterThan(10);
+    expect(runs).toBeGreaterThan(40);
+    expect(Math.min(moved, deleted)).toBeGreaterThan(20);
+  };
+
+  it('in two directories, where the power fails as well', { timeout }, async () => {
+    const clock = clockOfDay();
+    stores = new DiskStores({ clock, stores: 2, seed });
+    await pass(clock);
+  });
+
+  it('in one directory, where cold is a storage class', { timeout }, async () => {
+    const clock = clockOfDay();
+    stores = new DiskStores({ clock, stores: 1, seed });
+    await pass(clock);
+  });
+
+  it('in one store that has to be asked for what is cold', { timeout }, async () => {
+    const clock = clockOfDay();
+    stores = new MemoryStores({ clock, stores: 1, seed });
+    await pass(clock);
+  });
+
+  it('in directories of this machine, by kill -9 of a process', { timeout }, async () => {
+    const clock = clockOfDay();
+    stores = await DirectoryStores.open(clock);
+    await pass(clock, { kills: 1 });
+  });
+});
+
+describe('a lifecycle is found out', () => {
+  const morning = (makeLifecycle: typeof anHourLate): Promise<DayReport> => {
+    const clock = clockOfDay();
+    const stores = new MemoryStores({ clock, stores: 2, seed: 1, makeLifecycle });
+    return new SimulatedDay({ seed: 1, clock, stores, ages: DAY_AGES, hours: 12, kills: 4, traces: 0 }).run();
+  };
+
+  for (const [title, makeLifecycle, violation] of [
+    ['that moves everything an hour late', anHourLate, /\(cold\) is 1 times in warm, 0 in cold/],
+    ['that deletes everything an hour early', anHourEarly, /\(cold\) is 0 times in warm, 0 in cold/],
+    ['that removes the source before there is a copy', removingFirst, /\(cold\) is 0 times in warm, 0 in cold/],
+  ] as const) {
+    it(title, async () => {
+      expect((await morning(makeLifecycle)).violations.join('\n')).toMatch(violation);
+    });
+  }
+});

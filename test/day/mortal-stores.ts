@@ -1,5 +1,5 @@
 import type { SpanBatch } from '@otel-resilience/core';
-import { FaultyDisk, type VirtualClock } from '@otel-resilience/testing';
+import { type DiskOperationKind, FaultyDisk, type VirtualClock } from '@otel-resilience/testing';
 import {
   ArchiveWriter,
   FileObjectStore,
@@ -25,7 +25,7 @@ abstract class MortalStores implements DayStores {
   protected readonly options: MortalStoresOptions;
   protected mortal = new Mortal();
   private lifecycle: ReturnType<MakeLifecycle> | undefined;
-  private readonly operations = { archive: 1, lifecycle: 1 };
+  private readonly changes = { archive: 1, lifecycle: 1 };
 
   constructor(options: MortalStoresOptions) {
     this.options = options;
@@ -62,11 +62,12 @@ abstract class MortalStores implements DayStores {
   /** As the process sees them that lives now. */
   protected abstract tiersOfProcess(): Tiers;
 
-  private async live<T>(what: keyof typeof this.operations, kill: Kill | undefined, work: () => Promise<T>) {
-    const { mortal, operations } = this;
-    const result = await mortal.live(work, kill === undefined ? undefined : Math.ceil(kill * operations[what]));
+  private async live<T>(what: keyof typeof this.changes, kill: Kill | undefined, work: () => Promise<T>) {
+    const { mortal, changes } = this;
+    const result = await mortal.live(work, kill === undefined ? undefined : Math.ceil(kill * changes[what]));
     if (result !== undefined) {
-      operations[what] = Math.max(1, mortal.operations);
+      // A run that finds nothing to do says little about the next one.
+      changes[what] = Math.max(mortal.changes, changes[what] * 0.8);
       return result;
     }
     this.mortal = new Mortal();
@@ -85,7 +86,12 @@ export class DiskStores extends MortalStores {
     super(options);
     this.disk = new FaultyDisk({
       seed: options.seed >>> 0,
-      onOperation: ({ disk }) => (disk === this.disk ? this.mortal.step(() => this.die(disk)) : new Promise(() => {})),
+      onOperation: ({ disk, operation }) => {
+        // Of a process that is no more.
+        if (disk !== this.disk) return new Promise(() => {});
+        if (LOOKS.has(operation.kind)) return this.mortal.look();
+        return this.mortal.change(() => this.die(disk));
+      },
     });
   }
 
@@ -124,6 +130,7 @@ export class MemoryStores extends MortalStores {
   }
 }
 
+const LOOKS: ReadonlySet<DiskOperationKind> = new Set(['list', 'open', 'size', 'read', 'close']);
 const OPERATIONS = ['put', 'get', 'head', 'remove', 'changeStorageClass', 'requestRestore'] as const;
 
 /** A store as a process sees it that dies. */
@@ -133,16 +140,18 @@ function mortalView(store: ObjectStore, mortal: Mortal): ObjectStore {
     const perform = store[operation].bind(store) as (...args: unknown[]) => Promise<unknown>;
     Object.defineProperty(view, operation, {
       value: async (...args: unknown[]) => {
-        await mortal.step();
+        const isChange = operation !== 'get' && operation !== 'head';
+        const step = () => (isChange ? mortal.change() : mortal.look());
+        await step();
         const result = await perform(...args);
-        await mortal.step();
+        await step();
         return result;
       },
     });
   }
   const list: ObjectStore['list'] = async function* (prefix, options) {
     for await (const object of store.list(prefix, options)) {
-      await mortal.step();
+      await mortal.look();
       yield object;
     }
   };
