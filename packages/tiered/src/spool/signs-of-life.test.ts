@@ -59,7 +59,9 @@ describe.runIf(process.platform === 'linux')('signs of life', () => {
   });
 });
 
-const canUnshare = () => spawnSync('unshare', ['-p', '-n', '-f', '--mount-proc', 'true']).status === 0;
+/** Of util-linux, and root's: what containers are made of. */
+const UNSHARE = 'unshare';
+const canUnshare = () => spawnSync(UNSHARE, ['-p', '-n', '-f', '--mount-proc', 'true']).status === 0;
 
 describe.runIf(process.platform === 'linux' && canUnshare())('a process of another container', () => {
   const script = () => join(scratch, 'owner.mjs');
@@ -71,7 +73,7 @@ describe.runIf(process.platform === 'linux' && canUnshare())('a process of anoth
   function start(command: string, directory: string): ChildProcess {
     const shell = ['sh', '-c', command, '--', process.execPath, script(), directory, '7'];
     const unshared = ['-p', '-n', '-f', '--mount-proc', '--kill-child', ...shell];
-    const container = spawn('unshare', unshared, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const container = spawn(UNSHARE, unshared, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     children.push(container);
     return container;
   }
