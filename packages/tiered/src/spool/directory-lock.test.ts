@@ -2,7 +2,7 @@ import { FaultyDisk, VirtualClock } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { DirectoryLock, type LockEnvironment } from './directory-lock.js';
-import { SimulatedMachine, type SimulatedProcess } from './simulated-process.test-support.js';
+import { SimulatedMachine, type SimulatedProcess, SimulatedSigns } from './simulated-process.test-support.js';
 import { HEARTBEAT_MILLIS, StaleWatch } from './stale-watch.js';
 
 const DIRECTORY = '/spool';
@@ -262,7 +262,10 @@ describe('DirectoryLock', () => {
   });
 
   // Several on one disk that interleaves their calls as it likes; each acquires, works, gives back or dies, and comes again.
-  it('never has two owners, whatever the order of things, and always one in the end', async () => {
+  it.each([
+    ['of one container', false],
+    ['of a container each', true],
+  ])('never has two owners %s, whatever the order of things, and always one in the end', async (_, apart) => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 2 ** 32 - 1 }),
@@ -271,7 +274,15 @@ describe('DirectoryLock', () => {
           maxLength: 6,
         }),
         async (seed, contenders) => {
-          const { disk, start } = setUp(new FaultyDisk({ seed }));
+          const { disk, machine, tryFor, environmentOf } = setUp(new FaultyDisk({ seed }));
+          const signs = new SimulatedSigns();
+          let containers = 0;
+          const start = () => {
+            const on = apart ? new SimulatedMachine((++containers).toString(16).padStart(16, '0')) : machine;
+            const process = on.start(disk);
+            const environment = { ...environmentOf(process), ...(apart && { signs: signs.of(process) }) };
+            return { process, acquire: () => DirectoryLock.acquire(DIRECTORY, environment) };
+          };
           const owners = new Set<SimulatedProcess>();
           await Promise.all(
             contenders.map(async ({ lives }) => {
@@ -303,9 +314,12 @@ describe('DirectoryLock', () => {
               }
             }),
           );
-          await acquired(start().acquire());
+          // At once, but for an owner that had not shown yet that it lives.
+          expect(await tryFor(apart ? STALE_AFTER_MILLIS : 0, start().acquire)).toBeDefined();
           expect((await disk.list(`${DIRECTORY}/lock`)).length).toBe(1);
-          expect(await disk.list(DIRECTORY)).toEqual(['lock']);
+          const left = (await disk.list(DIRECTORY)).filter((name) => !name.startsWith('alive-'));
+          expect(left).toEqual(['lock']);
+          expect((await disk.list(DIRECTORY)).length - left.length).toBe(apart ? 1 : 0);
         },
       ),
       { numRuns: 300 },

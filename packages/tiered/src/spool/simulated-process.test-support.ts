@@ -1,5 +1,6 @@
 import type { FileSystem, OpenFile } from '@otel-resilience/core';
 import type { Processes, ProcessIdentity } from './process-identity.js';
+import type { SignsOfLife } from './signs-of-life.js';
 
 /** A machine, or a container: the pids of its processes mean something to each other. */
 export class SimulatedMachine {
@@ -70,6 +71,27 @@ export class SimulatedProcess implements FileSystem {
     if (!this.isKilled) await this.before(name, path);
     const answer = this.isKilled ? never() : await make();
     return this.isKilled ? never() : answer;
+  }
+}
+
+/** Of the processes of one kernel, whatever their containers. */
+export class SimulatedSigns {
+  private readonly shown = new Map<string, SimulatedProcess>();
+
+  of(process: SimulatedProcess): SignsOfLife {
+    return {
+      bootFor: async () => '00000000000000cc',
+      show: async (path) => {
+        const file = await process.open(path, 'create');
+        await file.close();
+        this.shown.set(path, process);
+        return async () => {
+          this.shown.delete(path);
+          await process.remove(path).catch(() => {});
+        };
+      },
+      isGone: async (path) => this.shown.get(path)?.isKilled ?? false,
+    };
   }
 }
 
