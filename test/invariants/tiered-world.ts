@@ -41,7 +41,7 @@ export const scenario = fc.record({
   maxBytes: fc.integer({ min: 1_000, max: 20_000 }),
   poisonAttempts: fc.constantFrom(2, 10),
   steps: fc.array(step, { maxLength: 40 }),
-  shutdownMillis: fc.constantFrom(0, 50, 3_000, 20_000),
+  shutdownMillis: fc.constantFrom<number[]>(0, 50, 3_000, 20_000),
 });
 
 export type Scenario = typeof scenario extends fc.Arbitrary<infer S> ? S : never;

@@ -3,7 +3,7 @@ import { type ArchiveEntry, listArchive } from '../object-store/archive-listing.
 import { inOrder } from '../object-store/in-order.js';
 import { isArchiveClass, isArchived, type ObjectStore, type StoreCallOptions } from '../object-store/object-store.js';
 import { isAnswer, isNotFound, storeErrorCode } from '../object-store/object-store-error.js';
-import { unlessAborted } from '../rehydrate/unless-aborted.js';
+import { unlessAborted } from '../unless-aborted.js';
 import type { ReadLifecycleOptions } from './lifecycle-options.js';
 import type { LifecycleProgress, LifecycleReport } from './lifecycle-report.js';
 import { LifecycleTally } from './lifecycle-report.js';

@@ -51,6 +51,7 @@ export interface RetryingObjectStoreOptions {
   readonly random?: () => number;
 }
 
+const RETRYING = Symbol.for('otel-resilience.RetryingObjectStore');
 const OWNER = 'RetryingObjectStore';
 const SCHEMA = {
   store: anObjectStore,
@@ -80,6 +81,8 @@ export class RetryingObjectStore implements ObjectStore {
 
   /** @throws ConfigurationError naming the option, what was expected and what came. */
   constructor(options: RetryingObjectStoreOptions) {
+    // Known by this, whichever copy of the package it comes from.
+    Object.defineProperty(this, RETRYING, { value: true });
     this.options = read(options);
     this.store = this.options.store;
     this.clock = this.options.clock ?? systemClock;
@@ -205,7 +208,7 @@ export class RetryingObjectStore implements ObjectStore {
 
 /** A store that tries again, which is the given one if it is such: retries of retries would multiply. */
 export const withRetries = (options: RetryingObjectStoreOptions): ObjectStore =>
-  options.store instanceof RetryingObjectStore ? options.store : new RetryingObjectStore(options);
+  RETRYING in options.store ? options.store : new RetryingObjectStore(options);
 
 function read(options: RetryingObjectStoreOptions) {
   const resolved = readOptions(OWNER, options, SCHEMA);

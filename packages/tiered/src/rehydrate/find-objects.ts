@@ -1,7 +1,7 @@
 import { hourOf } from '../object-store/archive-key.js';
 import type { ArchiveSelection, ReadSelection } from '../object-store/archive-selection.js';
+import { unlessAborted } from '../unless-aborted.js';
 import { FoundObject, type Source } from './found-object.js';
-import { unlessAborted } from './unless-aborted.js';
 
 export interface FindObjectsOptions {
   /** In the order in which objects move from one to the next. */

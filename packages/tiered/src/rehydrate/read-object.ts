@@ -1,9 +1,9 @@
 import type { Clock, SpanBatch } from '@otel-resilience/core';
 import { isDamaged } from '../object-store/archive-reader.js';
 import { isAnswer, isNotFound, storeErrorCode } from '../object-store/object-store-error.js';
+import { unlessAborted } from '../unless-aborted.js';
 import type { Copy, FoundObject, Source } from './found-object.js';
 import type { RehydrateProblem } from './rehydrate-report.js';
-import { unlessAborted } from './unless-aborted.js';
 
 export interface ReadObjectOptions {
   readonly sources: readonly Source[];

@@ -13,6 +13,7 @@ import { inOrder } from '../object-store/in-order.js';
 import type { RestoreOptions } from '../object-store/object-store.js';
 import { withRetries } from '../object-store/retrying-object-store.js';
 import { Pace } from '../pace.js';
+import { unlessAborted } from '../unless-aborted.js';
 import { findObjects } from './find-objects.js';
 import type { FoundObject, Source } from './found-object.js';
 import { type ReadFailure, readObject } from './read-object.js';
@@ -23,7 +24,6 @@ import { Restores } from './restores.js';
 import { RunHold } from './run-hold.js';
 import { SeenSpans } from './seen-spans.js';
 import { SpanSender } from './span-sender.js';
-import { unlessAborted } from './unless-aborted.js';
 
 /** With the waits of a `RetryingObjectStore`: for about 5 s. */
 const STORE_RETRIES = 6;

@@ -1,8 +1,8 @@
 import { type Clock, describeError, toError } from '@otel-resilience/core';
 import type { ObjectHead, RestoreOptions } from '../object-store/object-store.js';
 import { isNotFound, storeErrorCode } from '../object-store/object-store-error.js';
+import { unlessAborted } from '../unless-aborted.js';
 import type { Copy, FoundObject } from './found-object.js';
-import { unlessAborted } from './unless-aborted.js';
 
 export interface RestoresOptions {
   readonly restore: Pick<RestoreOptions, 'days' | 'tier'>;
