@@ -10,10 +10,10 @@ import { archivedAlone, play, scenario } from './tiered-world.js';
 const moods = fc.array(fc.record({ atStep: fc.nat({ max: 40 }), mood }), { maxLength: 6 });
 const archive = fc.record({
   moods,
-  slots: fc.constantFrom(1, 2, 4),
+  slots: fc.constantFrom<number[]>(1, 2, 4),
   maxBytes: fc.integer({ min: 3_000, max: 200_000 }),
-  maxBatchBytes: fc.constantFrom(1, 2_000, 20_000),
-  scheduledDelayMillis: fc.constantFrom(0, 300, 5_000),
+  maxBatchBytes: fc.constantFrom<number[]>(1, 2_000, 20_000),
+  scheduledDelayMillis: fc.constantFrom<number[]>(0, 300, 5_000),
 });
 type Archive = typeof archive extends fc.Arbitrary<infer A> ? A : never;
 
