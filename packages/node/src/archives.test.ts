@@ -1,14 +1,22 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SpanStatusCode } from '@opentelemetry/api';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import { systemClock } from '@otel-resilience/core';
 import { OtlpSpanExporter } from '@otel-resilience/otlp';
-import { CountingReceiver, spanKey } from '@otel-resilience/testing';
+import {
+  CountingReceiver,
+  fakeSpans,
+  ScriptedBatchExporter,
+  ScriptedExporter,
+  spanKey,
+  VirtualClock,
+} from '@otel-resilience/testing';
 import { ArchiveReader, FileObjectStore, Lifecycle, rehydrate, Spool } from '@otel-resilience/tiered';
 import { afterEach, describe, expect, it } from 'vitest';
 import { all } from '../../../test/support/archive.js';
+import { readCheckpoint } from '../../tiered/src/spool/checkpoint-record.js';
 import { resilience } from './resilience.js';
 import type { ResilienceOptions } from './resilience-options.js';
 
@@ -122,6 +130,48 @@ describe('resilience({ tiered: { warm } })', () => {
     await to.shutdown();
     expect(report).toMatchObject({ complete: true });
     expect([...again.spanIds.keys()].sort()).toEqual([...receiver.spanIds.keys()].sort());
+  });
+
+  it('counts as lost to a crash what has left the disk for the memory of an archive', async () => {
+    const clock = new VirtualClock();
+    const directory = scratch();
+    const { sdk, status, shutdown } = resilience({
+      exporters: [new ScriptedExporter({ clock, otherwise: { kind: 'failure', error: new Error('down') } })],
+      spool: { directory },
+      tiered: {
+        warm: { exporter: new ScriptedBatchExporter({ clock, otherwise: 'retryable' }) },
+        rules: [{ minAgeMillis: 5_000, to: 'warm' }, { to: 'hot' }],
+        probeIntervalMillis: 10_000,
+      },
+      clock,
+    });
+    for (const span of fakeSpans(50, { startMillis: clock.wallTime() })) sdk.spanProcessors[0]!.onEnd(span);
+    const atMost = () => {
+      const [name] = readdirSync(directory).filter((each) => each.startsWith('checkpoint-')) as [string];
+      const { reserved, settled } = readCheckpoint(readFileSync(join(directory, name)))!;
+      return reserved - settled;
+    };
+    const until = async (isReached: () => boolean) => {
+      for (let turns = 0; !isReached() && turns < 2_000; turns++) {
+        await clock.advance(10);
+        await new Promise((resolve) => setTimeout(resolve, 1)); // the disk is a real one
+      }
+    };
+    await until(() => status().tiered.spool.waiting === 50);
+    await clock.advance(1_500);
+    expect(status().tiered.divertedSpans).toBe(0);
+    expect(atMost()).toBeLessThan(50);
+    await until(() => status().tiered.divertedSpans === 50);
+    await clock.advance(1_500);
+    expect(status().tiered.warm).toMatchObject({ spool: { waiting: 50 } });
+    expect(status().totals).toMatchObject({ ended: 50, archived: 50, waiting: 0, delivered: 0 });
+    expect(atMost()).toBeGreaterThanOrEqual(50);
+    const ended = shutdown();
+    let open = true;
+    ended.finally(() => {
+      open = false;
+    });
+    await until(() => !open);
   });
 
   it('is refused where it cannot be what it says', () => {

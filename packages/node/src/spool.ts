@@ -43,8 +43,8 @@ export function makeCheckpoint(
   return new LedgerCheckpoint({ directory: spool.directory, books, clock });
 }
 
-const inMemory = ({ durable, routedSpans, spool }: ArchiveTierStats): number =>
-  durable ? 0 : Math.min(routedSpans, spool.waiting);
+const inMemory = ({ durable, routedSpans, divertedSpans, spool }: ArchiveTierStats): number =>
+  durable ? 0 : Math.min(routedSpans + divertedSpans, spool.waiting);
 
 /** At once, so that an application that cannot do without does not start. */
 function checkWritable(directory: string): void {

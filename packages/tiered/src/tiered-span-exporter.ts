@@ -147,20 +147,12 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
   /** Every live export open now is answered and nothing waits: the spools are empty, unless they are durable. */
   protected override async onFlush(deadline: number): Promise<void> {
     await Promise.allSettled([...this.exporting]);
-    const { divertedSpans } = this.hot;
-    const archived = this.archives.flush(deadline);
-    archived.catch(() => {}); // heard of below
-    if (!this.hot.spool.durable) {
-      const emptied = this.hot.replayer.idle();
-      if (!(await settledBy(this.clock, deadline, emptied))) {
-        const message = `${this.hot.spool.size} spans were still waiting in the spool`;
-        throw new ExportError('DEADLINE_EXCEEDED', message);
-      }
-      await emptied;
-    }
-    await archived;
+    const { hot, archives } = this;
+    const { divertedSpans } = hot;
+    const flushed = await Promise.allSettled([this.flushHot(deadline), archives.flush(deadline)]);
+    for (const result of flushed) if (result.status === 'rejected') throw result.reason;
     // Meanwhile some may have gone from one to the other.
-    if (this.hot.divertedSpans > divertedSpans) await this.archives.flush(deadline);
+    if (hot.divertedSpans > divertedSpans) await archives.flush(deadline);
   }
 
   protected override async onShutdown(deadline: number): Promise<void> {
@@ -177,6 +169,16 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
     const closed = [hot.closeSpool({ deadline }), archives.close(deadline)];
     await settledBy(clock, deadline, Promise.allSettled(closed));
     for (const takeAway of this.unpublish) takeAway();
+  }
+
+  private async flushHot(deadline: number): Promise<void> {
+    const { spool, replayer } = this.hot;
+    if (spool.durable) return;
+    const emptied = replayer.idle();
+    if (!(await settledBy(this.clock, deadline, emptied))) {
+      throw new ExportError('DEADLINE_EXCEEDED', `${spool.size} spans were still waiting in the spool`);
+    }
+    await emptied;
   }
 
   /** Resolves when nothing waits but what survives the process. */

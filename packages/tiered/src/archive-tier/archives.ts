@@ -61,8 +61,10 @@ export class Archives {
     return this.tiers.get(name)?.hasLost === false;
   }
 
-  flush(deadline: number): Promise<unknown> {
-    return Promise.all(this.each((tier) => tier.flush(deadline)));
+  /** Rejects for the first that cannot be flushed, when all have been. */
+  async flush(deadline: number): Promise<void> {
+    const flushed = await Promise.allSettled(this.each((tier) => tier.flush(deadline)));
+    for (const result of flushed) if (result.status === 'rejected') throw result.reason;
   }
 
   /** Per tier, what a flush would have to wait for. */

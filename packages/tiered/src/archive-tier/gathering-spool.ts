@@ -125,7 +125,7 @@ export class GatheringSpool implements SpanSpool {
 
   /** Resolves when all that waits now has left, with `true`, or at the deadline. */
   async emptied(deadline: number): Promise<boolean> {
-    while (this.size > 0) {
+    while (this.size > 0 && !this.closed) {
       let answer: () => void = () => {};
       const exhausted = new Promise<void>((resolve) => {
         answer = resolve;
@@ -137,14 +137,15 @@ export class GatheringSpool implements SpanSpool {
       const inTime = await settledBy(this.options.clock, deadline, emptied);
       this.flushes.delete(answer);
       if (!inTime) return false;
-      if (await emptied) break;
+      if (await emptied) return true;
     }
-    return true;
+    return this.size === 0;
   }
 
   async shutdown(options?: DeadlineOptions): Promise<void> {
     this.closed = true;
     this.setTimer();
+    this.answerFlushes();
     await this.spool.shutdown(options);
   }
 
@@ -199,9 +200,9 @@ export class GatheringSpool implements SpanSpool {
     this.answerFlushes();
   }
 
-  /** When nothing is left to be leased. */
+  /** When nothing is left to be leased, or nothing will be. */
   private answerFlushes(): void {
-    if (this.size > this.leasedSpans) return;
+    if (this.size > this.leasedSpans && !this.closed) return;
     for (const answer of this.flushes) answer();
     this.flushes.clear();
   }
