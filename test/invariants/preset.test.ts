@@ -5,7 +5,14 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { installAsyncContext } from '../support/async-context.js';
 import { arbitraryCommand } from './commands.js';
-import { anyExporters, arbitraryPreset, exportersOfBytes, PresetWorld } from './preset-world.js';
+import {
+  anyExporters,
+  arbitraryPreset,
+  exportersOfBytes,
+  noArchives,
+  PresetWorld,
+  someArchives,
+} from './preset-world.js';
 
 // PROPERTY_RUNS=10000 is a campaign; the default is what every `npm test` can afford.
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 300);
@@ -15,13 +22,15 @@ describe('invariants 1, 6, 7 and 8, of the whole pipeline', () => {
   afterAll(() => context.disable());
 
   it.each([
-    ['any exporters', anyExporters],
-    ['exporters that all take bytes', exportersOfBytes],
-  ])('resilience() keeps its promises over %s', async (_, exporters) => {
+    ['any exporters', anyExporters, noArchives],
+    ['exporters that all take bytes', exportersOfBytes, noArchives],
+    ['any exporters and archives', anyExporters, someArchives],
+    ['exporters that all take bytes, and archives', exportersOfBytes, someArchives],
+  ])('resilience() keeps its promises over %s', async (_, exporters, archives) => {
     const commands = fc.array(arbitraryCommand, { maxLength: 25 });
     await fc.assert(
-      fc.asyncProperty(exporters, arbitraryPreset, commands, async (makers, preset, commands) => {
-        const world = new PresetWorld(makers, preset);
+      fc.asyncProperty(exporters, arbitraryPreset, archives, commands, async (makers, preset, archives, commands) => {
+        const world = new PresetWorld(makers, preset, archives);
         expect(world.clock.pendingTimers).toBe(0);
         for (const command of commands) {
           await world.run(command);
