@@ -5,6 +5,8 @@ export class CrashBooks {
   /** Spans, some of them more than once. */
   receipts = 0;
   duplicates = 0;
+  /** Of those that were entered last. */
+  lastReceipts = 0;
   recovered = 0;
   nextId = 1;
   private readonly appended = new Set<number>();
@@ -22,6 +24,7 @@ export class CrashBooks {
    */
   enter(logs: readonly string[], context: string): string[] {
     const before = [...this.unreceived];
+    this.lastReceipts = 0;
     // What follows the last line feed was not said to the end.
     const lines = logs.map((log) => log.split('\n').slice(0, -1));
     // One may have received what the other has appended.
@@ -58,6 +61,7 @@ export class CrashBooks {
     for (const id of ids) {
       if (!this.appended.has(id)) this.violations.push(`received ${id}, which nobody has appended: ${context}`);
       this.receipts++;
+      this.lastReceipts++;
       if (this.received.has(id)) this.duplicates++;
       this.received.add(id);
       this.unreceived.delete(id);
