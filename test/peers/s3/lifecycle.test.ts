@@ -1,42 +1,17 @@
 import { SpanBatch } from '@otel-resilience/core';
-import { FaultProxy, fakeSpans } from '@otel-resilience/testing';
+import { fakeSpans } from '@otel-resilience/testing';
 import { type ArchiveEntry, ArchiveReader, ArchiveWriter, Lifecycle, type ObjectStore } from '@otel-resilience/tiered';
-import { S3ObjectStore, type S3ObjectStoreOptions } from '@otel-resilience/tiered/s3';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { describeWithPeer } from '../peer.js';
-import { S3Server } from './s3-server.js';
+import { S3Bed } from './s3-bed.js';
 
 const HOUR = 3_600_000;
 /** Of ages in hours, counted from now: young, old, very old. */
 const AGES = { coldAfterMillis: 4 * HOUR, deleteAfterMillis: 8 * HOUR };
 
 describeWithPeer('s3', 'Lifecycle against a real server', (python) => {
-  let server: S3Server;
-  let proxy: FaultProxy;
-  let bucket: string;
-  let buckets = 0;
-  const stores: S3ObjectStore[] = [];
-
-  beforeAll(async () => {
-    server = await S3Server.start(python);
-  });
-  afterAll(() => server.stop());
-  beforeEach(async () => {
-    bucket = `lifecycle-${buckets++}`;
-    await server.createBucket(bucket);
-    proxy = new FaultProxy({ upstream: { host: '127.0.0.1', port: server.port } });
-    await proxy.start();
-  });
-  afterEach(async () => {
-    await proxy.stop();
-    await Promise.all(stores.splice(0).map((store) => store.shutdown({ deadline: 0 })));
-  });
-
-  const makeStore = (options: Partial<S3ObjectStoreOptions> = {}) => {
-    const store = new S3ObjectStore({ bucket, clientOptions: server.clientOptions(proxy.port), ...options });
-    stores.push(store);
-    return store;
-  };
+  const bed = new S3Bed(python, 'lifecycle');
+  const { makeStore } = bed;
   const archive = async (store: ObjectStore) => {
     const writer = new ArchiveWriter({ store, ownsStore: false });
     for (const age of [1, 2, 5, 6, 7, 10, 11]) {
@@ -80,8 +55,8 @@ describeWithPeer('s3', 'Lifecycle against a real server', (python) => {
     await archive(warm);
     const lifecycle = () => new Lifecycle({ warm, cold, ...AGES, concurrency: 2 });
     for (let time = 0; time < 6; time++) {
-      proxy.cutAfter(700 * (time + 1), { times: 2 });
-      proxy.cutAfter(100 * time, { times: 2, direction: 'toClient' });
+      bed.proxy.cutAfter(700 * (time + 1), { times: 2 });
+      bed.proxy.cutAfter(100 * time, { times: 2, direction: 'toClient' });
       await lifecycle().run();
     }
     expect(await lifecycle().run()).toMatchObject({ complete: true });
@@ -105,12 +80,12 @@ describeWithPeer('s3', 'Lifecycle against a real server', (python) => {
   it('says so when it may not', async () => {
     const warm = makeStore();
     await archive(warm);
-    const credentials = await server.checkCredentials([
+    const credentials = await bed.server.checkCredentials([
       { Effect: 'Allow', Action: ['s3:GetObject', 's3:ListBucket'], Resource: '*' },
     ]);
-    const denied = makeStore({ clientOptions: server.clientOptions(proxy.port, credentials) });
+    const denied = makeStore({ clientOptions: bed.server.clientOptions(bed.proxy.port, credentials) });
     const report = await new Lifecycle({ warm: denied, ...AGES }).run();
-    await server.trustEverybody();
+    await bed.server.trustEverybody();
     expect(report).toMatchObject({ complete: false, moved: { objects: 0 }, deleted: { objects: 0 } });
     expect(report.failed).toMatchObject({
       count: 5,

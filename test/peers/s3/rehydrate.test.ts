@@ -1,51 +1,32 @@
 import { SpanBatch } from '@otel-resilience/core';
 import { OtlpSpanExporter } from '@otel-resilience/otlp';
-import { CountingReceiver, FaultProxy, fakeSpans } from '@otel-resilience/testing';
+import { CountingReceiver, fakeSpans } from '@otel-resilience/testing';
 import { ArchiveWriter, type ObjectStore, type RehydrateProgress, rehydrate } from '@otel-resilience/tiered';
-import { S3ObjectStore, type S3ObjectStoreOptions } from '@otel-resilience/tiered/s3';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { describeWithPeer } from '../peer.js';
-import { S3Server } from './s3-server.js';
+import { S3Bed } from './s3-bed.js';
 
 const HOUR = 3_600_000;
 const NOON = Date.UTC(2026, 10, 21, 12);
 const SPANS = 200;
 
 describeWithPeer('s3', 'rehydrate against a real server', (python) => {
-  let server: S3Server;
-  let proxy: FaultProxy;
+  const bed = new S3Bed(python, 'rehydrate');
+  const { makeStore } = bed;
   let receiver: CountingReceiver;
   let exporter: OtlpSpanExporter;
-  let bucket: string;
-  let buckets = 0;
-  const stores: S3ObjectStore[] = [];
 
-  beforeAll(async () => {
-    server = await S3Server.start(python);
-  });
-  afterAll(() => server.stop());
   beforeEach(async () => {
-    bucket = `rehydrate-${buckets++}`;
-    await server.createBucket(bucket);
-    proxy = new FaultProxy({ upstream: { host: '127.0.0.1', port: server.port } });
-    await proxy.start();
     receiver = new CountingReceiver({ protocol: 'grpc' });
     await receiver.start();
     exporter = new OtlpSpanExporter({ url: receiver.url, metrics: false });
   });
   afterEach(async () => {
-    await server.restoreAfterLooks(0);
+    await bed.server.restoreAfterLooks(0);
     await exporter.shutdown();
     await receiver.stop();
-    await proxy.stop();
-    await Promise.all(stores.splice(0).map((store) => store.shutdown({ deadline: 0 })));
   });
 
-  const makeStore = (options: Partial<S3ObjectStoreOptions> = {}) => {
-    const store = new S3ObjectStore({ bucket, clientOptions: server.clientOptions(proxy.port), ...options });
-    stores.push(store);
-    return store;
-  };
   /** An object an hour. */
   const archive = async (store: ObjectStore, hours: readonly number[], storageClass: 'STANDARD' | 'GLACIER') => {
     const writer = new ArchiveWriter({ store, storageClass, ownsStore: false });
@@ -63,11 +44,11 @@ describeWithPeer('s3', 'rehydrate against a real server', (python) => {
     // As a lifecycle leaves it that was killed half way: the fourth hour is in both.
     await archive(cold, [1, 2, 3, 4], 'GLACIER');
     // More, and moto takes the first looks for those at a copy that is there.
-    await server.restoreAfterLooks(3);
+    await bed.server.restoreAfterLooks(3);
     const phases = new Set<RehydrateProgress['phase']>();
     let last: RehydrateProgress | undefined;
-    proxy.cutAfter(2_000, { times: 2 });
-    proxy.cutAfter(100, { times: 2, direction: 'toClient' });
+    bed.proxy.cutAfter(2_000, { times: 2 });
+    bed.proxy.cutAfter(100, { times: 2, direction: 'toClient' });
     const report = await rehydrate({
       from: [warm, cold],
       to: exporter,
@@ -95,12 +76,12 @@ describeWithPeer('s3', 'rehydrate against a real server', (python) => {
     const store = makeStore();
     await archive(store, [1], 'STANDARD');
     await archive(store, [2], 'GLACIER');
-    const credentials = await server.checkCredentials([
+    const credentials = await bed.server.checkCredentials([
       { Effect: 'Allow', Action: ['s3:GetObject', 's3:ListBucket'], Resource: '*' },
     ]);
-    const denied = makeStore({ clientOptions: server.clientOptions(proxy.port, credentials) });
+    const denied = makeStore({ clientOptions: bed.server.clientOptions(bed.proxy.port, credentials) });
     const report = await rehydrate({ from: denied, to: exporter, restorePollMillis: 50 });
-    await server.trustEverybody();
+    await bed.server.trustEverybody();
     expect(report).toMatchObject({
       complete: false,
       objects: { found: 2, done: 1, archived: 1 },

@@ -2,46 +2,20 @@ import { inspect } from 'node:util';
 import { CreateMultipartUploadCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { SpanBatch } from '@otel-resilience/core';
 import { RetryingSpanExporter } from '@otel-resilience/exporter';
-import { FaultProxy, fakeSpans } from '@otel-resilience/testing';
+import { fakeSpans } from '@otel-resilience/testing';
 import { ArchiveReader, ArchiveWriter, copyObject, RetryingObjectStore } from '@otel-resilience/tiered';
-import { S3ObjectStore, type S3ObjectStoreOptions } from '@otel-resilience/tiered/s3';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { MemoryObjectStore } from '../../support/memory-object-store.js';
 import { collect, describeObjectStore } from '../../support/object-store-contract.js';
 import { describeWithPeer } from '../peer.js';
-import { S3Server } from './s3-server.js';
+import { S3Bed } from './s3-bed.js';
 
 const MIB = 1024 * 1024;
 const value = [Buffer.from('value')];
 
 describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
-  let server: S3Server;
-  let proxy: FaultProxy;
-  let bucket: string;
-  let buckets = 0;
-  const stores: S3ObjectStore[] = [];
-
-  beforeAll(async () => {
-    server = await S3Server.start(python);
-  });
-  afterAll(() => server.stop());
-  beforeEach(async () => {
-    bucket = `bucket-${buckets++}`;
-    await server.createBucket(bucket);
-    proxy = new FaultProxy({ upstream: { host: '127.0.0.1', port: server.port } });
-    await proxy.start();
-  });
-  afterEach(async () => {
-    await proxy.stop();
-    await Promise.all(stores.splice(0).map((store) => store.shutdown({ deadline: 0 })));
-  });
-
-  const makeStore = (options: Partial<S3ObjectStoreOptions> = {}) => {
-    const clientOptions = options.client ? undefined : server.clientOptions(proxy.port);
-    const store = new S3ObjectStore({ bucket, clientOptions, ...options });
-    stores.push(store);
-    return store;
-  };
+  const bed = new S3Bed(python, 'bucket');
+  const { makeStore } = bed;
   const soon = (millis: number) => ({ deadline: performance.now() + millis });
 
   describeObjectStore('S3ObjectStore', {
@@ -54,10 +28,10 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     const store = makeStore({ prefix: 'mine/' });
     await store.put('k', value);
     for (const Key of ['other', 'mine', 'mine/with space', 'mine/a//b']) {
-      await server.admin.send(new PutObjectCommand({ Bucket: bucket, Key, Body: 'x' }));
+      await bed.server.admin.send(new PutObjectCommand({ Bucket: bed.bucket, Key, Body: 'x' }));
     }
     expect((await collect(store.list(''))).map(({ key }) => key)).toEqual(['k']);
-    expect(store.status()).toMatchObject({ location: `s3://${bucket}/mine/`, foreign: { count: 2 } });
+    expect(store.status()).toMatchObject({ location: `s3://${bed.bucket}/mine/`, foreign: { count: 2 } });
   });
 
   it('puts large objects in parts, and compares them all the same', async () => {
@@ -67,7 +41,7 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     expect(bytes.equals(await store.get('large', { maxBytes: bytes.byteLength }))).toBe(true);
     expect(await store.head('large')).toMatchObject({ bytes: bytes.byteLength, storageClass: 'STANDARD_IA' });
     await expect(store.put('large', [bytes], { ifNoneMatch: true })).rejects.toMatchObject({ code: 'EXISTS' });
-    expect(await server.openUploads(bucket)).toBe(0);
+    expect(await bed.server.openUploads(bed.bucket)).toBe(0);
     expect(await store.changeStorageClass('large', 'STANDARD')).toMatchObject({ bytes: bytes.byteLength });
     expect(bytes.equals(await store.get('large', { maxBytes: bytes.byteLength }))).toBe(true);
   });
@@ -81,16 +55,16 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
       const bytes = Buffer.alloc(22 * MIB, 'x');
       await store.put('warm-up', value);
       const put = store.put('large', [bytes], options.kill === 'cut' ? {} : soon(2_000));
-      if (options.kill === 'cut') proxy.cutAfter(3 * MIB, { times: 1 });
+      if (options.kill === 'cut') bed.proxy.cutAfter(3 * MIB, { times: 1 });
       else {
-        while (proxy.snapshot().passedBytes.toUpstream < 2 * MIB)
+        while (bed.proxy.snapshot().passedBytes.toUpstream < 2 * MIB)
           await new Promise((resolve) => setTimeout(resolve, 1));
-        await proxy.blackHole();
-        setTimeout(() => proxy.heal(), 2_200);
+        await bed.proxy.blackHole();
+        setTimeout(() => bed.proxy.heal(), 2_200);
       }
       await expect(put).rejects.toMatchObject({ code, failure: 'retryable' });
       await store.shutdown();
-      expect(await server.openUploads(bucket)).toBe(0);
+      expect(await bed.server.openUploads(bed.bucket)).toBe(0);
       const again = makeStore({ multipartThresholdBytes: 5 * MIB, partBytes: 5 * MIB });
       expect(await again.head('large')).toBeUndefined();
       await again.put('large', [bytes]);
@@ -99,43 +73,44 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
   }
 
   it('aborts at open what a process has left that was killed a day ago', async () => {
-    const upload = { Bucket: bucket, Key: 'mine/k' };
-    await server.admin.send(new CreateMultipartUploadCommand(upload));
-    await server.admin.send(new CreateMultipartUploadCommand({ ...upload, Key: 'other/k' }));
-    expect(await server.openUploads(bucket)).toBe(2);
+    const upload = { Bucket: bed.bucket, Key: 'mine/k' };
+    await bed.server.admin.send(new CreateMultipartUploadCommand(upload));
+    await bed.server.admin.send(new CreateMultipartUploadCommand({ ...upload, Key: 'other/k' }));
+    expect(await bed.server.openUploads(bed.bucket)).toBe(2);
     await makeStore({ prefix: 'mine' }).open();
     // moto dates every upload in 2010.
-    expect(await server.openUploads(bucket)).toBe(1);
+    expect(await bed.server.openUploads(bed.bucket)).toBe(1);
   });
 
   it('leaves parts when it is killed in mid-upload, and the next one to open cleans up', async () => {
     const large = { multipartThresholdBytes: 5 * MIB, partBytes: 5 * MIB };
     const killed = makeStore(large);
     const put = killed.put('large', [Buffer.alloc(22 * MIB, 'x')]);
-    while (proxy.snapshot().passedBytes.toUpstream < 8 * MIB) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (bed.proxy.snapshot().passedBytes.toUpstream < 8 * MIB)
+      await new Promise((resolve) => setTimeout(resolve, 1));
     // All that the server sees of a process that is killed: connections that end.
-    await proxy.refuse();
+    await bed.proxy.refuse();
     await Promise.all([
       expect(put).rejects.toMatchObject({ failure: expect.any(String) }),
       killed.shutdown({ deadline: 0 }),
     ]);
-    expect(await server.openUploads(bucket)).toBe(1);
-    await proxy.heal();
+    expect(await bed.server.openUploads(bed.bucket)).toBe(1);
+    await bed.proxy.heal();
     const next = makeStore(large);
     await next.open();
-    expect(await server.openUploads(bucket)).toBe(0);
+    expect(await bed.server.openUploads(bed.bucket)).toBe(0);
     expect(await collect(next.list(''))).toEqual([]);
   });
 
   it('makes a single attempt, and is tried again by a RetryingObjectStore', async () => {
     const store = makeStore();
     await store.put('k', value);
-    proxy.reset();
-    proxy.cutAfter(0, { times: 1 });
+    bed.proxy.reset();
+    bed.proxy.cutAfter(0, { times: 1 });
     await expect(store.get('k', { maxBytes: 9 })).rejects.toMatchObject({ code: 'UNAVAILABLE', failure: 'retryable' });
     expect(store.status()).toMatchObject({ state: 'failing', failures: 1 });
-    proxy.reset();
-    proxy.cutAfter(0, { times: 2 });
+    bed.proxy.reset();
+    bed.proxy.cutAfter(0, { times: 2 });
     const retrying = new RetryingObjectStore({ store, initialDelayMillis: 1 });
     expect(Buffer.from(await retrying.get('k', { maxBytes: 9 })).toString()).toBe('value');
     expect(store.status()).toMatchObject({ state: 'ready', failures: 0 });
@@ -144,25 +119,25 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
   it('ends by its deadline in a black hole and in a stalled body, and holds nothing afterwards', async () => {
     const store = makeStore();
     await store.put('k', [Buffer.alloc(8 * MIB, 'x')]);
-    await proxy.blackHole();
+    await bed.proxy.blackHole();
     await expect(store.put('k2', value, soon(300))).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
-    await proxy.heal();
-    proxy.set({ throttleBytesPerSecond: MIB });
+    await bed.proxy.heal();
+    bed.proxy.set({ throttleBytesPerSecond: MIB });
     const startedAt = performance.now();
     await expect(store.get('k', { maxBytes: 9 * MIB, ...soon(500) })).rejects.toMatchObject({
       code: 'DEADLINE_EXCEEDED',
     });
     expect(performance.now() - startedAt).toBeLessThan(1_500);
-    await proxy.heal();
+    await bed.proxy.heal();
     expect(await store.head('k')).toMatchObject({ bytes: 8 * MIB });
   });
 
   it('cannot be reached: says so, and works when it can be', async () => {
     const store = makeStore();
-    await proxy.refuse();
+    await bed.proxy.refuse();
     await store.open();
     expect(store.status()).toMatchObject({ state: 'failing', error: expect.stringContaining('ECONNREFUSED') });
-    await proxy.heal();
+    await bed.proxy.heal();
     await store.open();
     expect(store.status()).toMatchObject({ state: 'ready' });
   });
@@ -178,13 +153,13 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     expect(store.status()).toMatchObject({ state: 'failing', failures: 1 });
     await expect(store.put('k', value)).rejects.toMatchObject({ code: 'NO_BUCKET', failure: 'retryable' });
     await expect(store.get('k', { maxBytes: 9 })).rejects.toMatchObject({ code: 'NO_BUCKET' });
-    await server.createBucket('no-such-bucket');
+    await bed.server.createBucket('no-such-bucket');
     await store.put('k', value);
     expect(store.status()).toMatchObject({ state: 'ready' });
   });
 
   it('restores what is archived, once, and says how far it is', async () => {
-    await server.restoreAfterLooks(3);
+    await bed.server.restoreAfterLooks(3);
     const store = makeStore();
     await store.put('k', value, { storageClass: 'GLACIER' });
     await expect(store.get('k', { maxBytes: 9 })).rejects.toMatchObject({ code: 'ARCHIVED' });
@@ -195,7 +170,7 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     const { restore } = (await store.head('k'))!;
     expect(restore.state === 'restored' && restore.untilMillis! > Date.now()).toBe(true);
     expect(Buffer.from(await store.get('k', { maxBytes: 9 })).toString()).toBe('value');
-    await server.restoreAfterLooks(0);
+    await bed.server.restoreAfterLooks(0);
   });
 
   it('copies from and to another store, verified, however often it is begun', async () => {
@@ -215,26 +190,26 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
   });
 
   it('takes a client of yours, and leaves it open', async () => {
-    const client = new S3Client({ ...server.clientOptions(), maxAttempts: 1 });
+    const client = new S3Client({ ...bed.server.clientOptions(), maxAttempts: 1 });
     const store = makeStore({ client });
     await store.open();
     await store.put('k', value);
     await store.shutdown();
-    await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'k', Body: 'x' }));
+    await client.send(new PutObjectCommand({ Bucket: bed.bucket, Key: 'k', Body: 'x' }));
     client.destroy();
   });
 
   it('keeps an archive: written through a bad connection, found, moved to the archive class, restored, read', async () => {
-    await server.restoreAfterLooks(2);
+    await bed.server.restoreAfterLooks(2);
     const startMillis = Date.UTC(2026, 10, 21, 12);
     const store = makeStore({ prefix: 'archive' });
     const writer = new ArchiveWriter({ store, ownsStore: false });
     const exporter = new RetryingSpanExporter({ exporter: writer, initialDelayMillis: 5 });
     const reader = new ArchiveReader({ store: new RetryingObjectStore({ store }) });
     for (let batch = 0; batch < 6; batch++) {
-      if (batch % 2 === 1) proxy.cutAfter(500 * batch, { times: 1 });
+      if (batch % 2 === 1) bed.proxy.cutAfter(500 * batch, { times: 1 });
       // The server has it, and nobody is told.
-      else if (batch > 0) proxy.cutAfter(0, { times: 1, direction: 'toClient' });
+      else if (batch > 0) bed.proxy.cutAfter(0, { times: 1, direction: 'toClient' });
       const spans = fakeSpans(50, (index) => ({
         index: index + 50 * batch,
         startMillis: startMillis + batch * 1_000_000,
@@ -258,17 +233,20 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     while ((await store.head(entry!.key))!.restore.state !== 'restored');
     expect((await reader.readMatching(entry!, { traceIds: [traceId] }))!.spanCount).toBe(1);
     for await (const one of reader.list()) expect((await reader.verify(one)).state).toBe('intact');
-    await server.restoreAfterLooks(0);
+    await bed.server.restoreAfterLooks(0);
     await exporter.shutdown();
   });
 
   describe('where credentials are checked', () => {
     const secret = 'wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY';
-    afterEach(() => server.trustEverybody());
+    afterEach(() => bed.server.trustEverybody());
 
     it('says that they are wrong, and nothing of what they are', async () => {
-      await server.checkCredentials([{ Effect: 'Allow', Action: 's3:*', Resource: '*' }]);
-      const wrong = server.clientOptions(proxy.port, { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: secret });
+      await bed.server.checkCredentials([{ Effect: 'Allow', Action: 's3:*', Resource: '*' }]);
+      const wrong = bed.server.clientOptions(bed.proxy.port, {
+        accessKeyId: 'AKIAIOSFODNN7EXAMPLE',
+        secretAccessKey: secret,
+      });
       const store = makeStore({ clientOptions: wrong, required: true });
       const errors = [];
       errors.push(await store.open().catch((error) => error));
@@ -285,7 +263,7 @@ describeWithPeer('s3', 'S3ObjectStore against a real server', (python) => {
     it('says what a policy does not permit', async () => {
       const policy = [{ Effect: 'Allow', Action: ['s3:ListBucket', 's3:GetObject'], Resource: '*' }];
       const store = makeStore({
-        clientOptions: server.clientOptions(proxy.port, await server.checkCredentials(policy)),
+        clientOptions: bed.server.clientOptions(bed.proxy.port, await bed.server.checkCredentials(policy)),
       });
       await store.open();
       expect(store.status()).toMatchObject({ state: expect.any(String) });
