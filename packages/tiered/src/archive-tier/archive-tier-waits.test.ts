@@ -154,6 +154,15 @@ describe('what waits for an archive', () => {
     expect(warm.exports.map(({ batch }) => batch.spanCount)).toEqual([2 * SPANS]);
   });
 
+  it('is no more, for an exporter, than a collector takes in a request', async () => {
+    const { clock, send, warm, tiered } = setUp();
+    for (let batch = 0; batch < 60; batch++) void send(1_000); // 100,000 bytes each
+    await clock.run(tiered.forceFlush());
+    const sizes = warm.exports.map(({ batch }) => batch.spanCount * 100);
+    expect(Math.min(...sizes.slice(0, -1))).toBeGreaterThanOrEqual(1_000_000);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(2_097_152);
+  });
+
   it('from an earlier process is written as fast as it can be, though nothing new comes', async () => {
     const clock = new VirtualClock();
     const disk = new FaultyDisk();
