@@ -79,7 +79,7 @@ abstract class MortalStores implements DayStores {
 /** Directories on a disk: a process is killed in the middle of an operation of the disk, and now and then the power fails. */
 export class DiskStores extends MortalStores {
   readonly isColdReadable = true;
-  private disk: FaultyDisk;
+  protected disk: FaultyDisk;
   private deaths = 0;
 
   constructor(options: MortalStoresOptions) {

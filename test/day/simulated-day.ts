@@ -19,10 +19,12 @@ export interface SimulatedDayOptions {
   readonly spansPerSecond?: number;
   /** How long spans are gathered to be archived; 72 minutes, so that most of them hold the end of an hour. Divides the day. */
   readonly batchMillis?: number;
-  /** Of a lifecycle, every hour, on average; 1.5. */
+  /** Tried on a lifecycle every hour, on average and beside the first; 1. */
   readonly kills?: number;
   /** Traces that are looked for at the end of the day; 40. */
   readonly traces?: number;
+  /** Whether all of it is sent once more in the evening; true. */
+  readonly rehydrates?: boolean;
 }
 
 export interface DayReport {
@@ -57,7 +59,15 @@ export class SimulatedDay {
   private deleted = 0;
 
   constructor(options: SimulatedDayOptions) {
-    this.options = { hours: 24, spansPerSecond: 1, batchMillis: 72 * MINUTE, kills: 1.5, traces: 40, ...options };
+    this.options = {
+      hours: 24,
+      spansPerSecond: 1,
+      batchMillis: 72 * MINUTE,
+      kills: 1,
+      traces: 40,
+      rehydrates: true,
+      ...options,
+    };
     const { seed, clock, hours, spansPerSecond, stores, ages } = this.options;
     this.random = new Random(seed);
     this.traffic = new DayTraffic({ seed: ~seed, beginMillis: clock.wallTime(), hours, spansPerSecond });
@@ -70,7 +80,7 @@ export class SimulatedDay {
     for (let hour = 1; hour <= hours; hour++) await this.passHour(hour);
     await this.checkEvening();
     const end = hours + ages.deleteAfterMillis / HOUR + 1;
-    for (let hour = hours + 2; hour < end + 2; hour += 2) await this.passHour(hour);
+    for (let hour = hours + 3; hour < end + 3; hour += 3) await this.passHour(hour);
     const { census, kills, runs, moved, deleted } = this;
     const archived = census.archived.reduce((sum, is) => sum + is, 0);
     if (archived !== this.traffic.spans.length)
@@ -92,11 +102,11 @@ export class SimulatedDay {
     const { clock, batchMillis, hours } = this.options;
     const { beginMillis } = this.traffic;
     for (; this.nextBatchMillis <= wallMillis; this.nextBatchMillis += batchMillis) {
-      await clock.advance(this.nextBatchMillis - clock.wallTime());
+      await clock.advance(Math.max(0, this.nextBatchMillis - clock.wallTime()));
       if (this.nextBatchMillis <= beginMillis + hours * HOUR) this.gather(this.nextBatchMillis - batchMillis);
       await this.archiveDue();
     }
-    await clock.advance(wallMillis - clock.wallTime());
+    await clock.advance(Math.max(0, wallMillis - clock.wallTime()));
   }
 
   /** Some wait for hours, and some are sent once more. */
@@ -129,7 +139,7 @@ export class SimulatedDay {
     const { census, random, options } = this;
     if (this.hasArchived) await census.checkNothingLost(`${when}, before`);
     this.hasArchived = false;
-    const kills = Math.min(5, Math.round(random.exponential(options.kills)));
+    const kills = Math.min(5, 1 + Math.floor(random.exponential(options.kills)));
     for (let left = kills; left > 0; left--) {
       if (!(await this.runLifecycle(random.unit() * 1.1))) continue;
       await census.checkNothingLost(`${when}, killed`);
@@ -169,7 +179,7 @@ export class SimulatedDay {
     census.forget();
     await census.checkPlaces('evening');
     for (let traces = this.options.traces; traces > 0; traces--) await this.checkTrace('evening');
-    await this.checkRehydration();
+    if (this.options.rehydrates) await this.checkRehydration();
   }
 
   private async checkRehydration(): Promise<void> {
