@@ -1,5 +1,12 @@
-import { type ExportContext, type FileSystem, SpanBatch, sleep } from '@otel-resilience/core';
-import { FaultyDisk, fakeSpans, ScriptedBatchExporter, VirtualClock } from '@otel-resilience/testing';
+import {
+  deliveredOutcome,
+  type ExportContext,
+  type FileSystem,
+  failedOutcome,
+  SpanBatch,
+  sleep,
+} from '@otel-resilience/core';
+import { FaultyDisk, fakeSpan, fakeSpans, ScriptedBatchExporter, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import { batchOf, setUpScripted, spoolThat } from '../../../../test/support/tiered.js';
 import { TieredSpanExporter, type TieredSpanExporterStats } from '../index.js';
@@ -161,6 +168,25 @@ describe('what waits for an archive', () => {
     const sizes = warm.exports.map(({ batch }) => batch.spanCount * 100);
     expect(Math.min(...sizes.slice(0, -1))).toBeGreaterThanOrEqual(1_000_000);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(2_097_152);
+  });
+
+  it('goes alone when it was refused with others, for good: one bad batch takes no other with it', async () => {
+    const { clock, tiered, warm, send } = setUp();
+    warm.respond((batch) =>
+      batch.spans().some(({ name }) => name === 'bad')
+        ? failedOutcome(batch, 'permanent', new Error('400'))
+        : deliveredOutcome(batch.spanCount),
+    );
+    for (let batch = 0; batch < 5; batch++) await clock.run(send(900));
+    const bad = SpanBatch.fromSpans([fakeSpan({ name: 'bad' })], { byteLength: 2_000_000 });
+    const context = { signal: new AbortController().signal, deadline: clock.now() + 5_000 };
+    for (let batch = 0; batch < 3; batch++) await clock.run(send(900));
+    await clock.run(tiered.exportBatch(bad, context));
+    for (let batch = 0; batch < 3; batch++) await clock.run(send(900));
+    await clock.run(tiered.forceFlush());
+    expect(warmOf(tiered.stats()).spool).toMatchObject({ waiting: 0, delivered: 11 * 900, rejected: 1 });
+    const calls = warm.exports.length;
+    expect(calls).toBeLessThan(20);
   });
 
   it('from an earlier process is written as fast as it can be, though nothing new comes', async () => {

@@ -47,6 +47,8 @@ export class GatheringSpool implements SpanSpool {
   /** For each lease: whether none of it has come back, once it is settled. */
   private readonly leased = new Set<Promise<boolean>>();
   private leasedSpans = 0;
+  /** Refused together, for good: maybe for the sake of a single span. */
+  private toGoAlone = 0;
   /** Called when nothing is left to be leased. */
   private readonly flushes = new Set<() => void>();
 
@@ -102,9 +104,11 @@ export class GatheringSpool implements SpanSpool {
     const settle = (outcome: ExportOutcome) => {
       if (!this.leased.delete(gone)) return;
       this.leasedSpans -= batch.spanCount;
-      settleTogether(leases, outcome);
+      const isRefused = leases.length > 1 && outcome.rejected === batch.spanCount;
+      if (isRefused) this.toGoAlone = leases.length;
+      settleTogether(leases, isRefused ? failedOutcome(batch, 'refused', NOT_JOINED) : outcome);
       this.answerFlushes();
-      const isBack = outcome.remaining !== undefined && outcome.failure !== 'permanent';
+      const isBack = isRefused || (outcome.remaining !== undefined && outcome.failure !== 'permanent');
       if (isBack) this.arrived();
       finish(!isBack);
     };
@@ -166,7 +170,7 @@ export class GatheringSpool implements SpanSpool {
       if (encodes && isEncodedNow(lease.batch)) await sleep(clock, 0);
       // To join them, all would have to be decoded, for the sake of what cannot be encoded: that goes alone.
       if (leases.length > 0 && leases[0]!.batch.isEncoded !== lease.batch.isEncoded) {
-        lease.settle(failedOutcome(lease.batch, 'refused', OTHER_FORM));
+        lease.settle(failedOutcome(lease.batch, 'refused', NOT_JOINED));
         this.dueAt = Number.NEGATIVE_INFINITY;
         return leases;
       }
@@ -174,6 +178,11 @@ export class GatheringSpool implements SpanSpool {
       bytes += lease.batch.byteLength;
       this.leasedSpans += lease.batch.spanCount;
       this.learnSize(lease.batch);
+      if (this.toGoAlone > 0) {
+        this.toGoAlone--;
+        this.dueAt = Number.NEGATIVE_INFINITY;
+        return leases;
+      }
     }
     this.dueAt = clock.now() + delayMillis;
     this.setTimer();
@@ -232,7 +241,7 @@ export class GatheringSpool implements SpanSpool {
   }
 }
 
-const OTHER_FORM = new ExportError('REFUSED', 'not joined');
+const NOT_JOINED = new ExportError('REFUSED', 'not joined');
 
 /** Whether there was something to do. What cannot be encoded is for the exporter to judge. */
 function isEncodedNow(batch: SpanBatch): boolean {
