@@ -13,6 +13,8 @@ import { isAnswer, ObjectStoreError, storeErrorCode } from './object-store-error
 
 const DEFAULT_CALL_MILLIS = 30_000;
 const MAX_FOREIGN_NAMES = 10;
+/** A disk that hangs does so for each call, and each holds what it was to write: with so many of them, no more is begun. */
+const MAX_ABANDONED_CALLS = 16;
 const SHUT_DOWN = 'the store has been shut down';
 
 /** Of what happens within a call: `signal` aborts when nobody waits for it any more. */
@@ -33,6 +35,8 @@ export class StoreCalls {
   private state: ObjectStoreStatus['state'] = 'untried';
   private error: string | undefined;
   private failures = 0;
+  /** Calls that go on although their time was up. */
+  private abandoned = 0;
   private closed: Promise<void> | undefined;
 
   constructor(owner: string, location: string, clock: Clock, classify: (error: unknown) => ObjectStoreError) {
@@ -46,6 +50,7 @@ export class StoreCalls {
   /** Makes a call. What goes on after its time was up is waited for at shutdown. */
   async run<T>(what: string, options: StoreCallOptions, work: (call: StoreCall) => Promise<T>): Promise<T> {
     if (this.closed) throw new ObjectStoreError('SHUTDOWN', `${what}: ${SHUT_DOWN}`);
+    if (this.abandoned >= MAX_ABANDONED_CALLS) throw this.failed(what, HANGING);
     const deadline = options.deadline ?? this.clock.now() + DEFAULT_CALL_MILLIS;
     const abort = new AbortController();
     const onAbort = () => abort.abort(options.signal!.reason);
@@ -108,11 +113,17 @@ export class StoreCalls {
   private orAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     if (signal.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
-      const onAbort = () => reject(signal.reason);
+      let isAbandoned = false;
+      const onAbort = () => {
+        isAbandoned = true;
+        this.abandoned++;
+        reject(signal.reason);
+      };
       signal.addEventListener('abort', onAbort, { once: true });
       const working = suppressTracing(() => Promise.resolve().then(work));
       const settled: Promise<void> = working.then(resolve, reject).then(() => {
         signal.removeEventListener('abort', onAbort);
+        if (isAbandoned) this.abandoned--;
         this.open.delete(settled);
       });
       this.open.add(settled);
@@ -147,3 +158,5 @@ export class StoreCalls {
     return isTimeout(thrown) ? new ObjectStoreError('DEADLINE_EXCEEDED', 'no answer in time') : this.classify(thrown);
   }
 }
+
+const HANGING = new ObjectStoreError('UNAVAILABLE', 'earlier calls have not returned, though their time was up');
