@@ -200,6 +200,6 @@ describe('opening a spool', () => {
     expect(await drain()).toBe(3);
     expect(spool.stats()).toMatchObject({ waiting: 0, delivered: 3, balanced: true });
     await close();
-    expect((await disk.list(DIRECTORY)).filter((name) => name.endsWith('.seg'))).toEqual([another, nobodys]);
+    expect((await segmentsOf(disk)).sort()).toEqual([another, nobodys].map((name) => `${DIRECTORY}/${name}`));
   });
 });
