@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SpanStatusCode } from '@opentelemetry/api';
 import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
-import { systemClock } from '@otel-resilience/core';
+import { sleep, systemClock, totalDropped } from '@otel-resilience/core';
 import { OtlpSpanExporter } from '@otel-resilience/otlp';
 import {
   CountingReceiver,
@@ -13,9 +13,10 @@ import {
   spanKey,
   VirtualClock,
 } from '@otel-resilience/testing';
-import { ArchiveReader, FileObjectStore, Lifecycle, rehydrate, Spool } from '@otel-resilience/tiered';
+import { ArchiveReader, FileObjectStore, Lifecycle, MemorySpool, rehydrate, Spool } from '@otel-resilience/tiered';
 import { afterEach, describe, expect, it } from 'vitest';
 import { all } from '../../../test/support/archive.js';
+import { spoolThat } from '../../../test/support/tiered.js';
 import { readCheckpoint } from '../../tiered/src/spool/checkpoint-record.js';
 import { resilience } from './resilience.js';
 import type { ResilienceOptions } from './resilience-options.js';
@@ -172,6 +173,26 @@ describe('resilience({ tiered: { warm } })', () => {
       open = false;
     });
     await until(() => !open);
+  });
+
+  it('counts once what a slow spool has taken after it was given up', async () => {
+    const clock = new VirtualClock();
+    const memory = new MemorySpool();
+    const spool = spoolThat({ append: (batch) => sleep(clock, 40_000).then(() => memory.append(batch)) }, memory);
+    const { sdk, status, shutdown } = resilience({
+      exporters: [new ScriptedExporter({ clock })],
+      tiered: { warm: { exporter: new ScriptedBatchExporter({ clock }), spool }, rules: [{ to: 'warm' }] },
+      clock,
+    });
+    for (const span of fakeSpans(10)) sdk.spanProcessors[0]!.onEnd(span);
+    await clock.advance(38_000);
+    expect(status().totals).toMatchObject({ ended: 10, waiting: 0, archived: 0 });
+    expect(totalDropped(status().totals.dropped)).toBe(10);
+    await clock.advance(10_000);
+    const { totals, tiered } = status();
+    expect(tiered.lateStored).toBe(10);
+    expect(totals).toMatchObject({ ended: 10, waiting: 0, archived: 10, dropped: {} });
+    await clock.run(shutdown());
   });
 
   it('is refused where it cannot be what it says', () => {

@@ -123,8 +123,11 @@ function isBalanced(ledger: LedgerSnapshot, { spool, warm, cold }: TieredSpanExp
   return books.every((each) => each?.balanced !== false) && ledger.handedToSpool <= taken;
 }
 
-function totalsOf(ledger: LedgerSnapshot, { spool, divertedSpans, ...tiers }: TieredSpanExporterStats): SpanTotals {
-  const dropped: Record<string, number> = { ...ledger.dropped };
+function totalsOf(
+  ledger: LedgerSnapshot,
+  { spool, divertedSpans, lateStored, ...tiers }: TieredSpanExporterStats,
+): SpanTotals {
+  const dropped = withoutStored(ledger.dropped, lateStored);
   // `spool_full` may be in both: refused by the spool, and evicted from it.
   for (const [reason, spans] of Object.entries(spool.dropped)) {
     dropped[`spool_${reason}`] = (dropped[`spool_${reason}`] ?? 0) + spans;
@@ -138,10 +141,27 @@ function totalsOf(ledger: LedgerSnapshot, { spool, divertedSpans, ...tiers }: Ti
     archived: routed + divertedSpans,
     // Between a spool's taking a batch and its outcome, both ledgers have it.
     waiting:
-      ledger.held + ledger.queued + ledger.inFlight + spool.waiting - (spool.accepted + routed - ledger.handedToSpool),
+      ledger.held +
+      ledger.queued +
+      ledger.inFlight +
+      spool.waiting -
+      (spool.accepted + routed - lateStored - ledger.handedToSpool),
     unsampled: ledger.unsampled,
     dropped,
   };
+}
+
+/** What a spool has taken after it was given up is in the spool's books, and was dropped for one of these reasons. */
+function withoutStored(dropped: Readonly<Record<string, number>>, spans: number): Record<string, number> {
+  const rest: Record<string, number> = { ...dropped };
+  let left = spans;
+  for (const reason of ['spool_failed', 'shutdown', 'export_timeout', 'export_failed']) {
+    const taken = Math.min(left, rest[reason] ?? 0);
+    left -= taken;
+    if (taken > 0 && rest[reason] === taken) delete rest[reason];
+    else if (taken > 0) rest[reason]! -= taken;
+  }
+  return rest;
 }
 
 const routedTo = ({ warm, cold }: Pick<TieredSpanExporterStats, 'warm' | 'cold'>): number =>
