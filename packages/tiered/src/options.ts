@@ -93,10 +93,21 @@ export function readTieredOptions(options: unknown): OptionsOf<typeof SCHEMA> {
     throw new ConfigurationError(`${OWNER}.replayTimeoutMillis`, expected, read.replayTimeoutMillis);
   }
   const { warm, cold, controller, rules = [] } = read;
+  checkSpools({ spool: read.spool, 'warm.spool': warm?.spool, 'cold.spool': cold?.spool });
   checkRules(
     rules,
     { warm: warm !== undefined, cold: cold !== undefined, controller: controller !== undefined },
     OWNER,
   );
   return read;
+}
+
+/** Spans wait in a spool for one tier. */
+function checkSpools(spools: Readonly<Record<string, SpanSpool | undefined>>): void {
+  const seen = new Set<SpanSpool>();
+  for (const [path, spool] of Object.entries(spools)) {
+    if (!spool) continue;
+    if (seen.has(spool)) throw new ConfigurationError(`${OWNER}.${path}`, 'a spool of its own', spool);
+    seen.add(spool);
+  }
 }

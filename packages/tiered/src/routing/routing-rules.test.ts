@@ -3,9 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { MemoryObjectStore } from '../../../../test/support/memory-object-store.js';
 import { setUpScripted } from '../../../../test/support/tiered.js';
 import type { TieredSpanExporterOptions } from '../options.js';
+import { MemorySpool } from '../spool/memory-spool.js';
 
 const made = (options: Partial<TieredSpanExporterOptions>) => () => setUpScripted('delivered', options);
 const warm = new MemoryObjectStore();
+const spool = new MemorySpool();
 
 describe('rules that cannot be obeyed', () => {
   it.each<[string, Partial<TieredSpanExporterOptions>, string]>([
@@ -49,7 +51,8 @@ describe('rules that cannot be obeyed', () => {
       'TieredSpanExporter.warm.storageClass',
     ],
     ['an option that there is not', { store: warm, delay: 3 }, 'TieredSpanExporter.warm.delay'],
+    ['one that waits in the spool of hot', { store: warm, spool }, 'TieredSpanExporter.warm.spool'],
   ])('a tier that is %s', (_, given, path) => {
-    expect(made({ warm: given as never })).toThrow(expect.objectContaining({ path }));
+    expect(made({ spool, warm: given as never })).toThrow(expect.objectContaining({ path }));
   });
 });
