@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
+import { CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { sleep, systemClock } from '@otel-resilience/core';
 import { type ArchiveEntry, ArchiveReader } from '@otel-resilience/tiered';
 import { S3ObjectStore } from '@otel-resilience/tiered/s3';
@@ -187,6 +187,8 @@ class Campaign {
   /** What was begun within a day is somebody's; what was begun before that is nobody's. */
   private async checkAges(): Promise<void> {
     await this.settled();
+    // Of whoever is at it just now.
+    await this.server.admin.send(new CreateMultipartUploadCommand({ Bucket: this.bucket, Key: `${PREFIX}/k` }));
     const orphans = (await this.uploads()).length;
     await this.openAt(WHILE_YOUNG);
     if ((await this.uploads()).length !== orphans) this.violations.push('open has aborted an upload of today');
