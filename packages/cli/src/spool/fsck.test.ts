@@ -51,7 +51,7 @@ describe('spool fsck', () => {
       quarantine: { segments: 0, bytes: 0 },
       foreign: [],
     });
-    expect((await fsck()).stdout).toMatch(/│ 0000000000000001-[0-9a-f]{16}\.seg │ +[\d.]+ KiB │ +30 │/);
+    expect((await fsck()).stdout).toMatch(/│ 1-[0-9a-f]{8} +│ +[\d.]+ KiB │ +30 │/);
     expect(await bed.contents()).toEqual(before);
   });
 

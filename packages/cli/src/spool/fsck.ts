@@ -6,6 +6,7 @@ import { type Progress, startProgress } from '../progress.js';
 import { type Column, renderTable } from '../table.js';
 import type { Terminal } from '../terminal.js';
 import { directoryError } from './directory-error.js';
+import { segmentLabel } from './segment-label.js';
 
 export interface FsckFlags {
   readonly repair: boolean;
@@ -13,7 +14,7 @@ export interface FsckFlags {
 }
 
 const COLUMNS: ReadonlyArray<Column<FsckSegment>> = [
-  { title: 'segment', value: ({ path }) => path.slice(path.lastIndexOf('/') + 1) },
+  { title: 'segment', value: ({ path }) => segmentLabel(path) },
   { title: 'size', alignment: 'right', value: ({ bytes }) => byteSize(bytes) },
   { title: 'intact spans', alignment: 'right', value: ({ waiting }) => count(waiting.spans) },
   { title: 'damaged', alignment: 'right', value: ({ corrupt }) => (corrupt.bytes > 0 ? byteSize(corrupt.bytes) : '') },

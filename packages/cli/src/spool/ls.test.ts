@@ -12,7 +12,7 @@ describe('spool ls', () => {
     expect(exitCode).toBe(0);
     expect(stderr).toBe('');
     expect(stdout).toContain(`${bed.directory}: in use by no process`);
-    const rows = stdout.matchAll(/│ 000000000000000(\d)-[0-9a-f]{16}\.seg │ +(\d+) │/g);
+    const rows = stdout.matchAll(/│ (\d)-[0-9a-f]{8} +│ +(\d+) │/g);
     expect(Array.from(rows, ([, number, spans]) => `${number}: ${spans}`)).toEqual(['1: 40', '2: 40', '3: 20']);
     expect(stdout).toContain('100 spans in 10 batches wait in 3 segments');
   });
@@ -92,7 +92,7 @@ describe('spool ls', () => {
     await writeFile(join(bed.directory, 'notes\u001b[31m.txt'), 'mine');
     const { exitCode, stdout } = await bed.run('spool', 'ls', bed.directory);
     expect(exitCode).toBe(1);
-    expect(stdout).toMatch(/│ 0000000000000001-[0-9a-f]{16}\.seg │ +30 │.*in 1 place/);
+    expect(stdout).toMatch(/│ 1-[0-9a-f]{8} +│ +30 │.*in 1 place/);
     expect(stdout).toContain(`not ours, left alone: ${bed.directory}/notes\\x1b[31m.txt`);
     expect((await bed.run('spool', 'ls', bed.directory, '--json')).json()).toMatchObject({
       exitCode: 1,

@@ -4,10 +4,11 @@ import { EXIT } from '../exit-code.js';
 import { byteSize, count, counted, duration, isoTime, listed, printable, timestamp } from '../format.js';
 import { type Column, renderTable } from '../table.js';
 import { directoryError } from './directory-error.js';
+import { segmentLabel } from './segment-label.js';
 import { type Totals, totalsOf } from './totals.js';
 
 const COLUMNS: ReadonlyArray<Column<ListedSegment>> = [
-  { title: 'segment', value: ({ path }) => path.slice(path.lastIndexOf('/') + 1) },
+  { title: 'segment', value: ({ path }) => segmentLabel(path) },
   { title: 'spans', alignment: 'right', value: ({ spans }) => count(spans) },
   { title: 'batches', alignment: 'right', value: ({ frames }) => count(frames) },
   { title: 'done', alignment: 'right', value: ({ settledFrames }) => count(settledFrames) },
