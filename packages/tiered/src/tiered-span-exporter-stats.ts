@@ -10,7 +10,7 @@ export interface TieredSpanExporterStats {
   readonly openExports: number;
   /** Replays and probes that have not been answered. */
   readonly openReplays: number;
-  /** Spans of live batches that went to the spool, as `handedToSpool`. */
+  /** Spans of live batches that went to a spool, as `handedToSpool`: hot's, or that of an archive which has them alone. */
   readonly spilledSpans: number;
   /** Spans acknowledged out of the spool. */
   readonly replayedSpans: number;

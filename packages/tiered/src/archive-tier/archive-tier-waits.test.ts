@@ -8,6 +8,7 @@ import {
 } from '@otel-resilience/core';
 import { FaultyDisk, fakeSpan, fakeSpans, ScriptedBatchExporter, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
+import { reachableSize } from '../../../../test/support/reachable.js';
 import { batchOf, setUpScripted, spoolThat } from '../../../../test/support/tiered.js';
 import { TieredSpanExporter, type TieredSpanExporterStats } from '../index.js';
 import { Spool } from '../spool/disk-spool.js';
@@ -214,4 +215,29 @@ describe('what waits for an archive', () => {
     expect(warmOf(second.tiered.stats()).spool.waiting).toBeLessThan(5_000);
     await clock.run(second.tiered.shutdown());
   });
+});
+
+describe('an archive that is down', () => {
+  it.each(['retryable', 'hang'] as const)(
+    '(%s) holds no more after an hour of flushes than after some minutes',
+    async (answer) => {
+      const { clock, send, tiered, warm, hot } = setUp({ spool: new MemorySpool({ maxBytes: 40 * BYTES }) });
+      warm.respond(answer);
+      const residueAfter = async (millis: number) => {
+        for (let t = 0; t < millis; t += 20_000) {
+          await clock.run(send());
+          await clock.run(tiered.forceFlush({ deadline: clock.now() + 3_000 }).catch(() => {}));
+          await clock.advance(17_000);
+        }
+        const isOthers = (value: object) =>
+          value === clock || value === warm || value === hot || value instanceof SpanBatch;
+        return { size: reachableSize(tiered, isOthers), timers: clock.pendingTimers };
+      };
+      const soon = await residueAfter(1_200_000);
+      const late = await residueAfter(3_600_000);
+      expect(late.size).toBeLessThanOrEqual(soon.size * 1.1);
+      expect(late.timers).toBeLessThanOrEqual(soon.timers + 2);
+      await clock.run(tiered.shutdown());
+    },
+  );
 });
