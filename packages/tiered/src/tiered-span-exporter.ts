@@ -146,13 +146,16 @@ export class TieredSpanExporter extends SpanBatchExporterBase {
 
   /** Every live export open now is answered and nothing waits: the spools are empty, unless they are durable. */
   protected override async onFlush(deadline: number): Promise<void> {
-    await Promise.allSettled([...this.exporting]);
-    const { hot, archives } = this;
+    const { hot, archives, clock } = this;
+    const answered = Promise.allSettled([...this.exporting]);
+    // What only archives get comes when hot has answered. If that takes long, they begin with what they have.
+    const inTime = await settledBy(clock, (clock.now() + deadline) / 2, answered);
     const { divertedSpans } = hot;
-    const flushed = await Promise.allSettled([this.flushHot(deadline), archives.flush(deadline)]);
+    const hotFlushed = answered.then(() => this.flushHot(deadline));
+    const flushed = await Promise.allSettled([hotFlushed, archives.flush(deadline)]);
     for (const result of flushed) if (result.status === 'rejected') throw result.reason;
     // Meanwhile some may have gone from one to the other.
-    if (hot.divertedSpans > divertedSpans) await archives.flush(deadline);
+    if (!inTime || hot.divertedSpans > divertedSpans) await archives.flush(deadline);
   }
 
   protected override async onShutdown(deadline: number): Promise<void> {

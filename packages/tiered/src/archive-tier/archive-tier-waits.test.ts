@@ -8,6 +8,7 @@ import {
 } from '@otel-resilience/core';
 import { FaultyDisk, fakeSpan, fakeSpans, ScriptedBatchExporter, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
+import { MemoryObjectStore } from '../../../../test/support/memory-object-store.js';
 import { reachableSize } from '../../../../test/support/reachable.js';
 import { batchOf, setUpScripted, spoolThat } from '../../../../test/support/tiered.js';
 import { TieredSpanExporter, type TieredSpanExporterStats } from '../index.js';
@@ -68,6 +69,17 @@ describe('a flush of an archive', () => {
     expect(clock.pendingTimers).toBe(1);
     await gathering.shutdown();
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('archives copies although hot hangs for as long as the flush may take', async () => {
+    const { clock, send, tiered, hot, warm } = setUp({}, 300);
+    hot.respond('hang');
+    void send();
+    const flushed = tiered.forceFlush({ deadline: clock.now() + 4_000 });
+    await expect(clock.run(flushed)).rejects.toThrow('forceFlush');
+    expect(warm.exports.map(({ batch }) => batch.spanCount)).toEqual([SPANS]);
+    expect(warmOf(tiered.stats()).spool.delivered).toBe(SPANS);
+    await clock.run(tiered.shutdown());
   });
 
   it('waits for what is on its way into a spool on disk', async () => {
@@ -137,6 +149,16 @@ describe('a shutdown', () => {
     const { spool, divertedSpans } = warmOf(tiered.stats());
     expect(divertedSpans).toBeGreaterThan(0);
     expect(spool).toMatchObject({ delivered: divertedSpans, dropped: {} });
+  });
+
+  it('shuts the store down although a spool hangs', async () => {
+    const store = new MemoryObjectStore();
+    const spool = spoolThat({ shutdown: () => new Promise(() => {}) });
+    const clock = new VirtualClock();
+    const tiered = new TieredSpanExporter({ hot: new ScriptedBatchExporter({ clock }), clock, warm: { store, spool } });
+    await clock.run(tiered.shutdown());
+    await expect(store.head('x')).rejects.toMatchObject({ code: 'SHUTDOWN' });
+    expect(clock.pendingTimers).toBe(0);
   });
 
   it('leaves no timer when a spool answers after it', async () => {

@@ -10,6 +10,9 @@ export interface ArchivesOptions {
   readonly clock: Clock;
 }
 
+/** Left of a shutdown's deadline for the stores, as a share. */
+const STORE_SHARE = 0.2;
+
 /** The tiers behind hot, as far as they are given. */
 export class Archives {
   private readonly options: ArchivesOptions;
@@ -89,7 +92,9 @@ export class Archives {
   /** Stores last: both tiers may write to the same. */
   async close(deadline: number): Promise<void> {
     const { warm, cold, clock } = this.options;
-    await settledBy(clock, deadline, Promise.all(this.each((tier) => tier.close(deadline))));
+    const left = Math.max(0, deadline - clock.now());
+    const tiersBy = deadline - left * STORE_SHARE;
+    await settledBy(clock, tiersBy, Promise.all(this.each((tier) => tier.close(tiersBy))));
     const stores = new Set([warm?.store, cold?.store].filter((store) => store !== undefined));
     await Promise.allSettled([...stores].map((store) => store.shutdown({ deadline })));
   }
