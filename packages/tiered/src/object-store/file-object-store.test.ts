@@ -191,6 +191,22 @@ describe('FileObjectStore', () => {
     expect((await collect(store.list(''))).map(({ key }) => key)).toEqual(['a/c']);
   });
 
+  it('moves into a directory that somebody removes before it has come', async () => {
+    const disk = new FaultyDisk();
+    const store = new FileObjectStore({ directory: '/store', fileSystem: disk });
+    await store.put('a/k', value);
+    let removals = 0;
+    const fileSystem = new Proxy<FileSystem>(disk, {
+      get: (target, name: keyof FileSystem) => async (from: string, to: string) => {
+        if (name === 'rename' && removals++ === 0) await disk.removeDirectory('/store/GLACIER/a');
+        return (target[name] as (...args: string[]) => unknown)(from, to);
+      },
+    });
+    const other = new FileObjectStore({ directory: '/store', fileSystem });
+    expect(await other.changeStorageClass('a/k', 'GLACIER')).toMatchObject({ storageClass: 'GLACIER' });
+    expect(Buffer.from(await store.get('a/k', { maxBytes: 9 })).toString()).toBe('value');
+  });
+
   it('says what is wrong with its directory: at open if it is required, else in its status, and tries again', async () => {
     const directory = join(folder, 'file');
     writeFileSync(directory, '');

@@ -104,9 +104,8 @@ export class ObjectFiles {
   /** To another directory; where that is on another device, by a copy that is compared before the source goes. */
   async move(from: string, to: string, signal: AbortSignal): Promise<void> {
     const { fileSystem } = this;
-    await this.ensureDirectory(parentOf(to));
     try {
-      await fileSystem.rename(from, to);
+      await this.inDirectory(parentOf(to), () => fileSystem.rename(from, to));
     } catch (error) {
       if (codeOf(error) !== 'EXDEV') throw error;
       await this.write(to, [await this.read(from, Number.POSITIVE_INFINITY)], signal);
@@ -160,10 +159,16 @@ export class ObjectFiles {
   private async createDraft(directory: string): Promise<{ file: OpenFile; draft: string }> {
     const begunAt = Math.max(0, Math.floor(this.clock.wallTime())).toString(36);
     const draft = `${directory}/${DRAFT_PREFIX}${begunAt}-${randomBytes(8).toString('hex')}`;
+    const file = await this.inDirectory(directory, () => this.fileSystem.open(draft, 'create'));
+    return { file, draft };
+  }
+
+  /** Made first, and again where somebody has removed it meanwhile, since it was empty still. */
+  private async inDirectory<T>(directory: string, work: () => Promise<T>): Promise<T> {
     for (let turn = 1; ; turn++) {
       await this.ensureDirectory(directory);
       try {
-        return { file: await this.fileSystem.open(draft, 'create'), draft };
+        return await work();
       } catch (error) {
         this.known.clear();
         if (!isMissing(error) || turn === MAX_TURNS) throw error;
