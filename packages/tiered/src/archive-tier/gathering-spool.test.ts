@@ -1,4 +1,4 @@
-import { deliveredOutcome, type ReadableSpan, SpanBatch } from '@otel-resilience/core';
+import { deliveredOutcome, failedOutcome, type ReadableSpan, SpanBatch } from '@otel-resilience/core';
 import { fakeSpan, fakeSpans, VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import { MemorySpool } from '../spool/memory-spool.js';
@@ -47,5 +47,23 @@ describe('a spool that gathers', () => {
     const first = await clock.run(gathering.lease());
     const second = await clock.run(gathering.lease());
     expect([first!.batch.isEncoded, second!.batch.isEncoded]).toEqual([false, true]);
+  });
+
+  it('leases again what has come back, when it has waited once more', async () => {
+    const { clock, gathering } = setUp();
+    const due: number[] = [];
+    await gathering.open(() => due.push(clock.now()));
+    await gathering.append(SpanBatch.fromSpans(fakeSpans(3)));
+    await clock.advance(1_000);
+    const lease = (await clock.run(gathering.lease()))!;
+    expect(due).toEqual([2_000]);
+    await clock.advance(5_000);
+    lease.settle(failedOutcome(lease.batch, 'retryable', new Error('no')));
+    expect(await clock.run(gathering.lease())).toBeUndefined();
+    await clock.advance(1_000);
+    expect(due).toEqual([2_000, 8_000]);
+    expect((await clock.run(gathering.lease()))!.batch.spanCount).toBe(3);
+    await gathering.shutdown();
+    expect(clock.pendingTimers).toBe(0);
   });
 });
