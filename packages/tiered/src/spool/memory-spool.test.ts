@@ -148,6 +148,23 @@ describe('MemorySpool', () => {
     expect((await lease(spool)).batch.spanCount).toBe(2);
   });
 
+  it('leases batches of two forms apart, so that one that cannot be read takes no other with it', async () => {
+    const spool = new MemorySpool();
+    const malformed = SpanBatch.fromBytes([Uint8Array.of(255, 255)], batch(1).summary);
+    for (const each of [batch(1), malformed, batch(2), batch(3)]) await spool.append(each);
+    for (const [spans, isEncoded] of [
+      [1, false],
+      [1, true],
+      [5, false],
+    ]) {
+      const leased = await lease(spool);
+      expect([leased.batch.spanCount, leased.batch.isEncoded]).toEqual([spans, isEncoded]);
+      leased.settle(delivered(leased));
+    }
+    expect(spool.stats()).toMatchObject({ waiting: 0, delivered: 7 });
+    expect(spool.bytes).toBe(0);
+  });
+
   it('puts back what was leased as one in its place: apart if nothing was taken, otherwise what remains', async () => {
     const spool = new MemorySpool();
     const batches = Array.from({ length: 5 }, () => batch(1));

@@ -168,7 +168,10 @@ export class MemorySpool implements SpanSpool {
     for (let entry = this.head; entry; entry = this.head) {
       spans += entry.batch.spanCount;
       bytes += entry.bytes;
-      if (entries.length > 0 && (spans > MAX_JOINED_SPANS || bytes > maxBytes)) break;
+      const [first = entry] = entries;
+      // To join two forms, bytes would have to be decoded.
+      const isOtherForm = first.batch.isEncoded !== entry.batch.isEncoded;
+      if (entries.length > 0 && (isOtherForm || spans > MAX_JOINED_SPANS || bytes > maxBytes)) break;
       entries.push(entry);
       this.leasedBytes += entry.bytes;
       this.takeOldest();
