@@ -31,7 +31,7 @@ export interface DiversionOptions {
 /** What is in hot's spool, and by now has to go elsewhere. An archive that cannot take it leaves it to hot. */
 export function diversionToArchives({ router, archives, spool, shutdownSignal }: DiversionOptions): Diversion {
   // Of what an earlier process has left, nobody knows whether its copies have been archived.
-  const keepsCopies = (tier: TierName) => spool.stats().recovered === 0 && archives.hasAll(tier);
+  const keepsCopies = (tier: TierName) => spool.stats().recovered === 0 && archives.hasAll(tier, spool.durable);
   return async (batch) => {
     // What waits where it survives is not put where it might not, when there is little time.
     if (shutdownSignal.aborted && spool.durable) return undefined;
@@ -41,7 +41,7 @@ export function diversionToArchives({ router, archives, spool, shutdownSignal }:
     let outcome = deliveredOutcome(0);
     for (const [route, part] of parts) {
       const isArchived = !route.hot && route.tiers.length === 0;
-      const stored = isArchived ? part.spanCount : route.hot ? 0 : await archives.divert(route, part);
+      const stored = isArchived ? part.spanCount : route.hot ? 0 : await archives.divert(route, part, spool.durable);
       if (stored === 0) staying.push(part);
       else outcome = followedBy(outcome, followedBy(storedOutcome(stored), rejectedOutcome(part.spanCount - stored)));
     }

@@ -109,15 +109,21 @@ export class ArchiveTier {
     return appended;
   }
 
-  /** Whether it can be appended without evicting others. */
-  hasRoomFor({ byteLength }: SpanBatch): boolean {
-    return this.gathering.bytes + byteLength <= this.gathering.maxBytes;
+  /** Whether what waits elsewhere may wait here: nothing is evicted for it, and what survives the process goes on to. */
+  canTakeOver({ byteLength }: SpanBatch, isDurable: boolean): boolean {
+    const { bytes, maxBytes, durable } = this.gathering;
+    if (isDurable && !durable) {
+      this.log.warn('memory', () => 'what waits on disk is not moved into memory: give this tier a Spool of its own');
+      return false;
+    }
+    return bytes + byteLength <= maxBytes;
   }
 
-  /** Whether something that was to be archived is not. */
-  get hasLost(): boolean {
+  /** Whether what it was given by this process is archived, or going to be; for certain, if `isDurable`. */
+  hasAll(isDurable: boolean): boolean {
     const { rejected, dropped } = this.gathering.stats();
-    return this.counts.missed + rejected + totalDropped(dropped) > 0;
+    const lost = this.counts.missed + rejected + totalDropped(dropped);
+    return lost === 0 && (!isDurable || this.gathering.durable);
   }
 
   stats(): ArchiveTierStats {

@@ -47,12 +47,12 @@ export class Archives {
   }
 
   /**
-   * What hot was to have, and waits there until it is taken: nothing is evicted for it, and nobody has a copy before.
-   * Returns how many of the spans are taken.
+   * What hot was to have, and waits there until it is taken, durably or not: nothing is evicted for it, and nobody has
+   * a copy before. Returns how many of the spans are taken.
    */
-  async divert(route: Route, batch: SpanBatch): Promise<number> {
+  async divert(route: Route, batch: SpanBatch, isDurable: boolean): Promise<number> {
     const [first, ...others] = this.of(route);
-    if (!first!.hasRoomFor(batch)) return 0;
+    if (!first!.canTakeOver(batch, isDurable)) return 0;
     const copy = batch.copy();
     const { stored } = await first!.take(batch, 'diverted');
     if (stored > 0) for (const tier of others) void tier.take(copy.copy(), 'copied');
@@ -60,8 +60,8 @@ export class Archives {
   }
 
   /** Whether this archive has, or is going to have, everything that it was given by this process. */
-  hasAll(name: TierName): boolean {
-    return this.tiers.get(name)?.hasLost === false;
+  hasAll(name: TierName, isDurable: boolean): boolean {
+    return this.tiers.get(name)?.hasAll(isDurable) === true;
   }
 
   /** Rejects for the first that cannot be flushed, when all have been. */

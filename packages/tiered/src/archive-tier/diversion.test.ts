@@ -46,18 +46,36 @@ describe('what has become too old for hot', () => {
   it('is archived after a restart: the copy may have been lost with the process', async () => {
     const clock = new VirtualClock();
     const disk = new FaultyDisk();
-    const onDisk = (fileSystem: FileSystem) => new Spool({ directory: '/hot', fsync: 'always', fileSystem, clock });
+    const onDisk = (fileSystem: FileSystem, directory = '/hot') =>
+      new Spool({ directory, fsync: 'always', fileSystem, clock });
     const first = setUp({ spool: onDisk(disk) }, clock);
     first.hot.respond('retryable');
     expect(await first.send()).toMatchObject({ stored: SPANS });
     const left = disk.crash({ keep: 'none' });
     await clock.advance(120_000);
-    const second = setUp({ spool: onDisk(left) }, clock);
+    const exporter = new ScriptedBatchExporter({ clock, prefers: 'spans' });
+    const second = setUp({ spool: onDisk(left), warm: { exporter, spool: onDisk(left, '/warm') } }, clock);
     await clock.run(second.tiered.open());
     await clock.advance(120_000);
     expect(second.tiered.stats().spool).toMatchObject({ recovered: SPANS, waiting: 0 });
-    expect(spansOf(second.warm)).toBe(SPANS);
+    expect(spansOf(exporter)).toBe(SPANS);
+    expect(spansOf(second.hot)).toBe(0);
     await clock.run(second.tiered.shutdown());
+  });
+
+  it('goes from disk to hot rather than into the memory of an archive', async () => {
+    const clock = new VirtualClock();
+    const disk = new FaultyDisk();
+    const spool = new Spool({ directory: '/hot', fsync: 'always', fileSystem: disk, clock });
+    const { hot, tiered, send } = setUp({ spool, rules: [{ minAgeMillis: 60_000, to: 'warm' }, { to: 'hot' }] }, clock);
+    hot.respond('retryable');
+    await send();
+    await clock.advance(120_000);
+    expect(tiered.stats()).toMatchObject({ divertedSpans: 0, spool: { waiting: SPANS } });
+    hot.respond('delivered');
+    await clock.advance(120_000);
+    expect(tiered.stats()).toMatchObject({ divertedSpans: 0, spool: { delivered: SPANS }, warm: { divertedSpans: 0 } });
+    await clock.run(tiered.shutdown());
   });
 
   it('is archived when the archive has lost copies', async () => {
