@@ -26,7 +26,8 @@ export const OPTIONS = ['rounds', 'quick'];
 const BATCH_BYTES = 300_000;
 const FRAME_HEADER_BYTES = 40;
 const ROUNDS = 11;
-const APPENDS = { never: 200, interval: 200, always: 40 };
+const WARM_UP_TURNS = 4;
+const APPENDS = { never: 600, interval: 600, always: 40 };
 const MAX_BYTES = 1_000_000_000;
 const ALLOWED_CRCS = 1.5;
 const ALLOWED_MICROS = 30;
@@ -46,7 +47,8 @@ export async function run({ log, rounds = ROUNDS, quick = false }) {
     ),
   };
   log(`spool: ${count} rounds of ${Object.keys(contenders).length} contenders, about ${count * 3} s`);
-  await contenders.never(); // compiled
+  // The engine compiles for so long; a process that spools has run for longer.
+  for (let i = 0; i < WARM_UP_TURNS; i++) for (const turn of [contenders.raw, contenders.never]) await turn();
   const turns = await inRounds(contenders, count);
   const figures = new Figures();
   const crcs = turns.crc;
