@@ -1,5 +1,6 @@
-import type { FileSystem } from '@otel-resilience/core';
-import { isMissing } from './file-errors.js';
+import type { FileSystem, OpenFile } from '@otel-resilience/core';
+import { areEqual, copyBytes } from './copy-bytes.js';
+import { codeOf, isMissing, quietly } from './file-errors.js';
 import { ACK_NAME, ackName, renumbered, SEGMENT_NAME, segmentOfNotes } from './segment.js';
 
 export interface AdoptionOptions {
@@ -14,7 +15,8 @@ export interface AdoptionOptions {
 
 /**
  * Moves the segments of a dead owner, oldest first. Each is in one of the two directories at any time, whole, and is
- * moved once, however many try. A crash between a segment and its notes of settled frames costs duplicates.
+ * moved once, however many try; where one of them is a mount of its own, copied and compared first. A crash between a
+ * segment and its notes of settled frames, or in mid-copy, costs duplicates.
  *
  * @throws the file system's errors: what was moved before has been moved.
  */
@@ -47,6 +49,42 @@ async function move(fileSystem: FileSystem, from: string, to: string): Promise<b
     return true;
   } catch (error) {
     if (isMissing(error)) return false;
+    if (codeOf(error) !== 'EXDEV') throw error;
+  }
+  try {
+    await copyAcross(fileSystem, from, to);
+  } catch (error) {
+    await quietly(fileSystem.remove(to));
     throw error;
   }
+  await fileSystem.remove(from);
+  return true;
 }
+
+/** To another device: resolves once the copy is durable and has been read back. */
+async function copyAcross(fileSystem: FileSystem, from: string, to: string): Promise<void> {
+  const source = await fileSystem.open(from, 'read');
+  try {
+    const size = await source.size();
+    const isCopied = await withFile(await fileSystem.open(to, 'create'), async (target) => {
+      const copied = await copyBytes(source, target, size);
+      await target.sync();
+      return copied === size;
+    });
+    const isSame = await withFile(await fileSystem.open(to, 'read'), (copy) => areEqual(source, copy, size));
+    if (!isCopied || !isSame) throw new Error(`${to}: the copy on the other device is not what was copied`);
+  } finally {
+    await quietly(source.close());
+  }
+  await fileSystem.syncDirectory(parentOf(to));
+}
+
+async function withFile<T>(file: OpenFile, work: (file: OpenFile) => Promise<T>): Promise<T> {
+  try {
+    return await work(file);
+  } finally {
+    await quietly(file.close());
+  }
+}
+
+const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));

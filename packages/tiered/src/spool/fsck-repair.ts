@@ -1,4 +1,5 @@
 import type { FileSystem, OpenFile } from '@otel-resilience/core';
+import { copyBytes } from './copy-bytes.js';
 import { isMissing, quietly } from './file-errors.js';
 import { encodeSeal, encodeSegmentHeader, FRAME_HEADER_BYTES, frameKey } from './frame.js';
 import type { ExaminedSegment } from './fsck-segment.js';
@@ -7,7 +8,6 @@ import { ackPath, numberAfter, numberOf, SEGMENT_NAME, type Segment, segmentName
 import { readBodies, readFully, type ScannedFrame } from './segment-reader.js';
 import { writeFully } from './segment-writer.js';
 
-const COPY_BYTES = 1024 * 1024;
 /** A segment that is being written; nobody takes it for one. */
 const DRAFT_NAME = /^fsck-[0-9a-f]{16}\.new$/;
 
@@ -57,12 +57,7 @@ export class SegmentRepair {
     const from = await fileSystem.open(segmentPath(segment), 'read');
     try {
       await this.write(`${this.quarantine}/${segmentName(this.nextNumber++, segment.token)}`, async (to) => {
-        const size = await from.size();
-        for (let at = 0; at < size; ) {
-          const bytes = await readFully(from, at, Math.min(COPY_BYTES, size - at));
-          if (bytes.byteLength === 0) break;
-          at = await writeFully(to, [bytes], at);
-        }
+        await copyBytes(from, to, await from.size());
       });
     } finally {
       await quietly(from.close());

@@ -1,5 +1,6 @@
 import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
+import { copyBytes } from './copy-bytes.js';
 import { isMissing, quietly } from './file-errors.js';
 import {
   decodeSeal,
@@ -61,7 +62,6 @@ interface Summary {
 
 /** A clock that says so had not been set yet: no span was written before this was. */
 const EARLIEST_MILLIS = Date.UTC(2020, 0, 1);
-const COPY_BYTES = 1024 * 1024;
 const NOTHING: ReadonlySet<number> = new Set();
 
 /**
@@ -230,10 +230,8 @@ class Recovery {
     try {
       const target = await fileSystem.open(segmentPath(copy), 'create');
       try {
-        for (let at = 0; at < end; ) {
-          const bytes = await readFully(source, at, Math.min(COPY_BYTES, end - at));
-          at = await writeFully(target, [bytes], at);
-        }
+        if ((await copyBytes(source, target, end)) < end)
+          throw new Error('a segment became shorter while it was copied');
         await writeFully(target, [encodeSeal({ ...summary, offset: end }, frameKey(segment.token))], end);
         await target.sync();
       } finally {

@@ -235,16 +235,41 @@ describe('acquireDirectory', () => {
     const [b, c] = [await start(), await start()];
     await put(`${b.path}/${segment(1)}`);
     await put(`${c.path}/${segment(1)}`);
-    disk.fail({ code: 'EXDEV', operations: ['rename'], path: new RegExp(`${b.path}/.*seg`), times: 1e9 });
+    disk.fail({ code: 'EACCES', operations: ['rename'], path: new RegExp(`${b.path}/.*seg`), times: 1e9 });
     b.process.kill();
     c.process.kill();
     await clock.advance(HEARTBEAT_MILLIS);
     expect(a.seen.adopted).toHaveLength(1);
-    expect(a.seen.trouble).toMatchObject([{ code: 'EXDEV' }]);
+    expect(a.seen.trouble).toMatchObject([{ code: 'EACCES' }]);
     disk.heal();
     await clock.advance(HEARTBEAT_MILLIS);
     expect(a.seen.adopted).toHaveLength(2);
     expect(a.owned.isHeld).toBe(true);
+  });
+
+  it('copies what lies on another device, and keeps the source until the copy is durable', async () => {
+    for (const failing of ['none', 'sync', 'write'] as const) {
+      const { start, put, disk, clock } = setUp();
+      const a = await start();
+      const b = await start();
+      await put(`${b.path}/${segment(1)}`, 'spans');
+      await put(`${b.path}/${acks(1)}`, 'notes');
+      const path = new RegExp(`${b.path}/.*(seg|ack)`);
+      disk.fail({ code: 'EXDEV', operations: ['rename'], path, times: 1e9 });
+      if (failing !== 'none') disk.fail({ code: 'EIO', operations: [failing], path: /^\/spool\/[^/]*seg$/, times: 1 });
+      b.process.kill();
+      await clock.advance(HEARTBEAT_MILLIS);
+      if (failing !== 'none') {
+        expect(a.seen).toMatchObject({ adopted: [], trouble: [{ code: 'EIO' }] });
+        expect(contents(disk).spans).toBe(`${b.path}/${segment(1)}`);
+        await clock.advance(HEARTBEAT_MILLIS);
+      }
+      const [adopted] = a.seen.adopted as [string];
+      expect(a.seen.adopted).toHaveLength(1);
+      // Nothing but what is durable.
+      const left = contents(disk.crash({ keep: 'none' }));
+      expect(left).toMatchObject({ spans: `${ROOT}/${adopted}`, notes: `${ROOT}/${ackName(adopted)}` });
+    }
   });
 
   it('says why a directory cannot be had', async () => {
