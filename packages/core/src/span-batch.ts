@@ -126,7 +126,8 @@ export class SpanBatch {
   slice(start: number, end?: number): SpanBatch {
     const { form } = this;
     if (form.kind === 'spans') return SpanBatch.fromSpans(form.spans.slice(start, end));
-    return SpanBatch.fromFrames(form.bytes, range(this.spanCount).slice(start, end));
+    const indexes = range(this.spanCount).slice(start, end);
+    return SpanBatch.fromPicked(form.bytes.pick(indexes), indexes.length);
   }
 
   /** One batch for every key that `keyOf` returns, each in the original order. Never decodes. */
@@ -139,22 +140,18 @@ export class SpanBatch {
   /** The same, for who knows the key of each span. */
   divide<K>(keys: readonly K[]): Map<K, SpanBatch> {
     const groups = new Map<K, number[]>();
-    for (let index = 0; index < this.spanCount; index++) {
-      const group = groups.get(keys[index]!);
+    for (const [index, key] of keys.entries()) {
+      const group = groups.get(key);
       if (group) group.push(index);
-      else groups.set(keys[index]!, [index]);
+      else groups.set(key, [index]);
     }
+    const lists = [...groups.values()];
     const { form } = this;
-    const parts = new Map<K, SpanBatch>();
-    for (const [key, indexes] of groups) {
-      parts.set(
-        key,
-        form.kind === 'spans'
-          ? SpanBatch.fromSpans(indexes.map((i) => form.spans[i]!))
-          : SpanBatch.fromFrames(form.bytes, indexes),
-      );
-    }
-    return parts;
+    const parts =
+      form.kind === 'spans'
+        ? lists.map((indexes) => SpanBatch.fromSpans(indexes.map((i) => form.spans[i]!)))
+        : form.bytes.pickEach(lists).map((picked, part) => SpanBatch.fromPicked(picked, lists[part]!.length));
+    return new Map([...groups.keys()].map((key, part) => [key, parts[part]!]));
   }
 
   /** What routing needs to know of each span, in order. Read as they are asked for, about 2 µs each: never decoded. */
@@ -164,9 +161,8 @@ export class SpanBatch {
     else for (const span of form.spans) yield spanHead(span);
   }
 
-  private static fromFrames(bytes: BytesForm, indexes: readonly number[]): SpanBatch {
-    const picked = bytes.pick(indexes);
-    return new SpanBatch({ kind: 'bytes', bytes: picked }, indexes.length, picked.byteLength);
+  private static fromPicked(picked: BytesForm, spanCount: number): SpanBatch {
+    return new SpanBatch({ kind: 'bytes', bytes: picked }, spanCount, picked.byteLength);
   }
 }
 

@@ -2,6 +2,7 @@ import type { SpanHead } from '../span-batch-summary.js';
 import {
   addRun,
   type Frame,
+  type RequestFrames,
   type ResourceFrame,
   type Run,
   readRequestFrames,
@@ -44,7 +45,16 @@ export class BytesForm {
    * in memory of its own: one chunk of exactly its size. All of them: this form itself.
    */
   pick(indexes: readonly number[]): BytesForm {
-    const { resources, rest } = readRequestFrames(this.chunks);
+    return this.pickFrom(readRequestFrames(this.chunks), indexes);
+  }
+
+  /** One of each of these lists, as {@link pick} makes it; the request is stepped through once. */
+  pickEach(lists: ReadonlyArray<readonly number[]>): BytesForm[] {
+    const frames = readRequestFrames(this.chunks);
+    return lists.map((indexes) => this.pickFrom(frames, indexes));
+  }
+
+  private pickFrom({ resources, rest }: RequestFrames, indexes: readonly number[]): BytesForm {
     let spanCount = 0;
     let found = 0;
     const isNextChosen = () => {
