@@ -1,3 +1,5 @@
+import { mix } from '../mix.js';
+
 /**
  * A Bloom filter over trace ids: says `false` of those that are certainly not there, and `true` of one in 120 others
  * (10 bits and 7 hashes for each id: 0.82 %).
@@ -48,11 +50,4 @@ function hashPair(traceId: string): [number, number] {
     b = mix(Math.imul(b, 0x0100_0193) ^ a ^ word);
   }
   return [a, b];
-}
-
-function mix(value: number): number {
-  let h = value;
-  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
-  return (h ^ (h >>> 16)) >>> 0;
 }

@@ -1,5 +1,6 @@
 import { getRandomValues } from 'node:crypto';
 import type { SpanHead } from '@otel-resilience/core';
+import { mix } from '../mix.js';
 
 const GENERATION_SPANS = 1 << 20;
 const FIRST_SLOTS = 1 << 10;
@@ -95,11 +96,4 @@ class FingerprintSet {
       this.slots[slot + 1] = before[at + 1]!;
     }
   }
-}
-
-function mix(value: number): number {
-  let h = value;
-  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
-  return (h ^ (h >>> 16)) >>> 0;
 }
