@@ -10,10 +10,10 @@ import {
   readOptions,
   systemClock,
   text,
-  toError,
 } from '@otel-resilience/core';
 import { codeOf } from '../spool/file-errors.js';
 import { nodeFileSystem } from '../spool/node-file-system.js';
+import { storeErrorOf } from './file-store-error.js';
 import { KeyedQueue } from './keyed-queue.js';
 import { ObjectFiles } from './object-files.js';
 import { checkKey, checkPrefix } from './object-key.js';
@@ -32,7 +32,7 @@ import {
   type StorageClass,
   type StoreCallOptions,
 } from './object-store.js';
-import { ObjectStoreError, type ObjectStoreErrorCode, storeErrorCode } from './object-store-error.js';
+import { ObjectStoreError } from './object-store-error.js';
 import { walkObjects } from './object-walk.js';
 import { StoreCalls } from './store-calls.js';
 
@@ -86,7 +86,7 @@ export class FileObjectStore implements ObjectStore {
     this.options = rest;
     this.fileSystem = fileSystem;
     this.files = new ObjectFiles(this.directory, fileSystem, clock);
-    this.calls = new StoreCalls(OWNER, `file://${this.directory}`, clock, classify);
+    this.calls = new StoreCalls(OWNER, `file://${this.directory}`, clock, storeErrorOf);
   }
 
   async open(options: StoreCallOptions = {}): Promise<void> {
@@ -282,23 +282,4 @@ export class FileObjectStore implements ObjectStore {
       this.calls.warn('draft', () => `removed what a writer has left unfinished: ${name}`);
     }
   }
-}
-
-const CODES: Readonly<Record<string, ObjectStoreErrorCode>> = {
-  ENOENT: 'NOT_FOUND',
-  // A key that is the beginning of another one, up to a slash.
-  EISDIR: 'INVALID_KEY',
-  ENOTEMPTY: 'INVALID_KEY',
-  ENOSPC: 'FULL',
-  EDQUOT: 'FULL',
-  EROFS: 'DENIED',
-  EACCES: 'DENIED',
-  EPERM: 'DENIED',
-  ENAMETOOLONG: 'INVALID_KEY',
-};
-
-function classify(thrown: unknown): ObjectStoreError {
-  const error = toError(thrown);
-  if (storeErrorCode(error)) return error as ObjectStoreError;
-  return new ObjectStoreError(CODES[codeOf(error) ?? ''] ?? 'UNAVAILABLE', error.message, { cause: error });
 }
