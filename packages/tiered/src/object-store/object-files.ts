@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Clock, FileSystem, OpenFile } from '@otel-resilience/core';
 import { codeOf, isMissing, quietly } from '../spool/file-errors.js';
+import { writeFully } from '../spool/segment-writer.js';
+import { parentOf, withFile } from '../spool/with-file.js';
 import { ObjectStoreError } from './object-store-error.js';
 
 /** How a file begins that is being written, followed by when it was begun. */
@@ -60,7 +62,7 @@ export class ObjectFiles {
   /** `undefined` where there is no such file. */
   async size(path: string): Promise<number | undefined> {
     try {
-      return await this.withFile(path, async (file) => {
+      return await withFile(this.fileSystem.open(path, 'read'), async (file) => {
         await file.read(new Uint8Array(1), 0); // a directory can be opened, but not read
         return file.size();
       });
@@ -71,7 +73,7 @@ export class ObjectFiles {
   }
 
   read(path: string, maxBytes: number): Promise<Uint8Array> {
-    return this.withFile(path, async (file) => {
+    return withFile(this.fileSystem.open(path, 'read'), async (file) => {
       const size = await file.size();
       if (size > maxBytes) {
         throw new ObjectStoreError('TOO_LARGE', `${size} bytes, where ${maxBytes} were declared`);
@@ -88,7 +90,7 @@ export class ObjectFiles {
 
   /** Of what the file holds by now. */
   crc32(path: string, signal: AbortSignal): Promise<number> {
-    return this.withFile(path, async (file) => {
+    return withFile(this.fileSystem.open(path, 'read'), async (file) => {
       const window = Buffer.allocUnsafe(READ_BYTES);
       let crc = 0;
       for (let at = 0; ; ) {
@@ -198,30 +200,12 @@ export class ObjectFiles {
       }
     }
   }
-
-  private async withFile<T>(path: string, use: (file: OpenFile) => Promise<T>): Promise<T> {
-    const file = await this.fileSystem.open(path, 'read');
-    try {
-      return await use(file);
-    } finally {
-      await quietly(file.close());
-    }
-  }
 }
 
 async function writeAll(file: OpenFile, chunks: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
-  let rest = chunks.filter(({ byteLength }) => byteLength > 0);
-  for (let at = 0; rest.length > 0; ) {
+  let at = 0;
+  for (const chunk of chunks) {
     signal.throwIfAborted();
-    let written = await file.write(rest, at);
-    if (written === 0) throw new ObjectStoreError('FULL', 'nothing more can be written');
-    at += written;
-    while (rest.length > 0 && written >= rest[0]!.byteLength) {
-      written -= rest[0]!.byteLength;
-      rest = rest.slice(1);
-    }
-    if (written > 0) rest = [rest[0]!.subarray(written), ...rest.slice(1)];
+    if (chunk.byteLength > 0) at = await writeFully(file, [chunk], at);
   }
 }
-
-const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/';

@@ -1,7 +1,8 @@
-import type { FileSystem, OpenFile } from '@otel-resilience/core';
+import type { FileSystem } from '@otel-resilience/core';
 import { areEqual, copyBytes } from './copy-bytes.js';
 import { codeOf, isMissing, quietly } from './file-errors.js';
 import { ACK_NAME, ackName, renumbered, SEGMENT_NAME, segmentOfNotes } from './segment.js';
+import { parentOf, withFile } from './with-file.js';
 
 export interface AdoptionOptions {
   readonly fileSystem: FileSystem;
@@ -63,28 +64,15 @@ async function move(fileSystem: FileSystem, from: string, to: string): Promise<b
 
 /** To another device: resolves once the copy is durable and has been read back. */
 async function copyAcross(fileSystem: FileSystem, from: string, to: string): Promise<void> {
-  const source = await fileSystem.open(from, 'read');
-  try {
+  await withFile(fileSystem.open(from, 'read'), async (source) => {
     const size = await source.size();
-    const isCopied = await withFile(await fileSystem.open(to, 'create'), async (target) => {
-      const copied = await copyBytes(source, target, size);
+    const copied = await withFile(fileSystem.open(to, 'create'), async (target) => {
+      const bytes = await copyBytes(source, target, size);
       await target.sync();
-      return copied === size;
+      return bytes;
     });
-    const isSame = await withFile(await fileSystem.open(to, 'read'), (copy) => areEqual(source, copy, size));
-    if (!isCopied || !isSame) throw new Error(`${to}: the copy on the other device is not what was copied`);
-  } finally {
-    await quietly(source.close());
-  }
+    const isSame = await withFile(fileSystem.open(to, 'read'), (copy) => areEqual(source, copy, size));
+    if (copied < size || !isSame) throw new Error(`${to}: the copy on the other device is not what was copied`);
+  });
   await fileSystem.syncDirectory(parentOf(to));
 }
-
-async function withFile<T>(file: OpenFile, work: (file: OpenFile) => Promise<T>): Promise<T> {
-  try {
-    return await work(file);
-  } finally {
-    await quietly(file.close());
-  }
-}
-
-const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));

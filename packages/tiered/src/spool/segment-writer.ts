@@ -136,4 +136,4 @@ export async function writeFully(file: OpenFile, chunks: readonly Uint8Array[], 
   return at;
 }
 
-const NOTHING_WRITTEN = new Error('nothing could be written');
+const NOTHING_WRITTEN = Object.assign(new Error('nothing could be written'), { code: 'ENOSPC' });
