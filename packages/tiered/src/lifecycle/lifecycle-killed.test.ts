@@ -5,8 +5,6 @@ import { describe, expect, it } from 'vitest';
 import { HOUR, soon } from '../../../../test/support/archive.js';
 import { ArchiveWriter } from '../object-store/archive-writer.js';
 import { Lifecycle } from './lifecycle.js';
-import type { ReadLifecycleOptions } from './lifecycle-options.js';
-import { LifecycleRun } from './lifecycle-run.js';
 import {
   AGES,
   dying,
@@ -14,6 +12,7 @@ import {
   LifecycleWorld,
   makeOriginals,
   type Original,
+  runInSteps,
   through,
 } from './lifecycle-world.test-support.js';
 import { copyData, copyIndex, MOVE_STEPS, type MoveStep, removeData, removeIndex } from './steps.js';
@@ -166,20 +165,7 @@ describe('a lifecycle that does it in another order', () => {
     for (let at = 0; ; at++) {
       const world = new LifecycleWorld(ofOneService, { stores: 2 });
       const hook = dying(at, 'before');
-      const lifecycle = makeLifecycle(world, hook, 1);
-      const { options } = lifecycle as unknown as { options: ReadLifecycleOptions };
-      const never = new AbortController().signal;
-      await new LifecycleRun({
-        ...options,
-        dryRun: false,
-        countKept: false,
-        heldBackReason: undefined,
-        interruption: never,
-        end: never,
-        onProgress: () => {},
-        checkSeparate: async () => {},
-        steps,
-      }).run();
+      await runInSteps(makeLifecycle(world, hook, 1), steps);
       await makeLifecycle(world, nothing).run();
       world.expectAllInPlace();
       if (!hook.isDead()) return;

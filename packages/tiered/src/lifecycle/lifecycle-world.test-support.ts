@@ -6,7 +6,12 @@ import { decodeIndex } from '../object-store/archive-index.js';
 import { indexKeyOf, parseArchiveKey } from '../object-store/archive-key.js';
 import { ArchiveWriter } from '../object-store/archive-writer.js';
 import type { ObjectStore } from '../object-store/object-store.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { ReadLifecycleOptions } from './lifecycle-options.js';
+import type { LifecycleReport } from './lifecycle-report.js';
+import { LifecycleRun } from './lifecycle-run.js';
 import { type ArchiveAges, type ArchivePlace, placeFor } from './place.js';
+import type { MoveStep } from './steps.js';
 
 /** Ages in hours, so that a few hours of objects have all of them. */
 export const AGES: ArchiveAges = { coldAfterMillis: 4 * HOUR, deleteAfterMillis: 8 * HOUR };
@@ -177,4 +182,21 @@ export class LifecycleWorld {
       expect(indexes(expected.get(store)!)).toEqual(expect.arrayContaining(own));
     }
   }
+}
+
+/** A run of this lifecycle that moves objects in steps of the test's own. */
+export function runInSteps(lifecycle: Lifecycle, steps: readonly MoveStep[]): Promise<LifecycleReport> {
+  const { options } = lifecycle as unknown as { options: ReadLifecycleOptions };
+  const never = new AbortController().signal;
+  return new LifecycleRun({
+    ...options,
+    dryRun: false,
+    countKept: false,
+    heldBackReason: undefined,
+    interruption: never,
+    end: never,
+    onProgress: () => {},
+    checkSeparate: async () => {},
+    steps,
+  }).run();
 }
