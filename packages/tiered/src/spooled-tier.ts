@@ -9,6 +9,7 @@ import {
   toError,
 } from '@otel-resilience/core';
 import { Backlog } from './backlog.js';
+import { BoundedAppends } from './bounded-appends.js';
 import type { Diversion } from './diversion.js';
 import { Replayer } from './replay.js';
 import type { SpanSpool } from './spool/spool.js';
@@ -57,6 +58,7 @@ export class SpooledTier {
   readonly replayer: Replayer;
   private readonly name: string;
   private readonly backlog: Backlog;
+  private readonly appends: BoundedAppends;
   private readonly log: LimitedLog;
   private reportedEvictions = 0;
   private opening: Promise<void> | undefined;
@@ -66,6 +68,7 @@ export class SpooledTier {
     const { probeIntervalMillis, replayTimeoutMillis, replaySpansPerSecond, maxReplays } = options;
     this.name = name;
     this.spool = spool;
+    this.appends = new BoundedAppends(spool);
     const log = new LimitedLog(name === 'hot' ? OWNER : `${OWNER} (${name})`, { clock });
     this.log = log;
     this.tier = new Tier(exporter, clock, options.timeoutMillis, (state) => this.onChange(state));
@@ -90,11 +93,11 @@ export class SpooledTier {
     return this.opening;
   }
 
-  /** Never rejects. */
+  /** Never rejects; what a spool that hangs is not given has `spool_failed`. */
   async append(batch: SpanBatch): Promise<Appended> {
     if (!this.opening) this.open().catch(() => {}); // logged, and every append says so again
     try {
-      const { stored } = await this.spool.append(batch);
+      const { stored } = await this.appends.append(batch);
       this.arrived();
       this.reportEvictions();
       return { stored: Math.max(0, Math.min(stored, batch.spanCount)), reason: 'spool_full' };

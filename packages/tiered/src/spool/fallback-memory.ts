@@ -15,7 +15,7 @@ import { MemorySpool } from './memory-spool.js';
 import { NO_ROOM } from './pending-frame.js';
 import type { SpoolLease } from './spool.js';
 
-const MAX_MEMORY_BYTES = 64 * 1024 * 1024;
+export const MAX_MEMORY_BYTES = 64 * 1024 * 1024;
 
 /** Where batches wait while there is no disk to take them, and the books of both together. */
 export class FallbackMemory {
