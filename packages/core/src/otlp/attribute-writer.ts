@@ -1,11 +1,11 @@
 import { AnyValueWriter, BOOL, INT, isOwn, numberLength, STRING } from './any-value-writer.js';
-import { utf8Room, varintSize } from './byte-writer.js';
-import { codeAt } from './code-at.js';
+import { NATIVE_FROM, utf8Room, varintSize, writeUtf8 } from './byte-writer.js';
 import { KeyField, MAX_HEAD, PLACES } from './key-field.js';
 import { copyPattern } from './pattern.js';
+import { asString, codeAt } from './text.js';
 
-/** Room for an attribute with a number or a short string, or one that is remembered. */
-const MAX_SIMPLE = 2 * MAX_HEAD;
+/** Room for an attribute that is remembered, or has a number, or a string of up to 127 characters. */
+const MAX_SIMPLE = MAX_HEAD + 3 * 0x80;
 
 /**
  * An object that has been given more properties than this one by one, as spans are, is a hash table to V8 and no longer
@@ -56,8 +56,9 @@ export class AttributeWriter extends AnyValueWriter {
       }
       if (typeof value === 'string') {
         const start = at;
-        const units = value.length;
-        if (units === field.knownUnits && value === field.knownText) {
+        const text = asString(value);
+        const units = text.length;
+        if (units === field.knownUnits && text === field.knownText) {
           const { knownLength } = field;
           copyPattern(field.knownPattern, knownLength, view, at);
           bytes[at] = tag;
@@ -69,11 +70,15 @@ export class AttributeWriter extends AnyValueWriter {
         if (units <= field.maxShortText) {
           copyPattern(field.pattern, length, view, at);
           const textStart = at + length + 3;
-          seen = 0;
-          for (let i = 0; i < units; i++) {
-            const unit = codeAt(value, i);
-            seen |= unit;
-            bytes[textStart + i] = unit;
+          if (units >= NATIVE_FROM) {
+            if (writeUtf8(bytes, text, textStart) === units) seen = 0;
+          } else {
+            seen = 0;
+            for (let i = 0; i < units; i++) {
+              const unit = codeAt(text, i);
+              seen |= unit;
+              bytes[textStart + i] = unit;
+            }
           }
           bytes[at] = tag;
           bytes[at + 1] = length - PLACES + 3 + units;
@@ -84,10 +89,10 @@ export class AttributeWriter extends AnyValueWriter {
         }
         if (seen > 0x7f) {
           this.position = start;
-          this.textAttribute(tag, field, value);
+          this.textAttribute(tag, field, text);
           ({ bytes, view, position: at } = this);
         }
-        field.missed(value, bytes, start, at);
+        field.missed(text, bytes, start, at);
         continue;
       }
       if (field.maxShortText > 0) {
@@ -147,7 +152,7 @@ export class AttributeWriter extends AnyValueWriter {
   }
 
   private textAttribute(tag: number, field: KeyField, value: string): void {
-    const units = value.length;
+    const units = asString(value).length;
     this.reserve(field.length + utf8Room(value) + 64);
     const start = this.position;
     // As if it were ASCII, which nearly all of it is.

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { HrTime } from '@opentelemetry/api';
-import { codeAt } from './code-at.js';
+import { asString, codeAt } from './text.js';
 import { WorkingBuffer } from './working-buffer.js';
 
 // Places in `wholeSeconds`.
@@ -148,7 +148,7 @@ export class ByteWriter {
 
   /** The length of a string and its UTF-8; a lone surrogate becomes U+FFFD. Throws for what is no string. */
   text(value: string): void {
-    const { length } = value;
+    const { length } = asString(value);
     this.reserve(utf8Room(value) + 2 * MAX_LENGTH_SIZE);
     const start = this.position;
     const lengthSize = varintSize(length);
@@ -165,12 +165,13 @@ export class ByteWriter {
   /** Writes UTF-8 at `at`, where there is `utf8Room`; returns how many it took, and moves nothing. */
   utf8(value: string, at: number): number {
     if (typeof value !== 'string') throw new TypeError('not a string');
-    const { length } = value;
-    if (length >= NATIVE_FROM) return this.bytes.write(value, at);
+    const text = asString(value);
+    const { length } = text;
     const { bytes } = this;
+    if (length >= NATIVE_FROM) return writeUtf8(bytes, text, at);
     for (let i = 0; i < length; i++) {
-      const unit = codeAt(value, i);
-      if (unit > 0x7f) return this.bytes.write(value, at);
+      const unit = codeAt(text, i);
+      if (unit > 0x7f) return writeUtf8(bytes, text, at);
       bytes[at + i] = unit;
     }
     return length;
@@ -206,6 +207,14 @@ export class ByteWriter {
   }
 }
 
+const { write } = Buffer.prototype;
+/** `bytes.write(text, at)` under a name that need not be looked up; what `write` itself calls where that can be had. */
+const native = (Buffer.prototype as { utf8Write?: typeof write }).utf8Write ?? write;
+
+/** Writes a string at `at`, as far as there is room; returns how many bytes that took. */
+export const writeUtf8 = (bytes: Buffer, text: string, at: number): number =>
+  native.call(bytes, text, at, bytes.length - at);
+
 const lengthGetter = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), 'length')!.get!;
 
 /** How many bytes there really are. An attribute may be of a subclass of Uint8Array, whose own `length` may say anything. */
@@ -217,7 +226,7 @@ const MAX_LENGTH_SIZE = 5;
 
 /** At least as many bytes as the UTF-8 of a string takes. */
 export function utf8Room(value: string): number {
-  const { length } = value;
+  const { length } = asString(value);
   return length < COUNTED_FROM ? 3 * length : Buffer.byteLength(value);
 }
 

@@ -1,4 +1,4 @@
-import { codeAt } from './code-at.js';
+import { codeAt } from './text.js';
 
 export const TRACE_ID_BYTES = 16;
 export const SPAN_ID_BYTES = 8;

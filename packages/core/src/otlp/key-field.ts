@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { NATIVE_FROM } from './byte-writer.js';
 import { patternOf, placeForPattern, storePattern } from './pattern.js';
 
 export const KEY = 0x0a; // KeyValue.key
@@ -8,8 +7,6 @@ export const VALUE = 0x12; // KeyValue.value
 /** Places for a tag and a length of one byte, before everything else. */
 export const PLACES = 2;
 
-/** Copied character by character: see `NATIVE_FROM`. */
-const MAX_SHORT_TEXT: number = NATIVE_FROM - 1;
 /** The longest attribute that is remembered. */
 const MAX_KNOWN = 128;
 
@@ -54,7 +51,7 @@ export class KeyField {
     this.key = key;
     this.pattern = pattern;
     this.length = length;
-    this.maxShortText = Math.min(MAX_SHORT_TEXT, 0x7f - (length - PLACES) - 3);
+    this.maxShortText = 0x7f - (length - PLACES) - 3;
   }
 
   /** The field of the key that comes after this one; undefined for one that is not kept. */

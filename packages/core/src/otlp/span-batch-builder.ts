@@ -96,7 +96,7 @@ export class SpanBatchBuilder {
     this.writer.turnTo(this.nowhere);
     this.last = undefined;
     const order = this.order.copy();
-    const filled = filledGroups(this.groups, order);
+    const filled = filledGroups(this.groups);
     const { errors, localRoots, byteLength } = this;
     const summary = {
       lanes: { errors, localRoots, rest: order.length - errors - localRoots },
@@ -126,7 +126,10 @@ export class SpanBatchBuilder {
       throw error;
     }
     // From here on nothing is called, since there may be no stack left for that: all of it happens, or nothing.
-    if (ends.length === 0) this.envelopeBytes += group.envelopeBytes;
+    if (ends.length === 0) {
+      this.envelopeBytes += group.envelopeBytes;
+      group.first = order.length;
+    }
     ends.values[ends.length++] = writer.position;
     order.values[order.length++] = group.index;
     if (writer.lane === 'errors') this.errors++;
@@ -176,7 +179,7 @@ export class SpanBatchBuilder {
     const index = this.freePlace();
     const ends = new GrowingArray();
     const envelopeBytes = envelopeBytesOf({ resource, scope });
-    const group: Group = { resource, scope, index, buffer: new WorkingBuffer(), ends, envelopeBytes };
+    const group: Group = { resource, scope, index, buffer: new WorkingBuffer(), ends, envelopeBytes, first: 0 };
     this.groups[index] = group;
     this.last = undefined; // it may be the one whose place that was
     return group;
@@ -227,6 +230,8 @@ interface Group {
   readonly ends: GrowingArray;
   /** What resource and scope add to the present batch. */
   envelopeBytes: number;
+  /** The place of its first span in the present batch. */
+  first: number;
 }
 
 const LARGE_BUFFER = 65_536;
@@ -238,11 +243,8 @@ const resourceOf = (span: ReadableSpan) => unlessThrown(() => span.resource) as 
 const scopeOf = (span: ReadableSpan) => unlessThrown(() => span.instrumentationScope) as InstrumentationScope;
 
 /** Those that have spans, in the order of their first ones: the same spans give the same bytes, whatever came before. */
-function filledGroups(groups: readonly Group[], order: Uint32Array): Group[] {
-  const count = groups.reduce((sum, group) => sum + (isEmpty(group) ? 0 : 1), 0);
-  const filled = new Set<Group>();
-  for (let i = 0; filled.size < count; i++) filled.add(groups[order[i]!]!);
-  return [...filled];
+function filledGroups(groups: readonly Group[]): Group[] {
+  return groups.filter((group) => !isEmpty(group)).sort((a, b) => a.first - b.first);
 }
 
 /** Turns the groups' present places into those that they have among `groups`. */
