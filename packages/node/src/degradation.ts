@@ -1,5 +1,7 @@
 import {
   type Clock,
+  type DegradationLevel,
+  type DegradationStrategy,
   type LevelSource,
   list,
   millis,
@@ -49,22 +51,35 @@ export function createController(options: DegradationOptions = {}, provided: Pro
   );
 }
 
-/** The controller as samplers and processors see it. A span that comes after the shutdown must not start it again. */
-export function followed(controller: DegradationController): LevelSource & { stop(): void } {
-  let isOver = false;
-  return {
-    get level() {
-      return controller.level;
-    },
-    isActive: (strategy) => controller.isActive(strategy),
-    start: () => {
-      if (!isOver) controller.start();
-    },
-    stop: () => {
-      isOver = true;
-      controller.stop();
-    },
-  };
+/**
+ * The controller as samplers and processors see it. A span that comes after the shutdown must not start it again.
+ *
+ * A class, since its level is read several times for every span: a getter in an object literal is looked up each time.
+ */
+export class FollowedController implements LevelSource {
+  private readonly controller: DegradationController;
+  private isOver = false;
+
+  constructor(controller: DegradationController) {
+    this.controller = controller;
+  }
+
+  get level(): DegradationLevel {
+    return this.controller.level;
+  }
+
+  isActive(strategy: DegradationStrategy): boolean {
+    return this.controller.isActive(strategy);
+  }
+
+  start(): void {
+    if (!this.isOver) this.controller.start();
+  }
+
+  stop(): void {
+    this.isOver = true;
+    this.controller.stop();
+  }
 }
 
 const SCHEMA = {

@@ -4,7 +4,7 @@ import { CircuitBreakerSpanExporter, FailoverSpanExporter, RetryingSpanExporter 
 import { AdaptiveBatchSpanProcessor, AttributeTrimmingSpanProcessor } from '@otel-resilience/processor';
 import { DegradationSampler, TailSamplingSpanProcessor } from '@otel-resilience/sampler';
 import { TieredSpanExporter } from '@otel-resilience/tiered';
-import { createController, followed } from './degradation.js';
+import { createController, FollowedController } from './degradation.js';
 import { type EnvironmentSettings, readEnvironment } from './environment.js';
 import { type Leaf, otlpLeaf } from './otlp-endpoint.js';
 import { processorOptions } from './processor-options.js';
@@ -71,7 +71,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
   );
   signals.publish('throttledExports', () => hot.stats().throttled);
   const degradation = createController(sections.degradation, { signals, ...common });
-  const controller = followed(degradation);
+  const controller = new FollowedController(degradation);
   const spool = makeSpool(sections.spool, clock);
   const tiered = writtenAt(
     'resilience.tiered',

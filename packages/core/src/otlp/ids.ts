@@ -1,4 +1,4 @@
-import { codeAt } from './text.js';
+import { asString, codeAt } from './text.js';
 
 export const TRACE_ID_BYTES = 16;
 export const SPAN_ID_BYTES = 8;
@@ -16,7 +16,7 @@ export class UnreadableSpanError extends Error {
  * Throws an `UnreadableSpanError` when that is not what it is.
  */
 export function writeId(bytes: Uint8Array, at: number, id: string, size: number): void {
-  const text = typeof id === 'string' && id.length === size * 2 ? id : padded(id, size * 2);
+  const text = typeof id === 'string' && asString(id).length === size * 2 ? id : padded(id, size * 2);
   let seen = 0;
   for (let i = 0; i < size; i++) {
     const high = codeAt(text, i * 2);

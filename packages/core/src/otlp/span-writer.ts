@@ -92,7 +92,7 @@ export class SpanWriter extends TraceWriter {
     this.reserve(FIXED_PARTS);
     const start = this.position + 1;
     const context = span.spanContext();
-    this.ids(context, parentSpanContext !== undefined);
+    this.ids(context);
     if (context.traceState) this.traceState(context.traceState);
     const parentSpanId = parentSpanContext?.spanId;
     const hasParent = parentSpanId ? this.parentSpanId(parentSpanId) : false;
@@ -113,12 +113,12 @@ export class SpanWriter extends TraceWriter {
   }
 
   /** The tag of the span, a place for its length, and its ids. There is room. */
-  private ids({ traceId, spanId }: SpanContext, hasParent: boolean): void {
+  private ids({ traceId, spanId }: SpanContext): void {
     const { bytes, position: at } = this;
     bytes[at] = SPANS;
     bytes[at + 3] = TRACE_ID;
     bytes[at + 4] = TRACE_ID_BYTES;
-    this.traceId(traceId, at + 5, hasParent);
+    this.traceId(traceId, at + 5);
     bytes[at + 21] = SPAN_ID;
     bytes[at + 22] = SPAN_ID_BYTES;
     writeId(bytes, at + 23, spanId, SPAN_ID_BYTES);

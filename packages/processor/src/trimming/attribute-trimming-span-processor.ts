@@ -71,22 +71,44 @@ export class AttributeTrimmingSpanProcessor implements SpanProcessor {
     });
     this.instruments = trimmingInstruments(this.counts, settings.metrics);
     if (typeof next.onEnding === 'function') {
-      this.onEnding = (span) => this.attempt('onEnding', () => next.onEnding?.(span));
+      this.onEnding = (span) => {
+        try {
+          next.onEnding?.(span);
+        } catch (thrown) {
+          this.nextThrew('onEnding', thrown);
+        }
+      };
     }
     const held = heldSpansOf(next);
     this[HELD_SPANS] = {
       hold: () => held.hold(),
       discard: (spans) => held.discard(spans),
-      release: (span) => this.pass(span, (trimmed) => held.release(trimmed)),
+      release: (span) => {
+        const trimmed = this.trimmed(span);
+        try {
+          held.release(trimmed);
+        } catch (thrown) {
+          this.nextThrew('onEnd', thrown);
+        }
+      },
     };
   }
 
   onStart(span: object, parentContext: Context): void {
-    this.attempt('onStart', () => this.next.onStart(span, parentContext));
+    try {
+      this.next.onStart(span, parentContext);
+    } catch (thrown) {
+      this.nextThrew('onStart', thrown);
+    }
   }
 
   onEnd(span: ReadableSpan): void {
-    this.pass(span, (trimmed) => this.next.onEnd(trimmed));
+    const trimmed = this.trimmed(span);
+    try {
+      this.next.onEnd(trimmed);
+    } catch (thrown) {
+      this.nextThrew('onEnd', thrown);
+    }
   }
 
   stats(): AttributeTrimmingStats {
@@ -111,12 +133,11 @@ export class AttributeTrimmingSpanProcessor implements SpanProcessor {
     }
   }
 
-  private pass(span: ReadableSpan, on: (trimmed: ReadableSpan) => void): void {
+  private trimmed(span: ReadableSpan): ReadableSpan {
     // A controller that nobody has needed so far must not start now.
     if (!this.isShutDown) this.effect.start();
     const limits = this.effect.current;
-    const trimmed = limits ? this.trim(span, limits) : span;
-    this.attempt('onEnd', () => on(trimmed));
+    return limits ? this.trim(span, limits) : span;
   }
 
   /** A span that cannot be read goes on as it is, for `next` to judge. */
@@ -132,12 +153,8 @@ export class AttributeTrimmingSpanProcessor implements SpanProcessor {
     }
   }
 
-  private attempt(what: string, call: () => void): void {
-    try {
-      call();
-    } catch (thrown) {
-      this.log.warn(what, () => `${what} of the next processor threw: ${thrown}`);
-    }
+  private nextThrew(what: string, thrown: unknown): void {
+    this.log.warn(what, () => `${what} of the next processor threw: ${thrown}`);
   }
 }
 
