@@ -1,4 +1,5 @@
 import { estimateSpanBytes } from './estimate-span-bytes.js';
+import { asString } from './otlp/text.js';
 import type { Attributes, ReadableSpan } from './sdk-types.js';
 
 /**
@@ -42,7 +43,7 @@ function attributesBound(attributes: Attributes | undefined): number {
   for (const key in attributes) {
     const value = attributes[key];
     bound += ATTRIBUTE_FRAME + MAX_BYTES_PER_UNIT * key.length;
-    if (typeof value === 'string') bound += MAX_BYTES_PER_UNIT * value.length;
+    if (typeof value === 'string') bound += MAX_BYTES_PER_UNIT * asString(value).length;
     else if (typeof value === 'object' || typeof value === 'bigint') return Number.NaN;
   }
   return bound;

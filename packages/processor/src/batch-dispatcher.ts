@@ -41,6 +41,8 @@ export interface BatchDispatcherOptions {
 const REFUSAL_PAUSE_MILLIS = 1_000;
 // Filling of the queue from which batches go to an exporter's own place, if it has one, when no slot is free.
 const HIGH_WATER = 0.8;
+// After so many spans it is looked again whether the level has changed.
+const QUICK_SPANS = 32;
 
 /**
  * Takes batches from the queue to the exporter: when they are full or have waited, as many at a time as it bears, and
@@ -105,13 +107,18 @@ export class BatchDispatcher {
 
   /** After a span came to the queue, or had to go: sends what is full, or arms the timer. Never throws. */
   moveOn(overflowed: boolean): void {
-    const { queue, log } = this.options;
+    const { queue, log, settings } = this.options;
     try {
       this.shape.start();
       queue.chunkSize = this.shape.size;
       this.announceFilling(overflowed);
-      if (queue.hasSealed && (this.slots.hasFree || this.isOverflowing)) this.pump();
-      else if (!this.timer.isArmed) this.timer.arm(this.shape.waitMillis);
+      if (queue.hasSealed) {
+        if (this.slots.hasFree || this.isOverflowing) this.pump();
+        else if (!this.timer.isArmed) this.timer.arm(this.shape.waitMillis);
+        return;
+      }
+      if (!this.timer.isArmed) this.timer.arm(this.shape.waitMillis);
+      queue.grant(QUICK_SPANS, settings.bounds);
     } catch (error) {
       log.warn('pump', () => `a batch could not be sent: ${error}`);
     }

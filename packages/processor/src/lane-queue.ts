@@ -1,6 +1,8 @@
 import type { ReadableSpan } from '@otel-resilience/core';
 import type { Chunk, QueuedChunk } from './chunk.js';
 
+const NO_ROOM = -1;
+
 /** What has to be known of every chunk that begins, of every span dropped, and of every chunk that ends in the queue. */
 export interface ChunkTracker {
   opened(generation: number): void;
@@ -59,6 +61,29 @@ export class LaneQueue {
     if (this.open) return;
     this.open = chunk;
     this.tracker.opened(generation);
+  }
+
+  /** Spans in the open chunk; 0 when there is none. */
+  get openCount(): number {
+    return this.open?.spanCount ?? 0;
+  }
+
+  /**
+   * Adds a span to the open chunk, which there must be; returns the bytes that it adds in all, resource and scope
+   * included, or -1, and nothing is added, if it has no room. Throws, and adds nothing, if it cannot be read.
+   */
+  addToOpen(span: ReadableSpan): number {
+    const open = this.open!;
+    const { bytes, envelopeBytes } = open;
+    if (!open.add(span)) {
+      this.bytes += open.bytes - bytes; // the others were measured for it
+      return NO_ROOM;
+    }
+    const added = open.bytes - bytes;
+    this.bytes += added;
+    this.spanCount++;
+    this.addedSince++;
+    return Math.max(0, added + open.envelopeBytes - envelopeBytes);
   }
 
   /** Takes the last `add` back, if nothing but `measure` has been called since. */

@@ -35,7 +35,7 @@ export class SpanIntake implements HeldSpans {
 
   /** A span has ended. */
   end(span: ReadableSpan): void {
-    this.take(span, this.ending);
+    if (!this.endQuickly(span)) this.take(span, this.ending);
   }
 
   hold(): void {
@@ -53,6 +53,29 @@ export class SpanIntake implements HeldSpans {
   /** From here on every sampled span is dropped, for the shutdown. */
   close(): void {
     this.isOpen = false;
+    this.options.queue.revoke();
+  }
+
+  /**
+   * Of most spans there is nothing to do but to add them; all that `take` looks at besides costs more than that, in an
+   * application that has thrown it out of the processor's caches since the last one. `false`, and nothing has happened,
+   * if there is.
+   */
+  private endQuickly(span: ReadableSpan): boolean {
+    const { queue, ledger } = this.options;
+    const { turns } = queue;
+    if (turns.isTaken) return false;
+    turns.isTaken = true;
+    try {
+      if ((span.spanContext().traceFlags & SAMPLED) === 0 || !queue.addQuickly(span)) return false;
+    } catch {
+      return false; // `take` will find out why
+    } finally {
+      turns.isTaken = false;
+    }
+    ledger.endQueued();
+    turns.ended();
+    return true;
   }
 
   private take(span: ReadableSpan, origin: Origin): void {

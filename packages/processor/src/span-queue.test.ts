@@ -218,15 +218,31 @@ describe.each(KINDS)('SpanQueue of %s', (_, makeChunks, bytesOf) => {
   it('knows what it holds, and what that takes, whatever was added, taken back, evicted, taken and measured before', () => {
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom('push', 'undo'), blob: fc.nat(300) }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({ most: fc.nat(9), maxSpans: fc.nat(9), maxBytes: fc.nat(3_000), blob: fc.nat(300) }),
+      },
       fc.record({ kind: fc.constantFrom('evict', 'take', 'seal', 'flush', 'measure', 'read') }),
     );
+    let quickly = 0;
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const { queue, taken } = setUp({ chunkSize: 7, maxChunkBytes: 5_000 });
         let model: Array<{ name: string; bytes: number }> = [];
         const bytes = () => model.reduce((sum, span) => sum + span.bytes, 0);
         for (const [index, next] of steps.entries()) {
-          if ('blob' in next) {
+          if ('most' in next) {
+            const bounds = { maxSpans: queue.spanCount + next.maxSpans, maxBytes: queue.maxTotalBytes + next.maxBytes };
+            const { sealCount } = queue;
+            queue.grant(next.most, bounds);
+            const span = named(`${index}`, { attributes: { blob: 'é'.repeat(next.blob) } });
+            let added = 0;
+            for (; queue.addQuickly(span); added++) model.push({ name: span.name, bytes: bytesOf(span) });
+            expect(added).toBeLessThanOrEqual(next.most);
+            if (added > 0) expect(queue.isWithin(bounds)).toBe(true);
+            expect(queue.sealCount).toBe(sealCount);
+            quickly += added;
+          } else if ('blob' in next) {
             const span = named(`${index}`, { attributes: { blob: 'é'.repeat(next.blob) } });
             queue.add(span, 0);
             if (next.kind === 'undo') queue.undo(0);
@@ -247,11 +263,47 @@ describe.each(KINDS)('SpanQueue of %s', (_, makeChunks, bytesOf) => {
           else if (next.kind === 'measure') queue.measure();
           expect(queue.spanCount).toBe(model.length);
           expect(queue.maxBytes).toBeGreaterThanOrEqual(bytes());
-          if (next.kind === 'read') expect(queue.bytes).toBe(bytes());
+          if ('kind' in next && next.kind === 'read') expect(queue.bytes).toBe(bytes());
           if (queue.spanCount === 0) expect(queue.envelopeBytes).toBe(0);
         }
         expect(queue.bytes).toBe(bytes());
       }),
     );
+    expect(quickly).toBeGreaterThan(0);
+  });
+
+  it('adds quickly until the chunk is nearly full, and not after anything else has happened', () => {
+    const { queue, push, taken } = setUp({ chunkSize: 5 });
+    const bounds = { maxSpans: 100, maxBytes: 1e6 };
+    const addAll = () => {
+      let added = 0;
+      while (queue.addQuickly(named('q'))) added++;
+      return added;
+    };
+    queue.grant(10, bounds);
+    expect(addAll()).toBe(0); // there is no open chunk
+    push(named('a'));
+    queue.grant(10, bounds);
+    expect(addAll()).toBe(3); // the fifth seals it
+    push(named('b'));
+    expect(taken()).toEqual(['a', 'q', 'q', 'q', 'b']);
+    const others: Array<() => void> = [
+      () => push(named('b')),
+      () => queue.sealOpen(),
+      () => queue.endGeneration(),
+      () => queue.take(),
+      () => queue.evictOldest(0),
+      () => queue.revoke(),
+      () => {
+        queue.chunkSize++;
+      },
+    ];
+    for (const other of others) {
+      queue.sealOpen();
+      push(named('a'));
+      queue.grant(10, bounds);
+      other();
+      expect(addAll(), String(other)).toBe(0);
+    }
   });
 });

@@ -23,17 +23,30 @@ export interface SpanQueueOptions {
  * for nobody, and does nothing when it is somebody else's turn.
  */
 export class SpanQueue {
-  chunkSize: number;
   spanCount = 0;
   /** At least as much as the spans take, encoded. */
   maxBytes = 0;
   readonly turns: Turns = new Turns();
+  private size: number;
   private generation = 0;
+  /** What `addQuickly` may still add. */
+  private quickSpans = 0;
+  private quickBytes = 0;
   private readonly lanes: readonly LaneQueue[];
 
   constructor({ chunkSize, chunks, lanes, tracker }: SpanQueueOptions) {
-    this.chunkSize = chunkSize;
+    this.size = chunkSize;
     this.lanes = Array.from({ length: lanes ? LANES.length : 1 }, () => new LaneQueue(chunks(), tracker));
+  }
+
+  get chunkSize(): number {
+    return this.size;
+  }
+
+  set chunkSize(spans: number) {
+    if (spans === this.size) return;
+    this.size = spans;
+    this.revoke();
   }
 
   /** What the spans take: exactly if they are encoded, otherwise estimated within 20 %. */
@@ -93,6 +106,7 @@ export class SpanQueue {
    * without lanes.
    */
   add(span: ReadableSpan, lane: number): void {
+    this.revoke();
     const queue = this.lanes[lane]!;
     const { bytes } = queue;
     try {
@@ -103,18 +117,57 @@ export class SpanQueue {
     }
   }
 
+  /**
+   * Says that nothing has to be done for the next spans, `most` of them, but adding them: while they fill the open chunk,
+   * and stay within the bounds. Whatever else happens to the queue revokes that.
+   */
+  grant(most: number, { maxSpans, maxBytes }: QueueBounds): void {
+    const open = this.lanes[0]!.openCount;
+    if (this.lanes.length > 1 || open === 0) return;
+    this.quickSpans = Math.min(most, this.size - 1 - open, maxSpans - this.spanCount);
+    this.quickBytes = maxBytes - this.maxTotalBytes;
+  }
+
+  revoke(): void {
+    this.quickSpans = 0;
+  }
+
+  /**
+   * Adds a span if that is all there is to do; `false`, and nothing is added, if it is not. Throws, and adds nothing, if
+   * the span cannot be read. In a turn.
+   */
+  addQuickly(span: ReadableSpan): boolean {
+    if (this.quickSpans <= 0) return false;
+    const lane = this.lanes[0]!;
+    const { bytes } = lane;
+    const added = lane.addToOpen(span);
+    if (added < 0 || added > this.quickBytes) {
+      if (added >= 0) lane.undo();
+      this.revoke();
+      this.sum();
+      return false;
+    }
+    this.quickSpans--;
+    this.quickBytes -= added;
+    this.spanCount++;
+    this.maxBytes += lane.bytes - bytes;
+    return true;
+  }
+
   undo(lane: number): void {
+    this.revoke();
     this.lanes[lane]!.undo();
     this.sum();
   }
 
   /** The span that was added stays. If its chunk is full now, it is ready to leave. */
   settle(lane: number): void {
-    this.lanes[lane]!.sealAt(this.chunkSize);
+    this.lanes[lane]!.sealAt(this.size);
   }
 
   /** Drops the oldest span of the least valuable lane; one of a lane up to this must be queued. */
   evictOldest(lane: number): void {
+    this.revoke();
     for (let i = 0; i <= lane; i++) {
       const candidate = this.lanes[i]!;
       if (candidate.spanCount === 0) continue;
@@ -155,8 +208,9 @@ export class SpanQueue {
   /** The oldest sealed chunk of the most valuable lane that has one. */
   take(): QueuedChunk | undefined {
     if (this.turns.isTaken) return undefined;
+    this.revoke();
     for (let i = this.lanes.length - 1; i >= 0; i--) {
-      const chunk = this.lanes[i]!.take(this.chunkSize);
+      const chunk = this.lanes[i]!.take(this.size);
       if (!chunk) continue;
       this.sum();
       return chunk;
@@ -165,6 +219,7 @@ export class SpanQueue {
   }
 
   private sealLanes(): void {
+    this.revoke();
     for (const lane of this.lanes) lane.seal(false);
   }
 
