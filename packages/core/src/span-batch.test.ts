@@ -124,6 +124,12 @@ describe('SpanBatch', () => {
     expect(batch.slice(3, 1).spanCount).toBe(0);
   });
 
+  it.each(['spans', 'bytes'])('of %s is not divided by keys that are not one for each span', (form) => {
+    const spans = ['a', 'b'].map(spanNamed);
+    const batch = form === 'spans' ? SpanBatch.fromSpans(spans) : SpanBatch.fromBytes([encode(spans)]);
+    for (const keys of [[], ['x'], ['x', 'y', 'z']]) expect(() => batch.divide(keys)).toThrow(RangeError);
+  });
+
   describe('when it must change its form', () => {
     it('gives the old form up, and says the same', () => {
       fc.assert(

@@ -137,8 +137,9 @@ export class SpanBatch {
     return this.divide(keys);
   }
 
-  /** The same, for who knows the key of each span. */
+  /** The same, for who knows the key of each span. Throws a RangeError when there are not as many keys as spans. */
   divide<K>(keys: readonly K[]): Map<K, SpanBatch> {
+    if (keys.length !== this.spanCount) throw new RangeError(`${keys.length} keys for ${this.spanCount} spans`);
     const groups = new Map<K, number[]>();
     for (const [index, key] of keys.entries()) {
       const group = groups.get(key);

@@ -1,8 +1,8 @@
 import { writeId } from './ids.js';
 import { asString, codeAt } from './text.js';
 
-/** So many traces end spans in turn without being read anew. */
-const PLACES = 64;
+/** Far more than there are requests under way in most processes: two digits say which place is an id's. */
+const PLACES = 256;
 
 /**
  * Ids that come again, as bytes: of the traces that spans end in at present, and of parents that have several children.
@@ -26,7 +26,7 @@ export class RecentIds {
       writeId(target, at, id, size);
       return;
     }
-    const place = ((codeAt(id, 2 * size - 2) & 7) << 3) | (codeAt(id, 2 * size - 1) & 7);
+    const place = ((codeAt(id, 2 * size - 2) & 15) << 4) | (codeAt(id, 2 * size - 1) & 15);
     const start = place * size;
     if (texts[place] === id) {
       for (let i = 0; i < size; i++) target[at + i] = bytes[start + i]!;
