@@ -55,9 +55,9 @@ export async function run({ log }) {
   return {
     metrics: {
       ...metrics,
-      heapBytesPerSpan: allocatedBytes(ours(homogeneous), BATCH * 16),
-      variedHeapBytesPerSpan: allocatedBytes(ours(varied), BATCH * 16),
-      stockHeapBytesPerSpan: allocatedBytes(stock(homogeneous), BATCH * 16),
+      heapBytesPerSpan: allocatedBytes(ours(homogeneous), BATCH * 64),
+      variedHeapBytesPerSpan: allocatedBytes(ours(varied), BATCH * 64),
+      stockHeapBytesPerSpan: allocatedBytes(stock(homogeneous), BATCH * 64),
       homogeneousBytesPerSpan: bytesPerSpan(homogeneous),
       variedBytesPerSpan: bytesPerSpan(varied),
     },
