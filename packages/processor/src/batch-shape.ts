@@ -45,12 +45,12 @@ export class BatchShape {
     this.sizeInForce = initial;
   }
 
-  /** Starts the controller; called with every span that is queued. */
+  /** Starts the controller; called with the first span that is queued, and later ones. */
   start(): void {
     this.level.start();
   }
 
-  /** Read for every span. */
+  /** Read for every span but those of which there is nothing to do but to add them. */
   get size(): number {
     const scale = this.level.current;
     if (scale !== this.scale) {

@@ -208,7 +208,7 @@ export class ByteWriter {
 }
 
 const { write } = Buffer.prototype;
-/** `bytes.write(text, at)` under a name that need not be looked up; what `write` itself calls where that can be had. */
+/** `bytes.write(text, at)` without looking either name up: it calls `utf8Write`, which nobody documents and many use. */
 const native = (Buffer.prototype as { utf8Write?: typeof write }).utf8Write ?? write;
 
 /** Writes a string at `at`, as far as there is room; returns how many bytes that took. */

@@ -23,7 +23,8 @@ export interface WrittenRequest {
 export function writeRequest(runs: readonly SpanRun[]): WrittenRequest {
   const plans = planResources(runs);
   const size = plans.reduce((sum, { length }) => sum + delimitedSize(length), 0);
-  const bytes = memoryOf(size);
+  // Of its own, since it will be kept; and not zeroed, since all of it is written.
+  const bytes = Buffer.allocUnsafeSlow(size);
   const starts: number[] = Array(runs.length).fill(0);
   let at = 0;
   const copy = (source: Uint8Array) => {
@@ -43,26 +44,6 @@ export function writeRequest(runs: readonly SpanRun[]): WrittenRequest {
     copy(envelope.tail);
   }
   return { bytes, starts };
-}
-
-const LARGE = 65_536;
-/** As large as a batch may be. */
-const LARGEST = 4 * 1_048_576;
-let hasSeenLargest = false;
-
-/**
- * Of its own, since it will be kept; and not zeroed, since all of it will be written.
- *
- * glibc asks the system for the memory of every large block, and gives it back, so that each of its pages is a page fault
- * each time: more than all the rest of sealing. But it keeps what is freed for the next block once it has seen blocks of
- * that size come and go (mallopt(3), on M_MMAP_THRESHOLD). So one comes and goes; nobody touches it, and it costs nothing.
- */
-function memoryOf(size: number): Buffer {
-  if (size > LARGE && !hasSeenLargest) {
-    hasSeenLargest = true;
-    Buffer.allocUnsafeSlow(LARGEST);
-  }
-  return Buffer.allocUnsafeSlow(size);
 }
 
 interface ScopePlan {
