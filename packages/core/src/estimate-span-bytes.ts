@@ -9,8 +9,9 @@ import type { Attributes, InstrumentationScope, Link, ReadableSpan, Resource, Ti
  * The bytes one span adds to an OTLP protobuf request: its `Span` message with tag and length. What the request
  * carries once for many spans, the resource and the scope, is the envelope: see {@link estimateEnvelopeBytes}.
  *
- * Within 20 % of what `encodeSpans` writes, and of what the stock serializer does, which writes zero counts too. It runs
- * for every span that ends, so it allocates nothing of its own. It never throws: a span that cannot be read as it is
+ * Within 20 % of what `encodeSpans` writes, and of what the stock serializer does, which writes zero counts too; but
+ * that one writes nothing where a bigint is beyond 64 bits, of which we write every digit. It runs for every span that
+ * ends, so it allocates nothing of its own. It never throws: a span that cannot be read as it is
  * gets encoded, and one of which that cannot be done counts as 1 KiB.
  */
 export function estimateSpanBytes(span: ReadableSpan): number {
