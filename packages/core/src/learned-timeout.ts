@@ -1,5 +1,8 @@
-/** The default timeout of OTLP exporters, stock or ours: what takes longer has failed there, and is never acknowledged. */
-const MAX_LEARNED_MILLIS = 10_000;
+import { DEFAULT_EXPORT_TIMEOUT_MILLIS } from './span-batch-exporter.js';
+
+/** The default timeout of OTLP exporters, stock or ours: what takes longer is acknowledged only where they have more. */
+const USUAL_LIMIT_MILLIS = 10_000;
+const MAX_LEARNED_MILLIS = DEFAULT_EXPORT_TIMEOUT_MILLIS;
 /** Room for an answer that takes longer than the one before. */
 const MARGIN = 2;
 /** Fast answers among slow ones, from another endpoint say, must not cut those off. From 10 s to 5 s it takes 14. */
@@ -15,12 +18,10 @@ const TIMER_TOLERANCE_MILLIS = 1;
  */
 export class LearnedTimeout {
   private readonly configuredMillis: number;
-  private readonly maxMillis: number;
   private current: number;
 
   constructor(configuredMillis: number) {
     this.configuredMillis = configuredMillis;
-    this.maxMillis = Math.max(configuredMillis, MAX_LEARNED_MILLIS);
     this.current = configuredMillis;
   }
 
@@ -35,14 +36,19 @@ export class LearnedTimeout {
 
   /** Whether or not anybody still waited for it. */
   acknowledged(afterMillis: number): void {
-    const enough = Math.min(this.maxMillis, afterMillis * MARGIN);
+    const most = afterMillis > USUAL_LIMIT_MILLIS ? MAX_LEARNED_MILLIS : USUAL_LIMIT_MILLIS;
+    const enough = Math.min(Math.max(this.configuredMillis, most), afterMillis * MARGIN);
     if (afterMillis > this.current) this.current = Math.max(this.current, enough);
     else if (enough < this.current) this.fallTo(this.current + DECAY_WEIGHT * (enough - this.current));
   }
 
-  /** Nothing came while it was waited for. Who was sent before it had the time that it has now says nothing. */
-  unanswered(withinMillis: number): void {
-    if (withinMillis + TIMER_TOLERANCE_MILLIS >= this.current) this.fallTo(this.current / 2);
+  /**
+   * Nothing came while it was waited for. Who was sent before it had the time that it has now says nothing. But where it
+   * ended before its time was up, `givenMillis`, a timeout of the exporter's own has ended it: there will never be more.
+   */
+  unanswered(withinMillis: number, givenMillis = withinMillis): void {
+    const endedItself = withinMillis + TIMER_TOLERANCE_MILLIS < givenMillis && withinMillis > this.configuredMillis;
+    if (endedItself || withinMillis + TIMER_TOLERANCE_MILLIS >= this.current) this.fallTo(this.current / 2);
   }
 
   private fallTo(millis: number): void {

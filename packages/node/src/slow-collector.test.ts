@@ -30,7 +30,7 @@ class Collector extends SpanBatchExporterBase {
   latencyMillis: number;
   private readonly timeoutMillis: number;
 
-  constructor(clock: Clock, latencyMillis: number, timeoutMillis = 10_000) {
+  constructor(clock: Clock, latencyMillis: number, timeoutMillis: number) {
     super({ clock });
     this.latencyMillis = latencyMillis;
     this.timeoutMillis = timeoutMillis;
@@ -72,12 +72,15 @@ class Collector extends SpanBatchExporterBase {
   }
 }
 
+type Options = ResilienceOptions & { readonly timeoutMillis?: number };
+
 const TICK_MILLIS = 100;
 const LARGEST_BATCH = 1_000;
 
-function setUp(latencies: readonly number[], options: ResilienceOptions = {}) {
+/** `timeoutMillis`: of the exporter itself. */
+function setUp(latencies: readonly number[], { timeoutMillis = 10_000, ...options }: Options = {}) {
   const clock = new VirtualClock();
-  const collectors = latencies.map((millis) => new Collector(clock, millis));
+  const collectors = latencies.map((millis) => new Collector(clock, millis, timeoutMillis));
   const r = resilience({
     exporters: collectors.map((exporter, index) => ({ name: 'AB'[index]!, exporter })),
     degradation: { enabled: false },
@@ -140,6 +143,38 @@ describe('a collector that answers later than an attempt may take, over a transp
     const duplicates = copies.reduce((sum, [, times]) => sum + times - 1, 0);
     expect(duplicates).toBeLessThanOrEqual(20 * Math.min(LARGEST_BATCH, 5 * how.spansPerSecond));
     expect(copies.filter(([span, times]) => times > 1 && !first.has(span)).length).toBe(0);
+  });
+});
+
+describe('a collector that takes longer than 10 s, behind exporters that give it 20 s', () => {
+  it.each([
+    { latencies: [12_000], spansPerSecond: 100 },
+    { latencies: [12_000], spansPerSecond: 300 },
+    { latencies: [14_000], spansPerSecond: 100 },
+    { latencies: [12_000, 12_000], spansPerSecond: 100 },
+  ])(
+    'gets everything, and only what came first more than once: $latencies ms at $spansPerSecond/s',
+    async ({ latencies, spansPerSecond }) => {
+      const { load, end, came } = setUp(latencies, { timeoutMillis: 20_000 });
+      await load(spansPerSecond, 60_000);
+      const first = new Set(came().keys());
+      await load(spansPerSecond, 60_000);
+      await end();
+      expect([...came()].filter(([span, times]) => times > 1 && !first.has(span)).length).toBe(0);
+    },
+  );
+
+  it('and then swallows everything for 15 s: has the first batch within a second, and nothing is lost', async () => {
+    const { clock, a, load, end } = setUp([12_000], { timeoutMillis: 20_000 });
+    await load(100, 90_000);
+    a.latencyMillis = 10;
+    a.health = 'blackHole';
+    await load(100, 60_000);
+    a.health = 'alive';
+    const backAt = clock.now();
+    await load(100, 2_000);
+    expect(a.answeredAt.find((at) => at > backAt)! - backAt).toBeLessThanOrEqual(1_000);
+    await end();
   });
 });
 

@@ -226,7 +226,7 @@ export class Replayer {
     const { tier, clock, backlog, replayTimeoutMillis, probeIntervalMillis } = this.options;
     const context = {
       signal: controller.signal,
-      deadline: clock.now() + replayTimeoutMillis,
+      deadline: clock.now() + Math.max(replayTimeoutMillis, tier.learnedMillis),
       lastResort: begunIn.kind === 'down',
     };
     const proofMillis = taken.suspicion ? Number.POSITIVE_INFINITY : PROOF_MILLIS;

@@ -4,6 +4,7 @@ import {
   type ExportError,
   type ExportOutcome,
   exportAttempt,
+  isTimeout,
   LearnedTimeout,
   type SpanBatch,
   type SpanBatchExporter,
@@ -109,7 +110,10 @@ export class Tier {
     const tookMillis = this.clock.now() - attempt.startedAt;
     gaveUp = outcome.remaining !== undefined;
     if (!gaveUp) this.timeout.acknowledged(tookMillis);
-    else if (!signal.aborted) this.timeout.unanswered(tookMillis);
+    else if (!signal.aborted) {
+      const givenMillis = isTimeout(outcome.error) ? context.deadline - attempt.startedAt : tookMillis;
+      this.timeout.unanswered(tookMillis, givenMillis);
+    }
     return { outcome, blamesBatch: this.judge(attempt, outcome, proofMillis) };
   }
 

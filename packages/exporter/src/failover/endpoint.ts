@@ -5,6 +5,7 @@ import {
   ExportError,
   type ExportOutcome,
   type Failure,
+  isTimeout,
   LearnedTimeout,
   type Unsettled,
 } from '@otel-resilience/core';
@@ -148,15 +149,15 @@ export class Endpoint implements Rankable {
     return sinceLast * 3 < this.timeout.millis ? this.refused('a probe of it has not been answered') : undefined;
   }
 
-  /** `turn` counts the attempts at all endpoints of a failover. */
-  begin(turn: number): OpenAttempt {
+  /** `turn` counts the attempts at all endpoints of a failover; `leftMillis` is what the call has left. */
+  begin(turn: number, leftMillis = Number.POSITIVE_INFINITY): OpenAttempt {
     const before = { turn: this.lastTurn, at: this.lastAttemptAt };
     const startedAt = this.clock.now();
     this.lastTurn = turn;
     this.lastAttemptAt = startedAt;
     this.attempts++;
     this.inFlight++;
-    const timeoutMillis = this.timeout.millis;
+    const timeoutMillis = Math.min(this.timeout.millis, leftMillis);
     return {
       timeoutMillis,
       acknowledgedLate: (spans) => {
@@ -175,7 +176,7 @@ export class Endpoint implements Rankable {
           const tookMillis = this.clock.now() - startedAt;
           this.measure(tookMillis, outcome.failure !== undefined);
           if (!outcome.remaining) this.timeout.acknowledged(tookMillis);
-          else this.timeout.unanswered(tookMillis);
+          else this.timeout.unanswered(tookMillis, isTimeout(outcome.error) ? timeoutMillis : tookMillis);
         }
       },
     };

@@ -68,7 +68,7 @@ export class FailoverCall {
   private async attempt(endpoint: Endpoint, lastResort: boolean): Promise<ExportOutcome> {
     const { clock, nextTurn, onFailure, onFailover } = this.options;
     const offered = this.remaining;
-    const attempt = endpoint.begin(nextTurn());
+    const attempt = endpoint.begin(nextTurn(), this.context.deadline - clock.now());
     const onLateAcknowledgement = (spans: number) => {
       attempt.acknowledgedLate(spans);
       this.context.onLateAcknowledgement?.(spans);

@@ -1,4 +1,10 @@
-import { adaptSpanExporter, deliveredOutcome, failedOutcome, type SpanExporter } from '@otel-resilience/core';
+import {
+  adaptSpanExporter,
+  deliveredOutcome,
+  ExportError,
+  failedOutcome,
+  type SpanExporter,
+} from '@otel-resilience/core';
 import { VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
 import { type Answer, batch, fail, hang, ok, setUp } from '../../../../test/support/failover.js';
@@ -39,13 +45,19 @@ describe('an endpoint that acknowledges after its attempt was given up', () => {
 
   it.each([
     [9_500, {}, 10_000],
-    [30_000, {}, 10_000],
-    [16_000, { attemptTimeoutMillis: 15_000 }, 15_000],
-  ])('gets no more than 10 s, unless it had more: after %i ms with %j', async (latencyMillis, options, expected) => {
-    const { runAndWait, status } = slow(latencyMillis, options);
-    await runAndWait();
-    expect(status().attemptTimeoutMillis).toBe(expected);
-  });
+    [9_500, { attemptTimeoutMillis: 9_000 }, 10_000],
+    [12_000, {}, 24_000],
+    [16_000, {}, 30_000],
+    [60_000, {}, 30_000],
+    [50_000, { attemptTimeoutMillis: 40_000 }, 40_000],
+  ])(
+    'gets no more than 10 s, or 30 s if it took more than 10 s, unless it had more: after %i ms with %j',
+    async (latencyMillis, options, expected) => {
+      const { runAndWait, status } = slow(latencyMillis, options);
+      await runAndWait();
+      expect(status().attemptTimeoutMillis).toBe(expected);
+    },
+  );
 
   it('is bounded by the deadline of the call all the same', async () => {
     const { runAndWait, send, clock } = slow(2_100);
@@ -78,6 +90,20 @@ describe('an endpoint that acknowledges after its attempt was given up', () => {
     expect(status().attemptTimeoutMillis).toBe(4_500);
     for (let call = 0; call < 2; call++) await run();
     expect(status().attemptTimeoutMillis).toBe(2_000);
+  });
+
+  it('gets less again when the timeout of its own exporter ends what is not answered', async () => {
+    const { runAndWait, run, status, a, clock } = slow(12_000);
+    await runAndWait();
+    expect(status().attemptTimeoutMillis).toBe(24_000);
+    a.answer = async (all) => {
+      await new Promise<void>((resolve) => clock.setTimeout(resolve, 20_000));
+      return failedOutcome(all, 'retryable', new ExportError('DEADLINE_EXCEEDED', 'no answer within 20000 ms'));
+    };
+    for (const expected of [12_000, 6_000, 3_000, 2_000]) {
+      await run();
+      expect(status().attemptTimeoutMillis).toBe(expected);
+    }
   });
 
   it('does not get more for what never comes, nor for a late failure', async () => {

@@ -65,9 +65,10 @@ export interface FailoverSpanExporterOptions {
    * How long one endpoint may take, in milliseconds, before its attempt counts as `retryable` and what remains goes to
    * the next. Never beyond the deadline of the call. At least 1, default 2,000.
    *
-   * An endpoint that acknowledges spans later than this gets twice the time it took, up to 10,000 (the timeout of OTLP
-   * exporters), until it answers faster, or not at all. So that one can be heard of whose exporter cancels what is given
-   * up, one call per endpoint goes on while attempts run out of time, for as long as the exporter itself lets it.
+   * An endpoint that acknowledges spans later than this gets twice the time it took, up to 10,000 (the default timeout of
+   * OTLP exporters) or, if it took longer than that, 30,000, until it answers faster, or not at all. So that one can be
+   * heard of whose exporter cancels what is given up, one call per endpoint goes on while attempts run out of time, for as
+   * long as the exporter itself lets it.
    */
   readonly attemptTimeoutMillis?: number;
   /**
