@@ -61,8 +61,10 @@ export class EndingSpans {
   /** Says what earlier processes have lost. */
   start(): void {
     this.checkpoint.start();
-    const { processes, atMost } = this.checkpoint.lostToCrash ?? { processes: 0, atMost: 0 };
+    const { processes, atMost, unbounded = 0 } = this.checkpoint.lostToCrash ?? { processes: 0, atMost: 0 };
     this.options.say('lost', processes, atMost);
+    // They were killed, and their machine was not.
+    if (unbounded > 0) this.options.say('trouble', 'unbounded', unbounded);
   }
 
   async run(): Promise<void> {

@@ -17,12 +17,7 @@ export type { RoutingRule, TierName } from './routing/routing-rules.js';
 export { Spool } from './spool/disk-spool.js';
 export { type FsckDirectory, type FsckOptions, type FsckProgress, type FsckReport, fsck } from './spool/fsck.js';
 export type { FsckCount, FsckProblem, FsckSegment } from './spool/fsck-segment.js';
-export {
-  type CheckpointedBooks,
-  LedgerCheckpoint,
-  type LedgerCheckpointOptions,
-  type LostToCrash,
-} from './spool/ledger-checkpoint.js';
+export { type CheckpointedBooks, LedgerCheckpoint, type LedgerCheckpointOptions } from './spool/ledger-checkpoint.js';
 export {
   type ListedDirectory,
   type ListedOwner,
@@ -31,6 +26,7 @@ export {
   listSpool,
   type SpoolListing,
 } from './spool/list-spool.js';
+export type { LostToCrash } from './spool/lost-to-crash.js';
 export { MemorySpool, type MemorySpoolOptions } from './spool/memory-spool.js';
 export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';

@@ -16,6 +16,9 @@ export const RECORD_BYTES = 40;
 /** Two places in turn: a record that is torn leaves the one before. */
 export const CHECKPOINT_BYTES = 2 * RECORD_BYTES;
 
+/** As long as this it is neither blank nor a record: nothing could be written to it any more. */
+export const INVALID_BYTES = 1;
+
 const MAGIC = 0x4f52_4350; // ORCP
 const CHECKED_FROM = 8;
 
@@ -33,6 +36,10 @@ export function encodeRecord({ sequence, wallMillis, reserved, settled }: Checkp
 
 /** Where the record with this sequence number goes. */
 export const placeOf = (sequence: number): number => (sequence % 2) * RECORD_BYTES;
+
+/** As it is made: nothing has been written to it yet. */
+export const isBlank = (bytes: Uint8Array): boolean =>
+  [0, CHECKPOINT_BYTES].includes(bytes.length) && bytes.every((byte) => byte === 0);
 
 /** The newest that is whole. */
 export function readCheckpoint(bytes: Uint8Array): CheckpointRecord | undefined {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,12 +25,14 @@ function scratch(): string {
 class Machine {
   readonly dead = new Set<number>();
   private pids = 100;
+  /** Of the kernel: another after each crash of the machine. */
+  private boot = 'a'.repeat(16);
 
   start(
     directory: string,
     { namespace = '0'.repeat(16), clock = new VirtualClock(), with: own = fs as CheckpointFs } = {},
   ) {
-    const self: ProcessIdentity = { pid: this.pids++, startTime: 1, namespace };
+    const self: ProcessIdentity = { pid: this.pids++, startTime: 1, namespace, boot: this.boot };
     const processes: Processes = { self: () => self, isAlive: ({ pid }) => !this.dead.has(pid) };
     const ledger = new Ledger();
     const books = {
@@ -48,7 +51,22 @@ class Machine {
     const kill = () => this.dead.add(self.pid);
     return { checkpoint, ledger, clock, end, kill };
   }
+
+  /** Of what was written, the disk has what it likes. */
+  crash(): void {
+    for (let pid = 100; pid < this.pids; pid++) this.dead.add(pid);
+    this.boot = 'b'.repeat(16);
+  }
 }
+
+const enospc = () => {
+  throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+};
+const keepBlank = (file: number, bytes: Uint8Array, at: number, length: number, to: number) =>
+  bytes.every((byte) => byte === 0) ? fs.writeSync(file, bytes, at, length, to) : length;
+/** The calls that are replaced do something else. */
+const fsWith = (calls: Partial<Record<keyof CheckpointFs, unknown>>): CheckpointFs =>
+  ({ ...fs, ...calls }) as CheckpointFs;
 
 const files = (directory: string) => fs.readdirSync(directory).filter(isCheckpointName);
 
@@ -73,6 +91,7 @@ describe('LedgerCheckpoint', () => {
         const { queued } = victim.ledger.snapshot();
         const { checkpoint } = machine.start(directory);
         expect(checkpoint.lostToCrash?.processes).toBe(1);
+        expect(checkpoint.lostToCrash?.unbounded).toBeUndefined();
         expect(checkpoint.lostToCrash?.atMost).toBeGreaterThanOrEqual(queued);
         checkpoint.close();
         victim.checkpoint.close();
@@ -178,17 +197,20 @@ describe('LedgerCheckpoint', () => {
     const elsewhere = scratch();
     machine.start(elsewhere).kill();
     fs.writeFileSync(join(elsewhere, files(elsewhere)[0]!), 'nonsense');
-    expect(machine.start(elsewhere).checkpoint.lostToCrash).toBeUndefined();
+    // Neither a number nor silence, which would be one.
+    expect(machine.start(elsewhere).checkpoint.lostToCrash).toEqual({
+      processes: 1,
+      atMost: 0,
+      unbounded: 1,
+      lastHeardOf: 0,
+    });
   });
 
   it('never throws into the application, and goes on when it can', async () => {
     const directory = scratch();
     const machine = new Machine();
     let broken = true;
-    const full = () => {
-      throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
-    };
-    const flaky = new Proxy(fs, { get: (target, key) => (broken ? full : target[key as never]) }) as CheckpointFs;
+    const flaky = new Proxy(fs, { get: (target, key) => (broken ? enospc : target[key as never]) }) as CheckpointFs;
     const victim = machine.start(directory, { with: flaky });
     victim.end(1_000);
     broken = false;
@@ -198,5 +220,143 @@ describe('LedgerCheckpoint', () => {
     broken = false;
     victim.kill();
     expect(machine.start(directory).checkpoint.lostToCrash!.atMost).toBeGreaterThanOrEqual(1_010);
+  });
+
+  it('says nothing of one that was killed before its first span', () => {
+    const directory = scratch();
+    const machine = new Machine();
+    const victim = machine.start(directory, { with: fsWith({ writeSync: keepBlank }) });
+    victim.kill();
+    expect(fs.readFileSync(join(directory, files(directory)[0]!)).every((byte) => byte === 0)).toBe(true);
+    expect(machine.start(directory).checkpoint.lostToCrash).toBeUndefined();
+  });
+
+  describe('after a crash of the machine', () => {
+    it.each([
+      ['as it was written last', (path: string) => fs.readFileSync(path)],
+      ['as it was seconds before', () => undefined],
+      ['as a file whose content never got there', () => Buffer.alloc(0)],
+      ['as a file of zeros', () => Buffer.alloc(2 * RECORD_BYTES)],
+    ])('does not take what is found for a bound: %s', async (_, found) => {
+      const directory = scratch();
+      const machine = new Machine();
+      const victim = machine.start(directory);
+      victim.end(5);
+      await victim.clock.advance(1_000);
+      const path = join(directory, files(directory)[0]!);
+      const before = fs.readFileSync(path);
+      victim.end(10_000);
+      const after = found(path) ?? before;
+      fs.writeFileSync(path, after);
+      machine.crash();
+      const { lostToCrash } = machine.start(directory).checkpoint;
+      expect(lostToCrash).toMatchObject({ processes: 1, unbounded: 1 });
+    });
+
+    it('finds something of each process, since that there is a file is made durable', async () => {
+      const directory = scratch();
+      const synced: number[] = [];
+      const opened: string[] = [];
+      const own = fsWith({
+        openSync: (path: string, ...rest: [string, number?]) => {
+          const file = fs.openSync(path, ...rest);
+          opened[file] = path;
+          return file;
+        },
+        fsync: (file: number, done: () => void) => {
+          synced.push(file);
+          done();
+        },
+      });
+      new Machine().start(directory, { with: own });
+      const [name] = files(directory);
+      expect(synced.map((file) => opened[file])).toEqual([join(directory, name!), directory]);
+    });
+
+    it('adds it to what is known of others', async () => {
+      const directory = scratch();
+      const machine = new Machine();
+      machine.start(directory).end(40);
+      machine.crash();
+      const killed = machine.start(directory);
+      expect(killed.checkpoint.lostToCrash).toMatchObject({ processes: 1, unbounded: 1 });
+      killed.end(40);
+      killed.kill();
+      const { lostToCrash } = machine.start(directory).checkpoint;
+      expect(lostToCrash).toMatchObject({ processes: 1 });
+      expect(lostToCrash).not.toHaveProperty('unbounded');
+    });
+  });
+
+  it.each([
+    ['fails', enospc],
+    [
+      'writes a part',
+      (file: number, bytes: Uint8Array, at: number, _: number, to: number) => fs.writeSync(file, bytes, at, 7, to),
+    ],
+  ])('leaves no bound where the disk %s', async (_, writeSync) => {
+    const directory = scratch();
+    const machine = new Machine();
+    const calls = { ...fs, writeSync: fs.writeSync as unknown };
+    const victim = machine.start(directory, { with: calls as CheckpointFs });
+    victim.end(10);
+    await victim.clock.advance(1_000);
+    calls.writeSync = writeSync;
+    victim.end(100_000);
+    victim.kill();
+    expect(machine.start(directory).checkpoint.lostToCrash).toMatchObject({ processes: 1, unbounded: 1 });
+  });
+
+  it('opens one file, however long the disk is full', async () => {
+    const directory = scratch();
+    let open = 0;
+    const own = fsWith({
+      writeSync: enospc,
+      openSync: (...given: Parameters<typeof fs.openSync>) => {
+        open++;
+        return fs.openSync(...given);
+      },
+      closeSync: (file: number) => {
+        open--;
+        fs.closeSync(file);
+      },
+      fsync: (_: number, done: () => void) => done(),
+    });
+    const { clock } = new Machine().start(directory, { with: own });
+    await clock.advance(60_000);
+    expect(open).toBe(1);
+  });
+
+  it.each([
+    ['the file', (directory: string) => fs.rmSync(join(directory, files(directory)[0]!))],
+    ['the directory', (directory: string) => fs.rmSync(directory, { recursive: true })],
+  ])('begins another when somebody has removed %s', async (_, remove) => {
+    const directory = scratch();
+    const machine = new Machine();
+    const victim = machine.start(directory);
+    victim.end(50);
+    await victim.clock.advance(1_000);
+    remove(directory);
+    await victim.clock.advance(7_000);
+    victim.end(50);
+    victim.kill();
+    const { lostToCrash } = machine.start(directory).checkpoint;
+    expect(lostToCrash).toMatchObject({ processes: 1 });
+    expect(lostToCrash!.atMost).toBeGreaterThanOrEqual(100);
+  });
+
+  it('finds the others beside one that cannot be read, and beside a pipe to which nobody writes', () => {
+    const directory = scratch();
+    const machine = new Machine();
+    const nobody = `${'0'.repeat(16)}-${'0'.repeat(16)}`;
+    const odd = [`checkpoint-1-1-${nobody}`, `checkpoint-2-1-${nobody}`];
+    fs.mkdirSync(join(directory, odd[0]!));
+    execFileSync('mkfifo', [join(directory, odd[1]!)]);
+    machine.dead.add(1).add(2);
+    const victim = machine.start(directory);
+    victim.end(40);
+    victim.kill();
+    const { lostToCrash } = machine.start(directory).checkpoint;
+    expect(lostToCrash!.atMost).toBeGreaterThanOrEqual(40);
   });
 });

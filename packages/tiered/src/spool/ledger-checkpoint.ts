@@ -9,8 +9,17 @@ import {
   type Timer,
   toError,
 } from '@otel-resilience/core';
-import { CHECKPOINT_BYTES, encodeRecord, placeOf, readCheckpoint } from './checkpoint-record.js';
+import {
+  CHECKPOINT_BYTES,
+  encodeRecord,
+  INVALID_BYTES,
+  isBlank,
+  placeOf,
+  readCheckpoint,
+} from './checkpoint-record.js';
 import { newLockToken, ownerName, parseOwnerName } from './lock-owner.js';
+import { describeLoss, type LostToCrash, lossOf, sumOf } from './lost-to-crash.js';
+import { READ_FLAGS } from './node-file-system.js';
 import { type Processes, stateOf, systemProcesses } from './process-identity.js';
 import { HEARTBEAT_MILLIS, StaleWatch } from './stale-watch.js';
 
@@ -38,17 +47,16 @@ export interface LedgerCheckpointOptions {
 
 export type CheckpointFs = Pick<
   typeof nodeFs,
-  'mkdirSync' | 'openSync' | 'writeSync' | 'closeSync' | 'readdirSync' | 'readFileSync' | 'unlinkSync'
+  | 'mkdirSync'
+  | 'openSync'
+  | 'writeSync'
+  | 'ftruncateSync'
+  | 'fsync'
+  | 'closeSync'
+  | 'readdirSync'
+  | 'readFileSync'
+  | 'unlinkSync'
 >;
-
-/** What earlier processes with this directory have lost, that ended without a shutdown. */
-export interface LostToCrash {
-  readonly processes: number;
-  /** Spans, at most: that had ended, and were neither sent nor in the spool, as far as is written. */
-  readonly atMost: number;
-  /** When the last of them was last heard of, in milliseconds since 1970. */
-  readonly lastHeardOf: number;
-}
 
 const INTERVAL_MILLIS = 1_000;
 /** So many records a second besides, as long as spans end as fast as in the second before; 10 µs each. */
@@ -63,8 +71,8 @@ export const isCheckpointName = (name: string): boolean =>
 /**
  * Writes down every second how many spans of this process may have ended, and how many are safe, so that the next one
  * can say how many were lost at most if this one is killed. The number of ended spans is reserved ahead, and written
- * again before it is passed: what it says of a process that was killed is true. (After a crash of the machine, the file
- * may be some seconds old.)
+ * again before it is passed: what it says of a process that was killed is true. What it says after a crash of the machine
+ * may be old, or nothing at all: that is then not taken for a bound. Neither is what is left where it could not be written.
  */
 export class LedgerCheckpoint {
   private readonly directory: string;
@@ -133,7 +141,7 @@ export class LedgerCheckpoint {
   private tick(): void {
     this.quietly(() => {
       const now = this.clock.now();
-      this.file ??= this.create();
+      if (this.file === undefined) this.create();
       const { ended, settled } = this.books.read();
       this.reserve = within(Math.ceil((ended - this.endedAtTick) / EXTENSIONS));
       this.endedAtTick = ended;
@@ -159,33 +167,68 @@ export class LedgerCheckpoint {
     return this.reserved;
   };
 
-  private create(): number {
+  private create(): void {
     this.fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
-    const file = this.fs.openSync(join(this.directory, this.name), 'w', 0o600);
+    this.file = this.fs.openSync(join(this.directory, this.name), 'w', 0o600);
+    this.makeLasting(this.file);
     // Its place on the disk, so that a full one does not matter later.
-    this.fs.writeSync(file, new Uint8Array(CHECKPOINT_BYTES), 0, CHECKPOINT_BYTES, 0);
-    return file;
+    this.fs.writeSync(this.file, new Uint8Array(CHECKPOINT_BYTES), 0, CHECKPOINT_BYTES, 0);
+  }
+
+  /** That there is one, so that after a crash of the machine something is found, however old. Nobody waits for it. */
+  private makeLasting(file: number): void {
+    const { fs, directory } = this;
+    fs.fsync(file, () => {
+      try {
+        const parent = fs.openSync(directory, 'r');
+        fs.fsync(parent, () => fs.closeSync(parent));
+      } catch {
+        // As on Windows, which opens no directories.
+      }
+    });
   }
 
   private write(ended: number, settled: number): void {
     const sequence = this.sequence + 1;
     const reserved = ended + this.reserve;
     const record = encodeRecord({ sequence, wallMillis: this.clock.wallTime(), reserved, settled });
-    this.fs.writeSync(this.file!, record, 0, record.length, placeOf(sequence));
+    try {
+      const bytes = this.fs.writeSync(this.file!, record, 0, record.length, placeOf(sequence));
+      if (bytes < record.length) throw new Error('the record was cut off');
+    } catch (error) {
+      // What it says is no bound any more.
+      this.fs.ftruncateSync(this.file!, INVALID_BYTES);
+      throw error;
+    }
     this.sequence = sequence;
     this.reserved = reserved;
     this.written = { ended, settled, at: this.clock.now() };
   }
 
   private lookForOthers(): void {
-    for (const name of this.fs.readdirSync(this.directory)) {
+    const names = ifThere(() => this.fs.readdirSync(this.directory)) ?? [];
+    if (!names.includes(this.name)) this.beginAnew();
+    for (const name of names) {
       if (name === this.name || !isCheckpointName(name)) continue;
-      const path = join(this.directory, name);
-      const bytes = readIfThere(this.fs, path);
-      if (bytes === undefined || !this.isDead(name, bytes)) continue;
-      // Of several that find it, one takes it away.
-      if (removed(this.fs, path)) this.report(bytes);
+      // One that cannot be read hides no other.
+      this.quietly(() => this.lookAt(name));
     }
+  }
+
+  private lookAt(name: string): void {
+    const path = join(this.directory, name);
+    const bytes = readIfThere(this.fs, path);
+    if (bytes === undefined || !this.isDead(name, bytes)) return;
+    // Of several that find it, one takes it away.
+    if (removed(this.fs, path)) this.report(name, bytes);
+  }
+
+  /** Somebody has taken this process for dead, or removed the directory: what is written into the file is seen by nobody. */
+  private beginAnew(): void {
+    const { file } = this;
+    this.file = undefined;
+    this.written = { ...this.written, at: Number.NEGATIVE_INFINITY };
+    if (file !== undefined) this.fs.closeSync(file);
   }
 
   private isDead(name: string, bytes: Uint8Array): boolean {
@@ -195,21 +238,15 @@ export class LedgerCheckpoint {
     return this.watch.observe(name, Buffer.from(bytes).toString('hex'));
   }
 
-  private report(bytes: Uint8Array): void {
+  private report(name: string, bytes: Uint8Array): void {
     const record = readCheckpoint(bytes);
-    if (!record) return; // killed before it had written anything: before its first span
-    const atMost = Math.max(0, record.reserved - record.settled);
-    const before = this.lost ?? { processes: 0, atMost: 0, lastHeardOf: 0 };
-    this.lost = {
-      processes: before.processes + 1,
-      atMost: before.atMost + atMost,
-      lastHeardOf: Math.max(before.lastHeardOf, record.wallMillis),
-    };
-    const when = new Date(record.wallMillis).toISOString();
-    this.log.warn(
-      'lost',
-      () => `a process that was last heard of at ${when} has ended without a shutdown: it lost at most ${atMost} spans`,
-    );
+    const { boot } = parseOwnerName(name.slice(PREFIX.length))!;
+    // What was written to a file is there then, whether it was synced or not.
+    const hasMachineLived = boot !== undefined && boot === this.processes.self().boot;
+    if (!record && hasMachineLived && isBlank(bytes)) return; // killed before its first span
+    const loss = lossOf(record, hasMachineLived);
+    this.lost = this.lost ? sumOf(this.lost, loss) : loss;
+    this.log.warn('lost', () => describeLoss(loss));
   }
 
   private quietly(work: () => void): void {
@@ -225,7 +262,14 @@ export class LedgerCheckpoint {
 const within = (reserve: number): number => Math.min(MAX_RESERVE, Math.max(MIN_RESERVE, reserve));
 
 function readIfThere(fs: CheckpointFs, path: string): Uint8Array | undefined {
-  return ifThere(() => fs.readFileSync(path));
+  return ifThere(() => {
+    const file = fs.openSync(path, READ_FLAGS);
+    try {
+      return fs.readFileSync(file);
+    } finally {
+      fs.closeSync(file);
+    }
+  });
 }
 
 function removed(fs: CheckpointFs, path: string): boolean {

@@ -1,7 +1,10 @@
 import * as fs from 'node:fs';
 import type { FileSystem, OpenFile } from '@otel-resilience/core';
 
-const FLAGS = { create: 'wx+', update: 'r+', read: 'r' } as const;
+const { O_RDONLY, O_NONBLOCK = 0 } = fs.constants;
+/** Nobody waits for whoever writes to a pipe; of any other file it means nothing. */
+export const READ_FLAGS: number = O_RDONLY | O_NONBLOCK;
+const FLAGS = { create: 'wx+', update: 'r+', read: READ_FLAGS } as const;
 
 /** That of the machine. Files are 0600, directories 0700. */
 export const nodeFileSystem: FileSystem = {
@@ -57,7 +60,8 @@ class NodeFile implements OpenFile {
   }
 }
 
-const openFile = (path: string, flags: string): Promise<number> => call((done) => fs.open(path, flags, 0o600, done));
+const openFile = (path: string, flags: string | number): Promise<number> =>
+  call((done) => fs.open(path, flags, 0o600, done));
 
 /** Callbacks, since a file handle of `fs.promises` costs the main thread more. */
 function call<T>(start: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {

@@ -9,6 +9,8 @@ export interface ProcessIdentity {
   readonly startTime: number | undefined;
   /** Where its pid is valid: 16 hex digits. Only a process of the same namespace can judge it by its pid. */
   readonly namespace: string;
+  /** Since when its machine runs, 16 hex digits: what was written since then is there, whatever became of processes. */
+  readonly boot?: string | undefined;
 }
 
 /** The processes of this machine, as far as a lock needs to know them. */
@@ -30,7 +32,8 @@ export const systemProcesses: Processes = {
   self() {
     // A process that was restored from a snapshot has another pid than the one that loaded this module.
     if (self?.pid !== process.pid) {
-      self = { pid: process.pid, startTime: readStat(process.pid)?.startTime, namespace: readNamespace() };
+      const { pid } = process;
+      self = { pid, startTime: readStat(pid)?.startTime, namespace: readNamespace(), boot: readBoot() };
     }
     return self;
   },
@@ -68,12 +71,21 @@ function readStat(pid: number): { state: string; startTime: number } | undefined
  */
 function readNamespace(): string {
   if (process.platform !== 'linux') return digest(`${process.platform} ${hostname()}`);
-  const boot = readText(() => readFileSync('/proc/sys/kernel/random/boot_id', 'latin1'));
+  const boot = readText(() => readFileSync(BOOT_ID, 'latin1'));
   const pids = readText(() => readlinkSync('/proc/self/ns/pid'));
   // Without them nobody can be judged by this process, nor it by anybody: each has a namespace of its own.
   if (boot === undefined || pids === undefined) return randomBytes(8).toString('hex');
   return digest(`${boot} ${pids} ${readText(() => readlinkSync('/proc/self/ns/time')) ?? ''}`);
 }
+
+/** That of a container, where it has one of its own: one that was started anew is then another. */
+function readBoot(): string | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const boot = readText(() => readFileSync(BOOT_ID, 'latin1'));
+  return boot === undefined ? undefined : digest(boot);
+}
+
+export const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 export const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
 

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { FileSystem } from '@otel-resilience/core';
 import { codeOf, isMissing, quietly } from './file-errors.js';
 import { nodeFileSystem } from './node-file-system.js';
-import { digest } from './process-identity.js';
+import { BOOT_ID, digest } from './process-identity.js';
 
 /**
  * Proofs that an owner is gone which is of another container, or of a time before a reboot, so that its pid says nothing.
@@ -29,7 +29,6 @@ const LOCAL_TYPES: readonly number[] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5
 /** unix(7): 107 and a zero; more is cut off silently by some. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
-const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 /** LXC and systemd-nspawn mount another file over that of the kernel: the same boot has many ids then. */
 const PROC_TYPE = 0x9fa0;
 
