@@ -29,7 +29,7 @@ class EncodedChunk implements Chunk {
   full = false;
   private readonly maxBytes: number;
   /** Oldest first; each has resources and scopes of its own. */
-  private readonly parts: Part[] = [];
+  private readonly parts: EncodedSpans[] = [];
   /** What those of all parts take at most. */
   private partsEnvelopeBytes = 0;
   private lastSpanBytes = 0;
@@ -64,26 +64,24 @@ class EncodedChunk implements Chunk {
 
   dropFirst(): void {
     const part = this.parts[0] ?? this.sealPart(this.builder!);
-    const { spans } = part;
-    this.bytes -= spans.firstBytes;
-    spans.dropFirst();
+    const { byteLength, envelopeBytes } = part;
+    part.dropFirst();
     this.spanCount--;
-    if (spans.spanCount > 0) return;
-    this.parts.shift();
-    this.partsEnvelopeBytes -= part.envelopeBytes;
+    this.bytes += part.byteLength - byteLength;
+    this.partsEnvelopeBytes += part.envelopeBytes - envelopeBytes;
+    if (part.spanCount === 0) this.parts.shift();
   }
 
   takeFrom(next: EncodedChunk, maxSpans: number): void {
     const lastCount = this.spanCount + maxSpans;
     while (this.spanCount < lastCount && next.parts.length > 0) {
-      const { envelopeBytes } = next.parts[0]!;
-      const maxBytes = this.maxBytes - this.bytes - this.envelopeBytes - envelopeBytes;
-      const spans = next.takePart(lastCount - this.spanCount, maxBytes);
-      if (spans.spanCount === 0) return;
-      this.parts.push({ spans, envelopeBytes });
-      this.partsEnvelopeBytes += envelopeBytes;
-      this.spanCount += spans.spanCount;
-      this.bytes += spans.byteLength;
+      const maxBytes = this.maxBytes - this.bytes - this.envelopeBytes - next.parts[0]!.envelopeBytes;
+      const part = next.takePart(lastCount - this.spanCount, maxBytes);
+      if (part.spanCount === 0) return;
+      this.parts.push(part);
+      this.partsEnvelopeBytes += part.envelopeBytes;
+      this.spanCount += part.spanCount;
+      this.bytes += part.byteLength;
     }
   }
 
@@ -94,11 +92,11 @@ class EncodedChunk implements Chunk {
   }
 
   resources(): Resource[] {
-    return this.parts.flatMap(({ spans }) => [...spans.resources()]);
+    return this.parts.flatMap((part) => [...part.resources()]);
   }
 
   toBatch(): SpanBatch {
-    return SpanBatch.join(this.parts.splice(0).map(({ spans }) => SpanBatch.fromEncoded(spans)));
+    return SpanBatch.join(this.parts.splice(0).map((part) => SpanBatch.fromEncoded(part)));
   }
 
   get envelopeBytes(): number {
@@ -109,31 +107,23 @@ class EncodedChunk implements Chunk {
     return this.lastSpanBytes + (this.builder?.envelopeBytes ?? 0);
   }
 
-  private sealPart(builder: SpanBatchBuilder): Part {
-    const { envelopeBytes } = builder;
-    const part = { spans: builder.seal(), envelopeBytes };
+  private sealPart(builder: SpanBatchBuilder): EncodedSpans {
+    const part = builder.seal();
     this.parts.push(part);
-    this.partsEnvelopeBytes += envelopeBytes;
+    this.partsEnvelopeBytes += part.envelopeBytes;
     return part;
   }
 
   /** The oldest spans of the first part, or all of it: as much as that is within the bounds. */
   private takePart(maxSpans: number, maxBytes: number): EncodedSpans {
-    const { spans, envelopeBytes } = this.parts[0]!;
-    const isWithin = spans.spanCount <= maxSpans && spans.byteLength <= maxBytes;
-    const taken = isWithin ? spans : spans.takeFirst(maxSpans, maxBytes);
-    if (isWithin) {
-      this.parts.shift();
-      this.partsEnvelopeBytes -= envelopeBytes;
-    }
+    const part = this.parts[0]!;
+    const { envelopeBytes } = part;
+    const isWithin = part.spanCount <= maxSpans && part.byteLength <= maxBytes;
+    const taken = isWithin ? part : part.takeFirst(maxSpans, maxBytes);
+    if (isWithin) this.parts.shift();
+    this.partsEnvelopeBytes -= isWithin ? envelopeBytes : envelopeBytes - part.envelopeBytes;
     this.spanCount -= taken.spanCount;
     this.bytes -= taken.byteLength;
     return taken;
   }
-}
-
-interface Part {
-  readonly spans: EncodedSpans;
-  /** What its resources and scopes take at most. */
-  readonly envelopeBytes: number;
 }

@@ -11,6 +11,8 @@ export interface EncodedGroup {
   /** Where each span ends, counted from `offset`. */
   readonly ends: Uint32Array;
   readonly offset: number;
+  /** What resource and scope take at most, on top of the spans. */
+  readonly envelopeBytes: number;
   from: number;
   to: number;
   start: number;
@@ -36,6 +38,8 @@ export interface EncodedSpansParts {
 export class EncodedSpans {
   /** Bytes of the spans that are left, each with tag and length; resources and scopes come on top. */
   byteLength: number;
+  /** What the resources and scopes of those spans take at most. */
+  envelopeBytes = 0;
   private readonly groups: readonly EncodedGroup[];
   private readonly order: Uint32Array;
   private readonly known: KnownSummary | undefined;
@@ -49,6 +53,7 @@ export class EncodedSpans {
     this.byteLength = byteLength;
     this.request = request;
     this.known = summary;
+    for (const group of groups) if (!isEmpty(group)) this.envelopeBytes += group.envelopeBytes;
   }
 
   get spanCount(): number {
@@ -69,6 +74,7 @@ export class EncodedSpans {
     this.byteLength -= end - group.start;
     group.start = end;
     this.gone++;
+    if (isEmpty(group)) this.envelopeBytes -= group.envelopeBytes;
   }
 
   /**
@@ -104,7 +110,7 @@ export class EncodedSpans {
   }
 
   private filled(): EncodedGroup[] {
-    return this.groups.filter(({ from, to }) => from < to);
+    return this.groups.filter((group) => !isEmpty(group));
   }
 
   private services(): Map<string, number> {
@@ -116,6 +122,8 @@ export class EncodedSpans {
     return services;
   }
 }
+
+const isEmpty = ({ from, to }: EncodedGroup): boolean => from === to;
 
 const endOf = ({ ends, offset }: EncodedGroup, index: number): number => offset + ends[index]!;
 

@@ -283,7 +283,8 @@ function sealGroups(groups: readonly Group[]): { groups: EncodedGroup[]; request
   return { groups: groups.map((group, index) => sealGroup(group, bytes, starts[index]!)), request: bytes };
 }
 
-function sealGroup({ resource, scope, ends }: Group, bytes: Uint8Array, start: number): EncodedGroup {
-  const sealedEnds = ends.copy();
-  return { resource, scope, bytes, ends: sealedEnds, offset: start, start, from: 0, to: sealedEnds.length };
+function sealGroup(group: Group, bytes: Uint8Array, start: number): EncodedGroup {
+  const { resource, scope, envelopeBytes } = group;
+  const ends = group.ends.copy();
+  return { resource, scope, bytes, ends, offset: start, envelopeBytes, start, from: 0, to: ends.length };
 }
