@@ -10,6 +10,7 @@ import {
   exportAttempt,
   failedOutcome,
   isTimeout,
+  LimitedLog,
   optional,
   readOptions,
   type SpanBatch,
@@ -56,6 +57,8 @@ export class CircuitBreakerSpanExporter extends SpanBatchExporterBase {
   private ranOutOfTime = false;
   private patientCall: PatientCall | undefined;
   private openAttempts = 0;
+  private unanswered: number | undefined;
+  private readonly log: LimitedLog;
 
   /** Throws a `ConfigurationError` for a wrong option. */
   constructor(options: CircuitBreakerSpanExporterOptions) {
@@ -66,6 +69,15 @@ export class CircuitBreakerSpanExporter extends SpanBatchExporterBase {
     Object.defineProperty(this, BRAND, { value: true });
     this.exporter = exporter;
     this.breaker = read.breaker ? alone(read.breaker, options) : ownBreaker(options);
+    this.log = new LimitedLog(this.breaker.name, { clock });
+  }
+
+  /**
+   * How long a late call was waited for in vain, until its own timeout, in milliseconds: the exporter gives up too soon
+   * for a backend that takes longer, or the backend is dead. `undefined` since anything was answered.
+   */
+  get unansweredMillis(): number | undefined {
+    return this.unanswered;
   }
 
   async exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
@@ -107,17 +119,29 @@ export class CircuitBreakerSpanExporter extends SpanBatchExporterBase {
     const outcome = await exportAttempt(exporter, batch, context, { clock: this.clock });
     this.openAttempts--;
     if (outcome.failure !== 'refused') this.ranOutOfTime = outcome.remaining !== undefined && isTimeout(outcome.error);
+    if (!this.ranOutOfTime) this.unanswered = undefined;
     return outcome;
   }
 
   private callPatiently(): PatientCall {
-    const call: PatientCall = new PatientCall(this.exporter, this.clock, () => {
-      if (this.patientCall === call) this.patientCall = undefined;
+    const call: PatientCall = new PatientCall(this.exporter, this.clock, {
+      onEnd: () => {
+        if (this.patientCall === call) this.patientCall = undefined;
+      },
+      onUnanswered: (afterMillis) => {
+        if (this.unanswered === undefined) this.log.warn('unanswered', () => waitedInVain(afterMillis));
+        this.unanswered = afterMillis;
+      },
     });
     this.patientCall = call;
     return call;
   }
 }
+
+/** Whoever is slow looks as whoever is dead does. */
+export const waitedInVain = (millis: number): string =>
+  `no answer within ${Math.round(millis)} ms to a call that was waited for; if the backend is slow, not dead, give its ` +
+  'exporter a longer timeoutMillis (OTEL_EXPORTER_OTLP_TIMEOUT), or it gets the same spans again and again';
 
 /** Tells a `CircuitBreakerSpanExporter` by its brand, whichever copy of this package made it. */
 export function isCircuitBreakerSpanExporter(value: unknown): value is CircuitBreakerSpanExporter {

@@ -1,10 +1,21 @@
+import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { deliveredOutcome, type ExportContext, ExportError, failedOutcome } from '@otel-resilience/core';
 import { ScriptedBatchExporter, VirtualClock } from '@otel-resilience/testing';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { batch } from '../../../../test/support/failover.js';
 import { CircuitBreakerSpanExporter } from './circuit-breaker-span-exporter.js';
 
 const ATTEMPT_MILLIS = 2_000;
+
+function collectLogs(): string[] {
+  const lines: string[] = [];
+  const log = (line: string) => void lines.push(line);
+  const logger = { error: log, warn: log, info: log, debug: log, verbose: log };
+  diag.setLogger(logger, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
+  return lines;
+}
+
+afterEach(() => diag.disable());
 
 /** A breaker that never opens, over a leaf that answers after `latency.millis`, or ends when it is cancelled. */
 function setUp({ latencyMillis = Number.POSITIVE_INFINITY, maxConcurrentExports = 10 } = {}) {
@@ -114,6 +125,80 @@ describe('attempts that run out of time', () => {
     await clock.advance(1);
     expect(open()).toBe(0);
     expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a late call that is waited for in vain', () => {
+  const SAID =
+    /^guarded: no answer within (\d+) ms to a call that was waited for; .* timeoutMillis .* again and again$/;
+
+  /** As an OTLP exporter does, the leaf ends what has taken its own `timeoutMillis`. */
+  async function inVain({ timeoutMillis = 10_000, error = timedOut(timeoutMillis) as Error } = {}) {
+    const clock = new VirtualClock();
+    const latency = { millis: Number.POSITIVE_INFINITY };
+    const leaf = new ScriptedBatchExporter({
+      clock,
+      maxConcurrentExports: 10,
+      otherwise: async (all) => {
+        await new Promise<void>((resolve) => clock.setTimeout(resolve, Math.min(latency.millis, timeoutMillis)));
+        return latency.millis <= timeoutMillis
+          ? deliveredOutcome(all.spanCount)
+          : failedOutcome(all, 'retryable', error);
+      },
+    });
+    const logged = collectLogs();
+    const guarded = new CircuitBreakerSpanExporter({
+      name: 'guarded',
+      exporter: leaf,
+      minimumCalls: 1e6,
+      strategy: 'failureRate',
+      clock,
+    });
+    const run = () =>
+      clock.run(
+        guarded.exportBatch(batch, {
+          signal: new AbortController().signal,
+          deadline: clock.now() + ATTEMPT_MILLIS,
+          onLateAcknowledgement: () => {},
+        }),
+      );
+    for (let attempt = 0; attempt < 20; attempt++) await run();
+    return { clock, latency, guarded, run, logged };
+  }
+
+  const timedOut = (millis: number) => new ExportError('DEADLINE_EXCEEDED', `no answer within ${millis} ms`);
+
+  it('is said once, with what to change, until something is answered', async () => {
+    const { guarded, logged, latency, run, clock } = await inVain();
+    expect(logged.map((line) => SAID.exec(line)?.[1])).toEqual(['10000']);
+    expect(guarded.unansweredMillis).toBe(10_000);
+    latency.millis = 10;
+    await run();
+    expect(guarded.unansweredMillis).toBeUndefined();
+    latency.millis = Number.POSITIVE_INFINITY;
+    for (let attempt = 0; attempt < 20; attempt++) await run();
+    expect(logged.length).toBe(2);
+    await clock.advance(60_000);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('is said of gRPC exporters too, whose error has a number', async () => {
+    const { logged } = await inVain({ error: Object.assign(new Error('Deadline exceeded'), { code: 4 }) });
+    expect(logged.length).toBe(1);
+  });
+
+  it('is not said where the exporter has no more time than an attempt', async () => {
+    const { logged, guarded } = await inVain({ timeoutMillis: 1_000 });
+    expect([logged.length, guarded.unansweredMillis]).toEqual([0, undefined]);
+  });
+
+  it('is not said of a server that has answered, if late, nor of a call that has made way', async () => {
+    const { logged } = await inVain({ error: Object.assign(new Error('Unavailable'), { code: 14 }) });
+    expect(logged.length).toBe(0);
+    const { run, guarded } = setUp();
+    for (let attempt = 0; attempt < 2; attempt++) await run();
+    await guarded.forceFlush();
+    expect([logged.length, guarded.unansweredMillis]).toEqual([0, undefined]);
   });
 });
 

@@ -10,6 +10,13 @@ import {
   type Timer,
 } from '@otel-resilience/core';
 
+export interface PatientCallEvents {
+  /** It holds nothing of the exporter any more; called once or more. */
+  onEnd(): void;
+  /** Its own timeout has ended it, so long after it began: it has been waited for in vain. */
+  onUnanswered(afterMillis: number): void;
+}
+
 /**
  * A call of an exporter that goes on when its caller's time is up; the caller goes on as well, and its attempt has
  * failed. It ends when the exporter's own timeout does, or 30 s after it began.
@@ -25,16 +32,15 @@ export class PatientCall implements Pick<SpanBatchExporter, 'exportBatch'> {
   isOverdue = false;
   private readonly exporter: SpanBatchExporter;
   private readonly clock: Clock;
-  private readonly onEnd: () => void;
+  private readonly events: PatientCallEvents;
   private readonly abort = new AbortController();
   private timer: Timer | undefined;
   private isPatient = true;
 
-  /** `onEnd` is called when it holds nothing of the exporter any more; once or more. */
-  constructor(exporter: SpanBatchExporter, clock: Clock, onEnd: () => void) {
+  constructor(exporter: SpanBatchExporter, clock: Clock, events: PatientCallEvents) {
     this.exporter = exporter;
     this.clock = clock;
-    this.onEnd = onEnd;
+    this.events = events;
   }
 
   async exportBatch(batch: SpanBatch, { signal, ...context }: ExportContext): Promise<ExportOutcome> {
@@ -50,8 +56,13 @@ export class PatientCall implements Pick<SpanBatchExporter, 'exportBatch'> {
       this.timer = clock.setTimeout(end, deadline - clock.now());
     };
     signal.addEventListener('abort', onAbort, { once: true });
+    const startedAt = clock.now();
     try {
-      return await this.exporter.exportBatch(batch, { ...context, signal: abort.signal, deadline });
+      const outcome = await this.exporter.exportBatch(batch, { ...context, signal: abort.signal, deadline });
+      if (this.isOverdue && this.isPatient && outcome.remaining && ranOutOfTime(outcome.error)) {
+        this.events.onUnanswered(clock.now() - startedAt);
+      }
+      return outcome;
     } finally {
       signal.removeEventListener('abort', onAbort);
       this.settled();
@@ -60,8 +71,8 @@ export class PatientCall implements Pick<SpanBatchExporter, 'exportBatch'> {
 
   /** Cancels it, unless somebody waits for it: then it ends with its attempt. */
   giveWay(reason: unknown): void {
-    if (this.isOverdue) this.end(reason);
     this.isPatient = false;
+    if (this.isOverdue) this.end(reason);
   }
 
   private end(reason: unknown): void {
@@ -71,6 +82,11 @@ export class PatientCall implements Pick<SpanBatchExporter, 'exportBatch'> {
 
   private settled(): void {
     this.clock.clearTimeout(this.timer);
-    this.onEnd();
+    this.events.onEnd();
   }
 }
+
+const GRPC_DEADLINE_EXCEEDED = 4;
+
+const ranOutOfTime = (error: Error): boolean =>
+  isTimeout(error) || (error as { code?: unknown }).code === GRPC_DEADLINE_EXCEEDED;

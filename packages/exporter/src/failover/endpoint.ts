@@ -12,6 +12,7 @@ import {
 import {
   CircuitBreakerSpanExporter,
   isCircuitBreakerSpanExporter,
+  waitedInVain,
 } from '../circuit-breaker/circuit-breaker-span-exporter.js';
 import type { BreakerState } from '../circuit-breaker/states.js';
 import { reworded } from './name-endpoints.js';
@@ -222,13 +223,19 @@ export class Endpoint implements Rankable {
     if (failure === 'retryable') this.wentWell = false;
     // A refusal and a shutdown are ours, and would hide what the endpoint itself said last.
     if (failure !== 'refused' && failure !== 'shutdown') {
-      this.lastFailure = { failure, message: describeError(error), at: this.clock.wallTime() };
+      this.lastFailure = { failure, message: this.describe(error), at: this.clock.wallTime() };
     }
     if (failure === 'permanent') this.reject(outcome);
     const hint = failure === 'throttled' ? boundRetryAfter(outcome.retryAfterMillis) : undefined;
     const until = this.clock.now() + (hint ?? 0);
     if (hint === undefined || until <= (this.throttle?.until ?? 0)) return;
     this.throttle = { until, error: reworded(error, `${this.name}: ${this.lastFailure!.message}`) };
+  }
+
+  private describe(error: Error): string {
+    const { unansweredMillis } = this.exporter;
+    const message = describeError(error);
+    return unansweredMillis && isTimeout(error) ? `${message}, and ${waitedInVain(unansweredMillis)}` : message;
   }
 
   private reject({ delivered, remaining }: ExportOutcome & Unsettled): void {

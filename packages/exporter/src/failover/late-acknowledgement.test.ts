@@ -153,6 +153,20 @@ describe('an endpoint whose exporter cancels what is given up', () => {
     for (let call = 0; call < 20; call++) expect(await run()).toEqual(deliveredOutcome(10));
   });
 
+  it('is said to need a longer timeout, or to be dead, when it has been waited for in vain', async () => {
+    const { first, clock } = cancellable(Number.POSITIVE_INFINITY);
+    const { run, failover } = setUp([first, ok], { clock });
+    await run();
+    const message = () => failover.endpoints()[0]!.lastFailure!.message;
+    expect(message()).toBe('DEADLINE_EXCEEDED: no answer within 2000 ms');
+    await run();
+    await clock.advance(60_000);
+    await run();
+    expect(message()).toMatch(
+      /^DEADLINE_EXCEEDED: no answer within 2000 ms, and no answer within 30000 ms to a call .* timeoutMillis/,
+    );
+  });
+
   it.each([3_000, Number.POSITIVE_INFINITY])(
     'keeps nobody from the next for longer: after %s ms',
     async (latencyMillis) => {
