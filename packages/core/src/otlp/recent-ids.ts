@@ -37,4 +37,9 @@ export class RecentIds {
     for (let i = 0; i < size; i++) bytes[start + i] = target[at + i]!;
     texts[place] = id;
   }
+
+  /** What an id was cut out of lives as long as it does. */
+  forget(): void {
+    this.texts.fill('');
+  }
 }

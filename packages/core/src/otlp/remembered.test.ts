@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import type { TraceState } from '@opentelemetry/api';
 import { fakeSpan } from '@otel-resilience/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -10,17 +12,24 @@ import { KeyField } from './key-field.js';
 setFlagsFromString('--expose-gc');
 const collectGarbage: () => void = runInNewContext('gc');
 
+/** With texts of a megabyte or more, which are not on the heap itself. */
 function heapBytes(): number {
   collectGarbage();
   collectGarbage();
-  return process.memoryUsage().heapUsed;
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 /** A slice of a text of a megabyte. */
 function cutOut(text: string): string {
-  const large = Buffer.from(`${'.'.repeat(2 ** 20)}${text}`).toString('latin1');
-  return large.slice(2 ** 20);
+  const start = large.length - text.length;
+  large.write(text, start);
+  return large.toString('latin1').slice(start);
 }
+
+const large = Buffer.alloc(2 ** 20, '.');
+/** So many digits that look like an id. */
+const idOf = (text: string, digits: number): string => createHash('sha256').update(text).digest('hex').slice(0, digits);
 
 describe('what is remembered of spans', () => {
   it.each([
@@ -28,6 +37,9 @@ describe('what is remembered of spans', () => {
     ['keys', (text: string) => ({ attributes: { [text]: 1 } })],
     ['keys of maps', (text: string) => ({ attributes: { map: { [text]: 1 } } as never })],
     ['names', (text: string) => ({ name: text })],
+    ['trace ids', (text: string) => ({ traceId: cutOut(idOf(text, 32)) })],
+    ['ids of parents', (text: string) => ({ parentSpanId: cutOut(idOf(text, 16)) })],
+    ['trace states', (text: string) => ({ traceState: { serialize: () => text } as TraceState })],
   ])('does not hold the large texts that %s were cut out of', (kind, overrides) => {
     const encodeAll = (times: number, count: number) => {
       for (let i = 0; i < count; i++) {

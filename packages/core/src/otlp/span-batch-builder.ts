@@ -202,8 +202,9 @@ export class SpanBatchBuilder {
     return -1;
   }
 
-  /** Groups that the last batch had no span of are forgotten, and their resources with them. */
+  /** Groups that the last batch had no span of are forgotten, and their resources with them; so are all its traces. */
   private clear(filled: Group[]): void {
+    this.writer.forgetTraces();
     this.groups = filled;
     for (const [index, group] of filled.entries()) {
       group.index = index;

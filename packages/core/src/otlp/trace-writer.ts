@@ -17,6 +17,14 @@ export class TraceWriter extends AttributeWriter {
   private lastTraceState: TraceState | undefined;
   private lastTraceStateText = '';
 
+  /** Whoever has nothing to write at present keeps nothing alive of what has been written. */
+  forgetTraces(): void {
+    this.traceIds.forget();
+    this.parentIds.forget();
+    this.lastTraceState = undefined;
+    this.lastTraceStateText = '';
+  }
+
   /** Moves nothing. There is room. */
   protected traceId(id: string, at: number): void {
     this.traceIds.write(id, this.bytes, at);
