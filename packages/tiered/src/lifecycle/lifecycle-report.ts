@@ -25,7 +25,7 @@ export interface LifecycleReport {
   readonly repaired: LifecycleCount;
   /** Indexes without data, removed. */
   readonly orphans: number;
-  /** Due, and left where they are since the clock is not to be trusted now; `reason` says why. */
+  /** Due, and left where they are since the clock is not to be trusted; `reason` says why. */
   readonly heldBack?: LifecycleCount & { readonly reason: string };
   /** Not moved, since the data is not what was archived; left until they are due to be deleted. The first 20 by key. */
   readonly damaged: { readonly count: number; readonly keys: readonly string[] };
@@ -85,13 +85,19 @@ export class LifecycleTally {
   readonly moved = new Count();
   readonly deleted = new Count();
   readonly repaired = new Count();
-  readonly heldBack = new Count();
   readonly kept = { warm: new Count(), cold: new Count() };
   readonly damaged = new Named<string>();
   readonly foreign = new Named<string>();
   looked = 0;
   orphans = 0;
   private readonly failures = new Named<LifecycleFailure>();
+  private readonly heldBack = new Count();
+  private heldBackReason: string | undefined;
+
+  holdBack(bytes: number, reason: string): void {
+    this.heldBack.add(bytes);
+    this.heldBackReason ??= reason;
+  }
 
   failed(key: string, thrown: unknown): void {
     this.failures.add({ key, message: describeError(toError(thrown)) });
@@ -108,19 +114,17 @@ export class LifecycleTally {
 
   report(
     about: Pick<LifecycleReport, 'dryRun' | 'startedMillis' | 'durationMillis' | 'interrupted'>,
-    { heldBackReason, countKept }: { heldBackReason: string | undefined; countKept: boolean },
+    { countKept }: { countKept: boolean },
   ): LifecycleReport {
-    const { failures, damaged, foreign, kept } = this;
-    const heldBack = this.heldBack.get();
-    const isHeldBack = heldBackReason !== undefined && heldBack.objects > 0;
+    const { failures, damaged, foreign, kept, heldBackReason: reason } = this;
     return {
       ...about,
-      complete: !about.interrupted && failures.count === 0 && !isHeldBack,
+      complete: !about.interrupted && failures.count === 0 && reason === undefined,
       moved: this.moved.get(),
       deleted: this.deleted.get(),
       repaired: this.repaired.get(),
       orphans: this.orphans,
-      ...(isHeldBack && { heldBack: { ...heldBack, reason: heldBackReason } }),
+      ...(reason !== undefined && { heldBack: { ...this.heldBack.get(), reason } }),
       damaged: { count: damaged.count, keys: damaged.first },
       failed: { count: failures.count, errors: failures.first },
       foreign: { count: foreign.count, names: foreign.first },

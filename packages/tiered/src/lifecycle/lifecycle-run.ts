@@ -4,6 +4,7 @@ import { inOrder } from '../object-store/in-order.js';
 import { isArchiveClass, isArchived, type ObjectStore, type StoreCallOptions } from '../object-store/object-store.js';
 import { isAnswer, isNotFound, storeErrorCode } from '../object-store/object-store-error.js';
 import { unlessAborted } from '../unless-aborted.js';
+import { ClockDoubt } from './clock-doubt.js';
 import type { ReadLifecycleOptions } from './lifecycle-options.js';
 import type { LifecycleProgress, LifecycleReport } from './lifecycle-report.js';
 import { LifecycleTally } from './lifecycle-report.js';
@@ -41,6 +42,7 @@ export class LifecycleRun {
   private readonly nowMillis: number;
   private readonly call: StoreCallOptions;
   private readonly tally = new LifecycleTally();
+  private readonly doubt: ClockDoubt;
   private failuresInARow = 0;
   /** Until the end of this sweep. */
   private hasGivenUp = false;
@@ -51,17 +53,18 @@ export class LifecycleRun {
     this.clock = context.clock;
     this.nowMillis = context.clock.wallTime();
     this.call = { signal: context.end };
+    this.doubt = new ClockDoubt(new Set([context.cold, context.warm]), this.nowMillis, context.ages, this.call);
   }
 
   async run(): Promise<LifecycleReport> {
-    const { dryRun, countKept, heldBackReason, interruption } = this.context;
+    const { dryRun, countKept, interruption } = this.context;
     const startedAt = this.clock.now();
     // A store of somebody's own may not know that its call was ended.
     await unlessAborted(this.context.end, () => this.sweepAll()).catch((error) => this.failed(ALL, error));
     this.tellProgress(true);
     const durationMillis = this.clock.now() - startedAt;
     const about = { dryRun, startedMillis: this.nowMillis, durationMillis, interrupted: interruption.aborted };
-    return this.tally.report(about, { heldBackReason, countKept });
+    return this.tally.report(about, { countKept });
   }
 
   private async sweepAll(): Promise<void> {
@@ -112,13 +115,14 @@ export class LifecycleRun {
   }
 
   private async settle(store: ObjectStore, entry: ArchiveEntry): Promise<void> {
-    const { dryRun, heldBackReason } = this.context;
+    const { dryRun } = this.context;
     const isGone = this.placeOf(entry) === 'gone';
     const bytes = entry.storedBytes;
     if (bytes === undefined) return this.orphan(store, entry);
     if (!isGone && isCold(entry, this.context.coldStorageClass, this.hasTwoStores)) return this.keep(store, entry);
+    const heldBackReason = this.context.heldBackReason ?? (isGone ? await this.doubt.about(entry) : undefined);
     if (heldBackReason !== undefined) {
-      this.tally.heldBack.add(bytes);
+      this.tally.holdBack(bytes, heldBackReason);
       return this.keep(store, entry);
     }
     if (isGone) {

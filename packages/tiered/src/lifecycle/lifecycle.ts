@@ -153,7 +153,7 @@ export class Lifecycle {
         checkSeparate: (call) => this.checkSeparate(call),
       }).run();
       if (!how.dryRun) this.lastReport = report;
-      this.logProblems(report);
+      this.logProblems(report, heldBackReason === undefined ? 'deleted' : 'moved or deleted for an hour');
       return report;
     } finally {
       for (const each of signals) each.removeEventListener('abort', interrupt);
@@ -198,7 +198,7 @@ export class Lifecycle {
     }
   }
 
-  private logProblems({ failed, damaged, heldBack }: LifecycleReport): void {
+  private logProblems({ failed, damaged, heldBack }: LifecycleReport, what: string): void {
     const [failure] = failed.errors;
     if (failure) {
       this.log.warn('failed', () => `${failed.count} left for the next run; ${failure.key}: ${failure.message}`);
@@ -207,10 +207,7 @@ export class Lifecycle {
       this.log.warn('damaged', () => `${damaged.count} objects are damaged, and not moved: ${damaged.keys[0]}`);
     }
     if (heldBack) {
-      this.log.warn(
-        'clock',
-        () => `nothing is moved or deleted for an hour (${heldBack.objects} objects): ${heldBack.reason}`,
-      );
+      this.log.warn('clock', () => `nothing is ${what} (${heldBack.objects} objects): ${heldBack.reason}`);
     }
   }
 }

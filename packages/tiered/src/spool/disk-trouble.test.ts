@@ -307,6 +307,24 @@ describe('what leaves the spool', () => {
     await close();
   });
 
+  it('expires nothing for a clock that is ahead by years, but what waits for too long by the monotonic one', async () => {
+    const disk = new FaultyDisk();
+    const first = setUp({ fsync: 'always' }, disk);
+    await first.spool.append(batch(10));
+    await first.close();
+    const clock = new VirtualClock({ wallTime: Date.UTC(2036, 0, 1) });
+    const spool = new Spool({ directory: DIRECTORY, maxAgeMillis: 600_000, fileSystem: disk, clock });
+    await spool.open();
+    await clock.advance(500_000);
+    const lease = await spool.lease();
+    expect(lease!.batch.spanCount).toBe(10);
+    lease!.settle(failedOutcome(lease!.batch, 'refused', new Error('down')));
+    await clock.advance(200_000);
+    expect(await spool.lease()).toBeUndefined();
+    expect(spool.stats()).toMatchObject({ recovered: 10, dropped: { expired: 10 }, balanced: true });
+    await clock.run(spool.shutdown());
+  });
+
   it('refuses what is new instead, when told to', async () => {
     const { spool, close } = setUp({ maxBytes: 8_192, dropPolicy: 'newest' });
     let stored = 0;

@@ -62,6 +62,8 @@ interface Summary {
 
 /** A clock that says so had not been set yet: no span was written before this was. */
 const EARLIEST_MILLIS = Date.UTC(2020, 0, 1);
+/** An age that says more of this clock, which is ahead by years, than of what waits. */
+const INCREDIBLE_MILLIS = 366 * 24 * 3_600_000;
 const NOTHING: ReadonlySet<number> = new Set();
 
 /**
@@ -171,6 +173,7 @@ class Recovery {
     if (newestMillis < EARLIEST_MILLIS) return;
     const { clock } = this.options;
     const wallMillis = clock.wallTime();
+    if (wallMillis - newestMillis > INCREDIBLE_MILLIS) return;
     this.newestMillis = Math.max(this.newestMillis, Math.min(newestMillis, wallMillis));
     segment.newestAt = clock.now() - (wallMillis - this.newestMillis);
   }
