@@ -34,12 +34,14 @@ export class AuthorizedSender {
 
   async send(request: Omit<OtlpRequest, 'headers'>): Promise<AuthorizedAnswer> {
     const issued = await this.headers.current(request);
+    let others: ReturnType<HeaderSource['otherThan']>;
     try {
       return await this.sendWith(request, issued);
     } catch (error) {
-      if (!this.mayBeStale(error)) throw error;
+      others = this.mayBeStale(error) ? this.headers.otherThan(issued, request) : undefined;
+      if (!others) throw error;
     }
-    return this.sendWith(request, await this.headers.otherThan(issued, request), issued);
+    return this.sendWith(request, await others, issued);
   }
 
   /** Whether a server did not know the headers, and may know those that the function gives another time. */
@@ -55,6 +57,7 @@ export class AuthorizedSender {
     const secrets = new Secrets(this.credentials, Object.values(values), Object.values(before?.values ?? {}));
     try {
       const { body } = await this.transport.send({ ...request, headers: values });
+      this.headers.accepted();
       return { body, secrets };
     } catch (error) {
       throw secrets.maskError(error);

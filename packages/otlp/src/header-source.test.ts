@@ -207,3 +207,63 @@ describe('a headers function that fails', () => {
     expect(await send()).toMatchObject({ delivered: 3 });
   });
 });
+
+describe('a headers function whose headers are of no use', () => {
+  const HEADERS = async () => ({ authorization: SECRET });
+  const throwing = async () => {
+    throw new Error('away');
+  };
+
+  /** As a spool's probes do it, for five minutes. */
+  async function probe({ send, clock }: ReturnType<typeof setUp>, times = 600) {
+    for (let sent = 0; sent < times; sent++) {
+      await clock.run(send());
+      await clock.advance(500);
+    }
+  }
+
+  it.each<[string, HeadersFunction]>([
+    ['gives what the server refuses', HEADERS],
+    ['throws', throwing],
+    ['hangs', () => new Promise<never>(() => {})],
+  ])('%s: is called three times, then after 1, 2, 4 … 30 s', async (_, headers) => {
+    const calledAt: number[] = [];
+    const world = setUpWith(
+      () => {
+        calledAt.push(world.clock.now());
+        return headers();
+      },
+      { timeoutMillis: 100 },
+    );
+    world.transport.respond = () => answered(401);
+    await probe(world);
+    const gaps = calledAt.slice(1).map((at, index) => at - calledAt[index]!);
+    expect(gaps.slice(2, 8).map((gap) => Math.floor(gap / 1_000))).toEqual([1, 2, 4, 8, 16, 30]);
+    expect(calledAt.length).toBeLessThan(20);
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+
+  it('does not keep a server from being asked, nor from being heard when it takes them again', async () => {
+    const issue = vi.fn(HEADERS);
+    const world = setUpWith(issue);
+    world.transport.respond = () => answered(401);
+    await probe(world, 100);
+    expect(world.transport.requests.length).toBeGreaterThanOrEqual(100);
+    expect(await world.send()).toMatchObject({ failure: 'retryable', error: { code: 401 } });
+    const calls = issue.mock.calls.length;
+    world.transport.respond = () => 'accept';
+    expect(await world.send()).toMatchObject({ delivered: 3 });
+    expect(issue).toHaveBeenCalledTimes(calls);
+    // And from then on, they are renewed at once again.
+    world.transport.respond = () => (issue.mock.calls.length > calls ? 'accept' : answered(401));
+    expect(await world.send()).toMatchObject({ delivered: 3 });
+    expect(issue).toHaveBeenCalledTimes(calls + 1);
+  });
+
+  it('says meanwhile what it failed with', async () => {
+    const world = setUpWith(throwing);
+    await probe(world, 20);
+    expect(await world.send()).toMatchObject({ failure: 'retryable', error: { message: 'headers() threw Error' } });
+    expect(world.transport.requests).toEqual([]);
+  });
+});

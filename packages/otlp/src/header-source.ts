@@ -30,6 +30,9 @@ export interface HeaderSourceOptions {
  *
  * A function that throws, hangs or returns nonsense fails the requests that wait for it, as `retryable`: perhaps it can
  * do it later. Its error says what kind of thing it threw, but not the message: that may hold what it was to keep.
+ *
+ * While nothing that it gives is of use it is called less and less, since a spool tries twice a second: who issues tokens
+ * has not asked for that, and may bar us for it.
  */
 export class HeaderSource {
   /** Whether asking again can make a difference. */
@@ -38,6 +41,10 @@ export class HeaderSource {
   private issued: IssuedHeaders | undefined;
   private calling: Promise<IssuedHeaders> | undefined;
   private calls = 0;
+  /** Since a server has last taken any. */
+  private callsInVain = 0;
+  private nextCallAt = Number.NEGATIVE_INFINITY;
+  private lastError: unknown;
 
   constructor(options: HeaderSourceOptions) {
     this.options = options;
@@ -51,13 +58,30 @@ export class HeaderSource {
     return this.issued ?? this.wait(waiting);
   }
 
-  /** Others than these, which a server has refused; those that somebody has got meanwhile, if somebody has. */
-  otherThan({ version }: IssuedHeaders, waiting: Waiting): IssuedHeaders | Promise<IssuedHeaders> {
-    if (this.issued?.version === version) this.issued = undefined;
+  /**
+   * Others than these, which a server has refused; those that somebody has got meanwhile, if somebody has. `undefined`
+   * while it is too early to ask for any.
+   */
+  otherThan({ version }: IssuedHeaders, waiting: Waiting): IssuedHeaders | Promise<IssuedHeaders> | undefined {
+    if (this.issued?.version === version) {
+      if (this.isTooEarly) return undefined;
+      this.issued = undefined;
+    }
     return this.current(waiting);
   }
 
+  /** A server has taken what came with some of them. */
+  accepted(): void {
+    this.callsInVain = 0;
+    this.nextCallAt = Number.NEGATIVE_INFINITY;
+  }
+
+  private get isTooEarly(): boolean {
+    return !this.calling && this.options.clock.now() < this.nextCallAt;
+  }
+
   private wait({ signal, deadline }: Waiting): Promise<IssuedHeaders> {
+    if (this.isTooEarly) return Promise.reject(this.lastError);
     const { clock } = this.options;
     this.calling ??= this.call().finally(() => {
       this.calling = undefined;
@@ -85,6 +109,7 @@ export class HeaderSource {
   /** Calls the function once. Its answer counts for nobody when it comes too late. */
   private async call(): Promise<IssuedHeaders> {
     const { base, headers, timeoutMillis, clock } = this.options;
+    this.nextCallAt = clock.now() + pauseAfter(++this.callsInVain);
     let timer: Timer | undefined;
     const late = new Promise<never>((_, reject) => {
       const error = new Error(`headers() has not answered within ${timeoutMillis} ms`);
@@ -94,10 +119,23 @@ export class HeaderSource {
       const answered = await Promise.race([answerOf(headers as HeadersFunction), late]);
       this.issued = { values: { ...base, ...checked(answered) }, version: ++this.calls };
       return this.issued;
+    } catch (error) {
+      this.lastError = error;
+      throw error;
     } finally {
       clock.clearTimeout(timer);
     }
   }
+}
+
+const CALLS_AT_ONCE = 3;
+const FIRST_PAUSE_MILLIS = 1_000;
+const MAX_PAUSE_MILLIS = 30_000;
+
+/** 0, 0, 1, 2, 4 … 30 s, from the beginning of a call to that of the next. */
+function pauseAfter(callsInVain: number): number {
+  if (callsInVain < CALLS_AT_ONCE) return 0;
+  return Math.min(FIRST_PAUSE_MILLIS * 2 ** (callsInVain - CALLS_AT_ONCE), MAX_PAUSE_MILLIS);
 }
 
 /** What is asked of an identity provider is none of the traces, and none of any request of the application's. */

@@ -140,6 +140,9 @@ function happening(socket: Socket, event: 'connect' | 'secureConnect'): Promise<
   });
 }
 
+/** What a 407 says. */
+export const OTHER_PROXY_CREDENTIALS = "it asks for another user and password of the proxy's URL";
+
 function openTunnel(socket: Socket, target: Target, { authorization }: ProxySettings): Promise<Socket> {
   const authority = show(target);
   return new Promise((resolve, reject) => {
@@ -151,7 +154,7 @@ function openTunnel(socket: Socket, target: Target, { authorization }: ProxySett
     });
     connecting.on('connect', ({ statusCode = 0 }, _, head: Buffer) => {
       if (statusCode < 200 || statusCode > 299) {
-        const asked = statusCode === 407 ? ": it asks for another user and password of the proxy's URL" : '';
+        const asked = statusCode === 407 ? `: ${OTHER_PROXY_CREDENTIALS}` : '';
         const message = `the proxy answered CONNECT with ${statusCode}${asked}`;
         reject(Object.assign(new Error(message), { code: 'EPROXYREFUSED' }));
         return;

@@ -162,6 +162,17 @@ describe('through a proxy', () => {
     expect(request.url).toBe('http://collector.test:4318/v1/traces');
     expect(request.headers).toMatchObject({ host: 'collector.test:4318', 'proxy-authorization': 'Basic dTpw' });
   });
+
+  it('http that the proxy refuses for its credentials is kept for others, and the error says which', async () => {
+    const proxy = await httpServer((response) => response.writeHead(407, { 'content-type': 'text/plain' }).end('no'));
+    const options = { target: { host: 'collector.test', port: 4318 }, proxy: { target: proxy, secure: false } };
+    const error = await failureOf(transportTo(0, options).send(otlpRequest()));
+    expect(classifyFailure(error).failure).toBe('retryable');
+    expect(error.message).toMatch(/^HTTP 407 .*: no; it asks for another user and password of the proxy's URL$/);
+    // Without a proxy of ours it is the server that says so.
+    const direct = await failureOf(transportTo(proxy.port).send(otlpRequest()));
+    expect(classifyFailure(direct).failure).toBe('permanent');
+  });
 });
 
 describe('connections', () => {

@@ -2,7 +2,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import { ExportError } from '@otel-resilience/core';
 import { CallScope, orAborted } from '../call-scope.js';
-import { openSocket } from '../connection/open-socket.js';
+import { OTHER_PROXY_CREDENTIALS, openSocket } from '../connection/open-socket.js';
 import { gzip } from '../gzip.js';
 import type { OtlpAnswer, OtlpRequest, OtlpTransport } from '../otlp-transport.js';
 import type { ProxySettings, TransportOptions } from '../transport-options.js';
@@ -55,7 +55,7 @@ export class HttpTransport implements OtlpTransport {
     this.open.add(scope);
     try {
       const http = { path: this.path, ...(await this.encode(request, scope.signal)) };
-      return read(await this.post(http, scope));
+      return read(await this.post(http, scope), this.options);
     } finally {
       this.open.delete(scope);
       scope.close();
@@ -114,13 +114,21 @@ export class HttpTransport implements OtlpTransport {
  */
 const relay = ({ secure, proxy }: TransportOptions): ProxySettings | undefined => (secure ? undefined : proxy);
 
-function read(response: HttpResponse): OtlpAnswer {
+function read(response: HttpResponse, options: TransportOptions): OtlpAnswer {
   const { status, complete, body } = response;
+  if (status === 407 && relay(options)) throw refusedByProxy(response);
   if (status < 200 || status > 299) throw new HttpError(response);
   return { body: complete && isProtobuf(response) ? body : NOTHING };
 }
 
 const NOTHING = new Uint8Array();
+
+/** No server was asked, as when the proxy refuses a tunnel: not an `HttpError`, whose status would be the server's. */
+function refusedByProxy(response: HttpResponse): Error {
+  return Object.assign(new Error(withReason(new HttpError(response).message, OTHER_PROXY_CREDENTIALS)), {
+    code: 'EPROXYREFUSED',
+  });
+}
 
 /** Nobody has ever answered: perhaps this is not the port that was meant. */
 function explained(error: unknown, secure: boolean): unknown {
