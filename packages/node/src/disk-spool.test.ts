@@ -113,7 +113,7 @@ describe('resilience({ spool: { directory } })', () => {
     writeFileSync(file, '');
     const spool = { directory: file, required: true };
     expect(() => resilience({ endpoints: ['http://localhost:4318'], spool })).toThrow(
-      `resilience.spool.directory: expected a directory that can be written to (required is set)`,
+      `resilience.spool.directory: expected a directory that can be written to (required is set): EEXIST`,
     );
   });
 

@@ -147,7 +147,8 @@ function section<K extends keyof ResilienceOptions>(
 ): OptionReader<NonNullable<ResilienceOptions[K]>> {
   return (value, path) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new ConfigurationError(path, 'an options object', value);
+      const instead = INSTEAD[path.slice('resilience.'.length)];
+      throw new ConfigurationError(path, `an options object${instead ? `, such as ${instead}` : ''}`, value);
     }
     if ('shouldSample' in value)
       throw new ConfigurationError(path, 'options: a sampler goes in as { delegate }', value);
@@ -159,11 +160,17 @@ function section<K extends keyof ResilienceOptions>(
   };
 }
 
+/** Of sections of which another kind of value is often expected to do: what does. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  degradation: '{ enabled: false }',
+  spool: '{ directory }',
+};
+
 function readEndpoints(transport: Transport): OptionReader<readonly EndpointSettings[]> {
   return (value, path) => {
     // A single URL, by mistake, may have credentials in it: not shown.
-    const given = typeof value === 'string' ? 'a string' : value;
-    const endpoints = list(readEndpoint(transport), { min: 1 })(given, path);
+    if (typeof value === 'string') throw new ConfigurationError(path, 'a list: [url, …]', 'a string');
+    const endpoints = list(readEndpoint(transport), { min: 1 })(value, path);
     const taken = new Map<string, number>();
     return endpoints.map(({ name, host, ...endpoint }) => {
       if (name !== undefined) return { ...endpoint, name };
@@ -176,6 +183,7 @@ function readEndpoints(transport: Transport): OptionReader<readonly EndpointSett
 
 function readEndpoint(transport: Transport): OptionReader<EndpointSettings & { readonly host: string }> {
   return (value, path) => {
+    if (value === undefined) throw new ConfigurationError(path, 'a URL, or options with a url', value);
     const given = typeof value === 'string' ? { url: value } : value;
     const { name, priority, weight, ...endpoint } = shape(ENDPOINT)(given, path);
     if (transport === 'stock') checkForStock(given as object, path);

@@ -193,6 +193,16 @@ describe('resilience', () => {
     expect(await read({ metrics: false })).toEqual([]);
   });
 
+  it.each([
+    [{}, 'localhost:4317'],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf' }, 'localhost:4318'],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317' }, 'collector:4317'],
+  ])('names the endpoint of the environment by what is asked: %j', (environment, name) => {
+    for (const [variable, value] of Object.entries(environment)) vi.stubEnv(variable, value);
+    expect(resilience().status().endpoints).toMatchObject([{ name }]);
+    vi.unstubAllEnvs();
+  });
+
   it('keeps two pipelines in one process apart', async () => {
     const exporters = [new ScriptedExporter(), new ScriptedExporter()];
     const both = exporters.map((exporter) => resilience({ exporters: [exporter] }));
@@ -226,7 +236,14 @@ describe('resilience', () => {
       { endpoints: [{ url: 'http://a', headers: 'x-key=s3cret' }] },
       "headers: expected an object of strings, got 'a string'",
     ],
-    [{ endpoints: 'http://user:s3cret@a' }, "resilience.endpoints: expected a list of at least 1, got 'a string'"],
+    [{ endpoints: 'http://user:s3cret@a' }, "resilience.endpoints: expected a list: [url, …], got 'a string'"],
+    [{ endpoints: [undefined] }, 'resilience.endpoints[0]: expected a URL, or options with a url, got undefined'],
+    [
+      { degradation: false },
+      'resilience.degradation: expected an options object, such as { enabled: false }, got false',
+    ],
+    [{ spool: '/tmp/x' }, "resilience.spool: expected an options object, such as { directory }, got '/tmp/x'"],
+    [{ spool: { dir: '/tmp/x' } }, 'resilience.spool.dir: expected maxBytes alone, or a directory and the options'],
     [{ transport: 'pigeon' }, 'resilience.transport: expected one of otlp, stock'],
     [{ endpoints: [{ url: 'http://a', compression: 'zstd' }] }, 'resilience.endpoints[0].compression: expected one of'],
     [

@@ -53,7 +53,7 @@ export function resilience(options: ResilienceOptions = {}): Resilience {
     return writtenAt(`resilience.endpoints[${index}]`, () => otlpLeaf(source.endpoint, surroundings));
   });
   const guarded = endpoints.map(({ name: given, priority, weight, source }, index) => {
-    const name = given ?? (source.kind === 'otlp' ? nameFrom(environment) : `exporter-${index}`);
+    const name = given ?? (source.kind === 'otlp' ? nameFrom(leaves[index]!) : `exporter-${index}`);
     const breaker = { ...(!sections.circuitBreaker?.breaker && { name }), ...sections.circuitBreaker };
     const exporter = writtenAt(
       'resilience.circuitBreaker',
@@ -155,6 +155,6 @@ const listed = (path: string, { exporters }: ResilienceOptions): string =>
   exporters ? path.replace('endpoints', 'exporters') : path;
 
 /** Of the one endpoint that is not given in code; those have a name by now. */
-function nameFrom({ endpoint }: EnvironmentSettings): string {
-  return endpoint && URL.canParse(endpoint) ? new URL(endpoint).host || endpoint : 'OTLP default';
+function nameFrom({ url = '' }: Leaf): string {
+  return URL.canParse(url) ? new URL(url).host || url : 'OTLP default';
 }

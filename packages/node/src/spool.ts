@@ -5,6 +5,7 @@ import {
   type ArchiveTierStats,
   LedgerCheckpoint,
   MemorySpool,
+  type MemorySpoolOptions,
   Spool,
   type TieredSpanExporter,
 } from '@otel-resilience/tiered';
@@ -14,7 +15,7 @@ import { writtenAt } from './written-at.js';
 /** On disk where there is a directory for it, else in memory. */
 export function makeSpool(options: ResilienceOptions['spool'], clock: Clock | undefined): MemorySpool | Spool {
   return writtenAt('resilience.spool', () => {
-    if (options === undefined || !('directory' in options)) return new MemorySpool({ ...options });
+    if (options === undefined || !('directory' in options)) return new MemorySpool(checkForMemory(options ?? {}));
     const spool = new Spool({ ...options, clock });
     if (options.required) checkWritable(options.directory);
     return spool;
@@ -46,13 +47,24 @@ export function makeCheckpoint(
 const inMemory = ({ durable, routedSpans, divertedSpans, spool }: ArchiveTierStats): number =>
   durable ? 0 : Math.min(routedSpans + divertedSpans, spool.waiting);
 
+/** What waits in memory has one option; who gives others means a disk. */
+function checkForMemory(options: MemorySpoolOptions): MemorySpoolOptions {
+  for (const key of Object.keys(options)) {
+    if (key === 'maxBytes') continue;
+    const expected = 'maxBytes alone, or a directory and the options of a spool on disk';
+    throw new ConfigurationError(`MemorySpool.${key}`, expected, `the unknown key ${key}`);
+  }
+  return { ...options };
+}
+
 /** At once, so that an application that cannot do without does not start. */
 function checkWritable(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (thrown) {
-    const expected = 'a directory that can be written to (required is set)';
-    throw new ConfigurationError('Spool.directory', expected, `${directory}: ${describeError(toError(thrown))}`);
+    const why = describeError(toError(thrown));
+    const expected = `a directory that can be written to (required is set): ${why}`;
+    throw new ConfigurationError('Spool.directory', expected, directory);
   }
 }

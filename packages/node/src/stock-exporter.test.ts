@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { type ExportContext, SpanBatch, systemClock } from '@otel-resilience/core';
+import { describeError, type ExportContext, SpanBatch, systemClock } from '@otel-resilience/core';
 import { CountingReceiver, fakeSpan, fakeSpans } from '@otel-resilience/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { stockExporter } from './stock-exporter.js';
@@ -52,6 +52,23 @@ describe.each(['grpc', 'http/protobuf'] as const)('the stock exporter over %s', 
     await exporter.shutdown();
     await receiver.stop();
     vi.unstubAllEnvs();
+  });
+
+  it('says what is perhaps wrong at the port of the other protocol, or at one without TLS', async () => {
+    const other = protocol === 'grpc' ? 'http/protobuf' : 'grpc';
+    for (const [receiver, scheme, reason] of [
+      [new CountingReceiver({ protocol: other }), 'http', `set protocol: '${other}'`],
+      [new CountingReceiver({ protocol }), 'https', 'perhaps the port has no TLS: use http://'],
+    ] as const) {
+      await receiver.start();
+      const url = receiver.url.replace('http://127.0.0.1', `${scheme}://localhost`);
+      const exporter = stockExporter({ url, headers: {}, protocol, clock: undefined });
+      const { failure, error } = await exporter.exportBatch(SpanBatch.fromSpans(fakeSpans(1)), context());
+      expect(failure).toBe('retryable');
+      expect(describeError(error!)).toContain(reason);
+      await exporter.shutdown();
+      await receiver.stop();
+    }
   });
 
   it('has nothing to close when it was never used', async () => {

@@ -74,10 +74,10 @@ class LoadedExporter implements SpanExporter {
   }
 
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
-    const withoutSecrets = ({ code, error }: ExportResult) =>
-      resultCallback({ code, ...(error && { error: this.secrets.maskError(error) }) });
-    if (this.exporter) this.exporter.export(spans, withoutSecrets);
-    else this.exportWhenLoaded(spans, withoutSecrets);
+    const explained = ({ code, error }: ExportResult) =>
+      resultCallback({ code, ...(error && { error: explain(this.secrets.maskError(error)) }) });
+    if (this.exporter) this.exporter.export(spans, explained);
+    else this.exportWhenLoaded(spans, explained);
   }
 
   async forceFlush(): Promise<void> {
@@ -99,4 +99,21 @@ class LoadedExporter implements SpanExporter {
       resultCallback({ code: EXPORT_FAILED, error: toError(thrown) });
     }
   }
+}
+
+/** What the stock exporters say at a wrong port, and what is perhaps the reason. */
+const AT_WRONG_PORT: readonly (readonly [RegExp, string])[] = [
+  [/wrong version number/i, 'perhaps the port has no TLS: use http://'],
+  [
+    /No connection established\. Last error: Protocol error/,
+    "perhaps the port is for OTLP over HTTP: set protocol: 'http/protobuf' (usually port 4318)",
+  ],
+  [/Parse Error: Expected HTTP\//, "perhaps the port is for gRPC: set protocol: 'grpc' (usually port 4317)"],
+];
+
+/** In front: what the exporters say may be too long to be shown as a whole. */
+function explain(error: Error): Error {
+  const [, reason] = AT_WRONG_PORT.find(([said]) => said.test(error.message)) ?? [];
+  if (reason && !error.message.startsWith(reason)) Reflect.set(error, 'message', `${reason}; ${error.message}`);
+  return error;
 }
