@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SpanBatch, systemClock } from '@otel-resilience/core';
 import { CountingReceiver, fakeSpan } from '@otel-resilience/testing';
@@ -186,8 +186,33 @@ describe('spool replay', () => {
     await bed.damage(172);
     const { exitCode, json } = await replay('--endpoint', await receiver.start(), '--json');
     expect(exitCode).toBe(1);
-    expect(json()).toMatchObject({ sent: 70, corrupt: 10, left: 0 });
+    expect(json()).toMatchObject({ waiting: 80, sent: 70, corrupt: 10, left: 0 });
     expect(receiver.snapshot()).toMatchObject({ uniqueSpans: 70 });
+  });
+
+  it('keeps what is damaged as it was, and says so before it sends the others', async () => {
+    await bed.leave(8);
+    await bed.damage(172);
+    const [damaged] = await bed.segmentPaths();
+    const before = await readFile(damaged!);
+    const { stderr } = await replay('--endpoint', await receiver.start());
+    const lines = stderr.split('\n');
+    expect(lines[0]).toContain('1 damaged batch with 10 spans cannot be sent; the segments as they were are kept in');
+    expect(lines[1]).toMatch(/^sending 70 spans/);
+    const kept = await readdir(join(bed.directory, 'quarantine'));
+    expect(kept).toHaveLength(1);
+    expect(await readFile(join(bed.directory, 'quarantine', kept[0]!))).toEqual(before);
+  });
+
+  it('sends the others where no copy can be kept, and says so before', async () => {
+    await bed.leave(8);
+    await bed.damage(172);
+    await writeFile(join(bed.directory, 'quarantine'), 'in the way');
+    const { stderr, json } = await replay('--endpoint', await receiver.start(), '--json');
+    expect(stderr).toMatch(
+      /1 damaged batch with 10 spans cannot be sent and will be given up; no copy could be kept: .*E/,
+    );
+    expect(json()).toMatchObject({ exitCode: 1, waiting: 80, sent: 70, corrupt: 10, left: 0 });
   });
 
   it('keeps what is older than a spool of an application would', async () => {

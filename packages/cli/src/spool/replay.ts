@@ -10,6 +10,7 @@ import { interruptible } from '../interruption.js';
 import { startProgress } from '../progress.js';
 import type { Terminal } from '../terminal.js';
 import { inUse } from './directory-error.js';
+import { keepDamaged } from './keep-damaged.js';
 import { read } from './ls.js';
 import { openSpool } from './open-spool.js';
 import { Sender } from './sender.js';
@@ -66,10 +67,13 @@ async function send(
 ): Promise<CommandResult> {
   const { limit = Number.POSITIVE_INFINITY, rate, endpoint, order } = flags;
   const startedAt = performance.now();
+  const damaged = await keepDamaged(directory, terminal);
   const spool = await openSpool({ directory, order, terminal, interruption });
-  const waiting = spool.size;
-  terminal.note(`sending ${counted(Math.min(waiting, limit), 'span')} from ${directory} to ${shownEndpoint(endpoint)}`);
-  const progress = startProgress(terminal, Math.min(waiting, limit), 'span');
+  const waiting = spool.size + damaged.spans;
+  terminal.note(
+    `sending ${counted(Math.min(spool.size, limit), 'span')} from ${directory} to ${shownEndpoint(endpoint)}`,
+  );
+  const progress = startProgress(terminal, Math.min(spool.size, limit), 'span');
   const sender = new Sender({
     spool,
     exporter,
@@ -88,8 +92,8 @@ async function send(
   }
   const { sent, rejected, refused } = sender.counts;
   const { dropped } = spool.stats();
-  const corrupt = dropped.corrupt ?? 0;
-  const corruptRegions = spool.status().corrupt.frames;
+  const corrupt = damaged.spans + (dropped.corrupt ?? 0);
+  const corruptRegions = damaged.frames + spool.status().corrupt.frames;
   const left = spool.stats().waiting;
   const interrupted = interruption.aborted;
   const isDone = left === 0 || sent + rejected >= limit;
@@ -99,7 +103,7 @@ async function send(
   const isFine = isDone && isWhole && !interrupted;
   const parts = [`${counted(sent, 'span')} sent to ${shownEndpoint(endpoint)} in ${duration(durationMillis)}`];
   if (rejected > 0) parts.push(`${counted(rejected, 'span')} rejected by it for good`);
-  if (corrupt > 0 || corruptRegions > 0) parts.push(`${counted(corrupt, 'span')} damaged and given up`);
+  if (corrupt > 0 || corruptRegions > 0) parts.push(`${counted(corrupt, 'span')} damaged`);
   parts.push(`${counted(left, 'span')} left in ${directory}`);
   const text = [parts.join('; '), ...failures.map(({ message, spans }) => `${counted(spans, 'span')}: ${message}`)];
   if (left > 0 && refused > 0)
