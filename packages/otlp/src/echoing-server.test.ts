@@ -5,7 +5,7 @@ import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { SpanBatch, systemClock } from '@otel-resilience/core';
 import { fakeSpans } from '@otel-resilience/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { closeAll, listening } from './connection/servers.test-support.js';
+import { closeAll, listening, tcpServer } from './connection/servers.test-support.js';
 import type { OtlpSpanExporterOptions } from './options.js';
 import { OtlpSpanExporter } from './otlp-span-exporter.js';
 
@@ -127,4 +127,28 @@ describe.each(['grpc', 'http/protobuf'] as const)('a server over %s that repeats
     expect(error?.message).toMatch(/HTTP 407 .*got .*\*\*\*/);
     expectNoSecret(inspect(error, { depth: 9, showHidden: true }));
   });
+});
+
+describe('a port that sends everything back as it came', () => {
+  it.each([
+    ['in place of a server', (url: string) => ({ url })],
+    ['in place of a proxy', (url: string) => ({ url: 'https://collector.test:4318', proxy: withPassword(url) })],
+  ])('%s: nothing of it is in the error, not even as bytes', async (_, to) => {
+    const { port } = await tcpServer((socket) => socket.pipe(socket));
+    const headers = { authorization: 'Bearer t0ken-1' };
+    const options = { protocol: 'http/protobuf', headers, metrics: false, ...to(`http://127.0.0.1:${port}`) } as const;
+    const exporter = new OtlpSpanExporter(options);
+    const context = { signal: new AbortController().signal, deadline: systemClock.now() + 5_000 };
+    const { failure, error } = await exporter.exportBatch(SpanBatch.fromSpans(fakeSpans(2)), context);
+    await exporter.shutdown();
+    expect(failure).toBe('retryable');
+    let shown = '';
+    for (let one: unknown = error; one instanceof Error; one = one.cause) {
+      for (const name of Object.getOwnPropertyNames(one)) shown += `${(one as never)[name]}\n`;
+    }
+    expect(shown).toContain('Parse Error');
+    for (const secret of SECRETS) expect(shown).not.toContain(secret);
+  });
+
+  const withPassword = (url: string) => url.replace('//', '//proxy-user:proxy-word@');
 });

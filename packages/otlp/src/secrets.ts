@@ -39,6 +39,8 @@ export class Secrets {
       try {
         const value = properties[name];
         if (typeof value === 'string') Reflect.set(error, name, this.mask(value));
+        // What Node's HTTP parser could not read (`rawPacket`), as it came.
+        else if (value instanceof Uint8Array) Reflect.deleteProperty(error, name);
         else if (name === 'cause') this.maskError(value, depth + 1);
       } catch {} // what cannot be read is not shown either
     }
