@@ -1,5 +1,5 @@
 import { describeError, toError } from '@otel-resilience/core';
-import { type FsckReport, fsck } from '@otel-resilience/tiered';
+import { type FsckSegment, fsck } from '@otel-resilience/tiered';
 import { counted } from '../format.js';
 import type { Terminal } from '../terminal.js';
 import { directoryError } from './directory-error.js';
@@ -24,7 +24,10 @@ export async function keepDamaged(directory: string, terminal: Terminal): Promis
   let kept = NONE;
   let why = 'a process may have the directory';
   try {
-    kept = keptBy(await fsck({ directory, repair: true }));
+    const { directories } = await fsck({ directory, repair: true });
+    const segments = directories.flatMap((each) => each.segments);
+    kept = sumOf(segments.filter(({ repaired }) => repaired));
+    why = segments.find(({ error }) => error)?.error?.message ?? why;
   } catch (error) {
     why = describeError(toError(error));
   }
@@ -40,13 +43,10 @@ export async function keepDamaged(directory: string, terminal: Terminal): Promis
   return kept;
 }
 
-function keptBy({ directories }: FsckReport): Damaged {
-  const repaired = directories.flatMap(({ segments }) => segments).filter((segment) => segment.repaired);
-  return {
-    frames: repaired.reduce((sum, { corrupt }) => sum + corrupt.frames, 0),
-    spans: repaired.reduce((sum, { corrupt }) => sum + corrupt.spans, 0),
-  };
-}
+const sumOf = (segments: readonly FsckSegment[]): Damaged => ({
+  frames: segments.reduce((sum, { corrupt }) => sum + corrupt.frames, 0),
+  spans: segments.reduce((sum, { corrupt }) => sum + corrupt.spans, 0),
+});
 
 const described = ({ frames, spans }: Damaged): string =>
   `${counted(frames, 'damaged batch', 'damaged batches')} with ${counted(spans, 'span')}`;
