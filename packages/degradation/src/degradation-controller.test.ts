@@ -61,14 +61,14 @@ describe('the level', () => {
     const warn = vi.fn();
     diag.setLogger({ ...SILENT, warn }, { suppressOverrideMessage: true });
     const { clock, load, controller } = started();
-    load.says = 90;
+    load.says = 90.1234567;
     await clock.advance(INTERVAL);
     load.says = 10;
     await clock.advance(5 * INTERVAL);
     diag.disable();
     expect(controller.level).toBe('normal');
     expect(warn.mock.calls).toEqual([
-      [expect.stringContaining('the level rises from normal to heavy: load is 90, over 85')],
+      [expect.stringContaining('the level rises from normal to heavy: load is 90.12, over 85')],
     ]);
   });
 

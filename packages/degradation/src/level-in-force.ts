@@ -84,6 +84,9 @@ export class LevelInForce {
 
 /** Traces become fewer, and somebody will look for them: the one line that says why. */
 function described({ from, to, cause, trigger, value, threshold }: DegradationTransition): string {
-  const why = trigger === undefined ? cause : `${trigger} is ${value}, over ${threshold}`;
+  const why = trigger === undefined ? cause : `${trigger} is ${rounded(value)}, over ${threshold}`;
   return `the level rises from ${from} to ${to}: ${why}`;
 }
+
+const rounded = (value = Number.NaN): number =>
+  Math.abs(value) < 1_000 ? Number(value.toPrecision(4)) : Math.round(value);

@@ -99,8 +99,10 @@ export class HostMonitor {
       this.worker = worker;
       this.cpuAtWorkerStart = this.cpu;
       return worker;
-    } catch (error) {
-      this.failure = toError(error);
+    } catch (thrown) {
+      const error = toError(thrown);
+      const isDenied = 'code' in error && error.code === 'ERR_ACCESS_DENIED';
+      this.failure = isDenied ? new Error(`${error.message}; node needs --allow-worker`, { cause: error }) : error;
       throw this.failure;
     }
   }

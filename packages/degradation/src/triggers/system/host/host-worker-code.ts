@@ -40,7 +40,8 @@ function load() {
       failure = failure ?? error;
     }
   }
-  throw new Error('systeminformation cannot be loaded: ' + String(failure && failure.message).split('\\n')[0]);
+  const said = String(failure && failure.message).split('\\n')[0];
+  throw new Error('systeminformation cannot be loaded: ' + said + '; a bundle has to leave it external');
 }
 
 const systeminformation = load();
