@@ -52,6 +52,19 @@ export function allocatedBytes(contender, iterations = 20_000) {
   return median(samples);
 }
 
+/** The same of one that is awaited, and allocates more: over so few iterations that nothing is collected meanwhile. */
+export async function allocatedBytesAwaited(contender, iterations = 200) {
+  for (let i = 0; i < 50; i++) await contender(iterations);
+  const samples = [];
+  for (let i = 0; i < 51; i++) {
+    collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    await contender(iterations);
+    samples.push((process.memoryUsage().heapUsed - before) / iterations);
+  }
+  return median(samples);
+}
+
 /** `a[i] / b[i]`, round by round. */
 export const ratios = (a, b) => a.map((value, round) => value / b[round]);
 

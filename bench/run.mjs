@@ -12,6 +12,7 @@ const BENCHES = {
   breaker: () => import('./breaker.mjs'),
   encode: () => import('./encode.mjs'),
   flush: () => import('./flush.mjs'),
+  layers: () => import('./layers.mjs'),
   outage: () => import('./outage.mjs'),
   pipeline: () => import('./pipeline.mjs'),
   processor: () => import('./processor.mjs'),

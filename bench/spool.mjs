@@ -13,13 +13,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { crc32 } from 'node:zlib';
-import { BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
-import { SpanBatch, SpanBatchBuilder } from '@otel-resilience/core';
 import { Spool } from '@otel-resilience/tiered';
 import { median, ratios, round } from './harness.mjs';
+import { encodedBatch } from './support/encoded-batch.mjs';
 import { Figures } from './support/figures.mjs';
 import { rounds as inRounds } from './support/turn.mjs';
-import { makeSpanTemplates, spanEnder } from './support/varied-spans.mjs';
 
 export const OPTIONS = ['rounds', 'quick'];
 
@@ -34,7 +32,7 @@ const ALLOWED_MICROS = 30;
 
 export async function run({ log, rounds = ROUNDS, quick = false }) {
   const count = quick ? 1 : rounds;
-  const batch = makeBatch();
+  const batch = encodedBatch(BATCH_BYTES);
   const chunks = batch.otlp();
   const contenders = {
     crc: () => timeCrc(chunks),
@@ -79,13 +77,6 @@ export async function run({ log, rounds = ROUNDS, quick = false }) {
 }
 
 /** Varied spans, as many as make {@link BATCH_BYTES}. */
-function makeBatch() {
-  const end = spanEnder(new BasicTracerProvider(), makeSpanTemplates({ seed: 1 }));
-  const builder = new SpanBatchBuilder();
-  for (let i = 0; builder.byteLength < BATCH_BYTES; i++) builder.add(end(i));
-  return SpanBatch.fromEncoded(builder.seal());
-}
-
 function timeCrc(chunks) {
   const times = 100;
   const startedAt = performance.now();
