@@ -23,7 +23,8 @@ export const ENDPOINT_FLAGS = {
   protocol: {
     kind: 'enum',
     values: ['grpc', 'http/protobuf'],
-    brief: 'Default: http/protobuf for port 4318 or a path that ends in /v1/traces, otherwise grpc',
+    brief:
+      'Default: OTEL_EXPORTER_OTLP_PROTOCOL, else http/protobuf for port 4318 or a path that ends in /v1/traces, otherwise grpc',
     optional: true,
   },
   header: {

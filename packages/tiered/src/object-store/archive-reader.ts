@@ -48,7 +48,7 @@ export type ArchiveProblem =
 
 /** What it takes to read an object: where it is, and what its index declares of it. */
 export interface ReadableArchive extends Pick<ArchiveEntry, 'key' | 'id' | 'storedBytes'> {
-  readonly index?: Pick<ArchiveIndex, 'storedBytes' | 'rawBytes' | 'crc32'>;
+  readonly index?: Pick<ArchiveIndex, 'storedBytes' | 'rawBytes' | 'crc32'> | undefined;
 }
 
 export interface FoundArchive extends ArchiveEntry {
