@@ -1,7 +1,7 @@
 import { constants } from 'node:http2';
 import { afterEach, describe, expect, it } from 'vitest';
 import { closeAll, until } from '../connection/servers.test-support.js';
-import type { RawStream } from './frames.test-support.js';
+import { type RawStream, RESPONSE } from './frames.test-support.js';
 import { failureOf, request, shutdownAll, warmedUp } from './transport.test-support.js';
 
 afterEach(async () => {
@@ -137,6 +137,54 @@ describe('a call whose deadline passes', () => {
     await failureOf(sending);
     await clock.advance(500);
     await until(() => server.openConnections === 0);
+  });
+});
+
+describe('a connection that is alive, but answers no call', () => {
+  /** A server that answers pings and opens windows, so that there is always a byte from it. */
+  const setUp = () => warmedUp({ windows: true });
+
+  /** One call after the other, as of a retry or a spool's probes. */
+  async function timeOut({ begin, clock }: Awaited<ReturnType<typeof setUp>>, calls: number) {
+    for (let call = 0; call < calls; call++) {
+      const { sending } = await begin(1_000);
+      await clock.advance(1_000);
+      expect(await failureOf(sending)).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    }
+  }
+
+  it('is left for another after three calls in a row: there may be another server behind the same address', async () => {
+    const world = await setUp();
+    await timeOut(world, 3);
+    expect(world.connections()).toBe(1);
+    const { sending, stream } = await world.begin();
+    expect(stream.connection).toBe(world.server.connections[1]);
+    stream.accept();
+    await sending;
+    await until(() => world.server.openConnections === 1);
+  });
+
+  it('is kept when one of them was answered, with whatever status', async () => {
+    const world = await setUp();
+    await timeOut(world, 2);
+    const { sending, stream } = await world.begin();
+    stream.headers([...RESPONSE, ['grpc-status', '14']], { endStream: true });
+    await failureOf(sending);
+    await timeOut(world, 2);
+    (await world.begin()).stream.accept();
+    expect(world.connections()).toBe(1);
+  });
+
+  it('goes on for the calls that are still open on it', async () => {
+    const world = await setUp();
+    const patient = await world.begin(60_000);
+    await timeOut(world, 3);
+    const { sending, stream } = await world.begin();
+    expect(world.connections()).toBe(2);
+    stream.accept();
+    patient.stream.accept();
+    await Promise.all([sending, patient.sending]);
+    await until(() => world.server.openConnections === 1);
   });
 });
 

@@ -1,13 +1,14 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Clock } from '@otel-resilience/core';
+import { type Clock, ExportError } from '@otel-resilience/core';
 import { Keepalive, type PingInterval } from './keepalive.js';
 import type { OpenSession } from './open-session.js';
 
 /**
  * - `open`: takes calls, as many at a time as the server allows.
  * - `verifying`: asked for a sign of life, since there is reason to doubt it; takes no new call until the verdict.
- * - `draining`: the server has sent GOAWAY; calls that it covers go on, new ones belong on another session.
+ * - `draining`: the server has sent GOAWAY, or answers no calls; those that it may answer go on, new ones belong on
+ *   another session.
  * - `closed`: nothing is left of it; `cause` says why.
  */
 export type SessionState =
@@ -27,6 +28,12 @@ export interface GrpcSessionOptions {
   readonly onChange: () => void;
 }
 
+/**
+ * So many calls in a row without an answer, though the connection is alive, and it is left for another: what hangs may be
+ * one server of several behind an address, or a flow-control window that nobody will open again.
+ */
+const UNANSWERED_CALLS = 3;
+
 /** An HTTP/2 connection and the calls on it. Keeps the process alive while there are calls or it is held; pings while there are calls. */
 export class GrpcSession {
   /** Resolves when the socket is gone. */
@@ -39,6 +46,8 @@ export class GrpcSession {
   private inFlight = 0;
   private holds = 0;
   private answered = false;
+  /** Calls in a row whose deadline has passed. */
+  private unanswered = 0;
   private lastStreamId = Number.POSITIVE_INFINITY;
 
   constructor({ http2, socket }: OpenSession, options: GrpcSessionOptions) {
@@ -122,6 +131,7 @@ export class GrpcSession {
     this.letGo();
     if (answered) {
       this.keepalive.noteSign();
+      this.unanswered = 0;
       if (!this.answered) this.options.onFirstAnswer();
       this.answered = true;
     }
@@ -134,6 +144,7 @@ export class GrpcSession {
 
   /** A call's deadline has passed; `bytesBefore` is what had been read when it began. */
   onTimeout(bytesBefore: number): void {
+    this.unanswered++;
     if (this.inFlight === 0 && this.bytesRead === bytesBefore) {
       this.close(lost('not a byte from the server until the deadline'));
     } else {
@@ -150,8 +161,9 @@ export class GrpcSession {
     const verdict = this.keepalive.probe(verifyTimeoutMillis).then((alive) => {
       if (this.current.kind !== 'verifying') return;
       this.current = { kind: 'open' };
-      if (alive) onChange();
-      else this.close(lost(`no sign of life within ${verifyTimeoutMillis} ms`));
+      if (!alive) this.close(lost(`no sign of life within ${verifyTimeoutMillis} ms`));
+      else if (this.unanswered >= UNANSWERED_CALLS) this.drain(unanswered(this.unanswered));
+      else onChange();
     });
     this.current = { kind: 'verifying', verdict };
     return verdict;
@@ -202,6 +214,9 @@ export class GrpcSession {
     this.options.onChange();
   }
 }
+
+const unanswered = (calls: number): Error =>
+  new ExportError('DEADLINE_EXCEEDED', `${calls} calls in a row were not answered on a connection that is alive`);
 
 const lost = (message: string): Error =>
   Object.assign(new Error(`connection lost: ${message}`), { code: 'ECONNRESET' });
