@@ -6,7 +6,7 @@ import type { SignsOfLife } from './signs-of-life.js';
 import type { StaleWatch } from './stale-watch.js';
 
 /** The directory in which the owner's file lies: its name says who owns. */
-const LOCK = 'lock';
+export const LOCK = 'lock';
 /** `lock-<owner>`: a lock that is being made. */
 const DRAFT_PREFIX = 'lock-';
 /** `alive-<token>`: where an owner shows that it lives; with `.new` one that is being made. */

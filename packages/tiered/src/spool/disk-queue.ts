@@ -42,7 +42,7 @@ export class DiskQueue {
   private readonly found: Damage = noDamage();
   private nextId: number;
   private nextSegment: number;
-  private isLost = false;
+  private lost: 'taken' | 'removed' | undefined;
   /** For what is being written: not to be taken by what has to wait in memory. */
   private reservedBytes = 0;
 
@@ -132,12 +132,12 @@ export class DiskQueue {
     return this.options.settings.dropPolicy === 'oldest' && this.store.evict();
   }
 
-  /** Another process has the directory, and answers for what waits in it, as any receiver that stored spans. */
-  lose(): void {
-    if (this.isLost) return;
-    this.isLost = true;
+  /** Another process has the directory, and answers for what waits in it, as any receiver that stored spans; or it is gone. */
+  lose(isRemoved: boolean): void {
+    if (this.lost) return;
+    this.lost = isRemoved ? 'removed' : 'taken';
     this.queue.halt();
-    this.options.ledger.deliver(this.store.abandon() - this.leases.spans);
+    this.countLost(this.store.abandon() - this.leases.spans);
   }
 
   get bytes(): number {
@@ -196,7 +196,7 @@ export class DiskQueue {
   /** What left the ledger was counted by the caller. */
   settle(taken: TakenFrames, outcome: ExportOutcome): void {
     const left = this.leases.settle(taken, outcome);
-    if (this.isLost) this.options.ledger.deliver(left);
+    if (this.lost) this.countLost(left);
   }
 
   /** Nothing is in memory alone any more: what was kept for that case goes. */
@@ -234,6 +234,11 @@ export class DiskQueue {
     segment.spans -= spans;
     this.options.ledger.drop(spans, 'corrupt');
     this.store.settle(segment, frames);
+  }
+
+  private countLost(spans: number): void {
+    if (this.lost === 'removed') this.options.ledger.drop(spans, 'corrupt');
+    else this.options.ledger.deliver(spans);
   }
 
   private count(damage: Damage): void {

@@ -23,6 +23,7 @@ import { type OpenedDirectory, openDirectory } from './opened-directory.js';
 import { NO_ROOM } from './pending-frame.js';
 import { RetryTimer } from './retry-timer.js';
 import type { SpanSpool, SpoolAppend, SpoolLease } from './spool.js';
+import { REMOVED } from './spool-directory.js';
 import { readSpoolOptions, type SpoolOptions, type SpoolSettings } from './spool-options.js';
 import { type SpoolStatus, statusOf } from './spool-status.js';
 
@@ -177,19 +178,19 @@ export class Spool implements SpanSpool {
       otherBytes: () => this.memory.bytes,
       onUnsaved: (batches, error) => this.keepUnsaved(batches, error),
       onArrival: () => this.onArrival?.(),
-      onLost: (lost) => this.lose(lost),
+      onLost: (lost, isRemoved) => this.lose(lost, isRemoved),
       onTrouble: (error) => this.log.warn('directory', () => `${settings.directory}: ${describeError(toError(error))}`),
     });
     if (this.closing) await opened.owned.release();
     else this.opened = opened;
   }
 
-  private lose(lost: OpenedDirectory): void {
+  private lose(lost: OpenedDirectory, isRemoved: boolean): void {
     if (this.opened !== lost) return;
     this.opened = undefined;
-    lost.disk.lose();
+    lost.disk.lose(isRemoved);
     void lost.owned.release();
-    this.fail(new Error('another process has taken the directory over'));
+    this.fail(new Error(isRemoved ? REMOVED : 'another process has taken the directory over'));
   }
 
   private async leaseNext(): Promise<SpoolLease | undefined> {

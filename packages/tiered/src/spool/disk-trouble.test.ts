@@ -44,6 +44,14 @@ async function recoveredFrom(disk: FaultyDisk): Promise<number> {
   return recovered;
 }
 
+/** As `rm -r` does. */
+async function removeAll(disk: FaultyDisk, path: string): Promise<void> {
+  for (const name of await disk.list(path)) {
+    await disk.remove(`${path}/${name}`).catch(() => removeAll(disk, `${path}/${name}`));
+  }
+  await disk.removeDirectory(path);
+}
+
 const operationsOf = (disk: FaultyDisk, kind: string) => disk.operations.filter((each) => each.kind === kind).length;
 
 describe('fsync', () => {
@@ -323,6 +331,42 @@ describe('what leaves the spool', () => {
     expect(await spool.lease()).toBeUndefined();
     expect(spool.stats()).toMatchObject({ recovered: 10, dropped: { expired: 10 }, balanced: true });
     await clock.run(spool.shutdown());
+  });
+
+  it.each([
+    ['by the next append', 0, 5],
+    ['by the heartbeat', 6_000, 0],
+  ])('counts as lost, not as sent, what somebody has removed: found out %s', async (_, waitMillis, spans) => {
+    const { clock, disk, spool, drain, close } = setUp({ maxSegmentBytes: 2_048 });
+    for (let i = 0; i < 4; i++) await spool.append(batch(10));
+    const lease = (await spool.lease())!;
+    await removeAll(disk, DIRECTORY);
+    await clock.advance(waitMillis);
+    clock.jumpWallTime(60_000); // so that it looks before it writes
+    if (spans > 0) expect(await spool.append(batch(spans))).toEqual({ stored: spans, dropped: 0 });
+    expect(spool.stats()).toMatchObject({
+      waiting: 10 + spans,
+      delivered: 0,
+      dropped: { corrupt: 30 },
+      balanced: true,
+    });
+    if (spans > 0) expect(spool.status().error).toBe('somebody has removed what was in it');
+    lease.settle(followedBy(deliveredOutcome(4), failedOutcome(lease.batch.slice(4), 'retryable', new Error('down'))));
+    expect(spool.stats()).toMatchObject({ waiting: spans, delivered: 4, dropped: { corrupt: 36 }, balanced: true });
+    await clock.advance(10_000);
+    expect(spool.status()).toMatchObject({ mode: 'disk', directory: DIRECTORY });
+    expect(await drain()).toBe(spans);
+    await close();
+  });
+
+  it('finds again what lies in a directory of which somebody has removed the lock', async () => {
+    const { clock, disk, spool, drain, close } = setUp();
+    await spool.append(batch(10));
+    await removeAll(disk, `${DIRECTORY}/lock`);
+    await clock.advance(20_000);
+    expect(spool.stats()).toMatchObject({ accepted: 10, delivered: 10, recovered: 10, waiting: 10, dropped: {} });
+    expect(await drain()).toBe(10);
+    await close();
   });
 
   it('refuses what is new instead, when told to', async () => {

@@ -13,8 +13,8 @@ export interface OpenDirectoryOptions {
   readonly onUnsaved: (batches: readonly SpanBatch[], error: unknown) => void;
   /** Something has come that waits. */
   readonly onArrival: () => void;
-  /** Another process has the directory now. */
-  readonly onLost: (directory: OpenedDirectory) => void;
+  /** Another process has the directory now or, `isRemoved`, nobody has what was in it. */
+  readonly onLost: (directory: OpenedDirectory, isRemoved: boolean) => void;
   readonly onTrouble: (error: unknown) => void;
 }
 
@@ -47,7 +47,7 @@ export async function openDirectory(options: OpenDirectoryOptions): Promise<Open
         };
         adopt().catch(onTrouble);
       },
-      onLost: () => onLost(opened),
+      onLost: (isRemoved) => onLost(opened, isRemoved),
       onTrouble,
     });
     return opened;

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import type { Clock, FileSystem, Timer } from '@otel-resilience/core';
 import { adoptSegments } from './adopt-segments.js';
-import { DirectoryLock, isLockName, type LockEnvironment } from './directory-lock.js';
+import { DirectoryLock, isLockName, LOCK, type LockEnvironment } from './directory-lock.js';
 import { codeOf, isMissing } from './file-errors.js';
 import { guardedFileSystem } from './guarded-file-system.js';
 import { newLockToken } from './lock-owner.js';
@@ -27,11 +27,16 @@ export interface DirectoryEvents {
   nextNumber(): number;
   /** Segments of a dead owner have come into the directory. */
   onAdopted(names: readonly string[]): void;
-  /** Another process took this one for dead, and has its segments now: nothing may be written, and a new directory be acquired. */
-  onLost(): void;
+  /**
+   * Another process took this one for dead, and has its segments now; or, `isRemoved`, somebody has removed them. Nothing may
+   * be written, and a new directory be acquired.
+   */
+  onLost(isRemoved: boolean): void;
   /** Segments of a dead owner could not be moved, or the lock not be renewed; tried again with the next heartbeat. */
   onTrouble(error: unknown): void;
 }
+
+export const REMOVED = 'somebody has removed what was in it';
 
 /** Names of locks and of directories of other owners: no segments, and ours all the same. */
 export const isOwnersName = (name: string): boolean => isLockName(name) || OWN_DIRECTORY.test(name);
@@ -106,6 +111,7 @@ export class OwnedDirectory {
   private beat: Promise<void> = Promise.resolve();
   private closed = false;
   private isLossTold = false;
+  private wasRemoved = false;
 
   /** @internal by {@link acquireDirectory} */
   constructor(root: string, lock: DirectoryLock, environment: LockEnvironment) {
@@ -131,7 +137,7 @@ export class OwnedDirectory {
   /** Resolves to whether the directory is still this owner's, whatever time has passed. */
   async confirm(): Promise<boolean> {
     const isOurs = this.lock.isHeld || (await this.lock.renew());
-    if (!isOurs) this.tellOfLoss();
+    if (!isOurs) await this.tellOfLoss();
     return isOurs;
   }
 
@@ -165,14 +171,26 @@ export class OwnedDirectory {
 
   private async check(): Promise<void> {
     if (await this.confirm()) return;
-    throw new Error(`another process has taken ${this.path} over`);
+    throw new Error(this.wasRemoved ? REMOVED : `another process has taken ${this.path} over`);
   }
 
-  private tellOfLoss(): void {
+  private async tellOfLoss(): Promise<void> {
     // Where nobody watches yet, the next call in the directory tells.
     if (!this.events || !this.lock.isLost || this.isLossTold) return;
     this.isLossTold = true;
-    this.events.onLost();
+    this.wasRemoved = await this.isRemoved();
+    this.events.onLost(this.wasRemoved);
+  }
+
+  /** A successor leaves a lock in the topmost directory. One of an owner's own goes when it was adopted: nothing is known. */
+  private async isRemoved(): Promise<boolean> {
+    if (this.path !== this.root) return false;
+    try {
+      const names = await this.environment.fileSystem.list(this.path);
+      return !names.some((name) => name === LOCK || SEGMENT_NAME.test(name));
+    } catch (error) {
+      return isMissing(error);
+    }
   }
 
   private beatLater(): void {
@@ -187,7 +205,7 @@ export class OwnedDirectory {
     try {
       const isOurs = await this.lock.renew();
       await this.keptRoot?.renew();
-      if (!isOurs) this.tellOfLoss();
+      if (!isOurs) await this.tellOfLoss();
       else if (events) await this.adoptWhileWatched(events);
     } catch (error) {
       events?.onTrouble(error);

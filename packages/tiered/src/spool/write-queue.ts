@@ -27,7 +27,7 @@ export interface WriteQueueOptions {
   readonly onUnsaved: (frames: readonly PendingFrame[], error: unknown) => void;
 }
 
-const NOT_OURS = new Error('another process has taken the directory over');
+const NOT_OURS = new Error('another process has the directory, or nobody');
 
 /** What is not synced is kept, to be written again when the sync fails. */
 const MAX_UNSYNCED_BYTES = 8 * 1024 * 1024;
