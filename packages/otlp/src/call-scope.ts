@@ -21,6 +21,10 @@ export class CallScope {
       return;
     }
     const millis = deadline - clock.now();
+    if (millis <= 0) {
+      this.abort(new ExportError('DEADLINE_EXCEEDED', 'no time left to send'));
+      return;
+    }
     signal.addEventListener('abort', this.onAbort);
     this.timer = clock.setTimeout(() => {
       this.abort(new ExportError('DEADLINE_EXCEEDED', `no answer within ${Math.round(millis)} ms`));
