@@ -21,6 +21,7 @@ import { exportChunk } from './export-chunk.js';
 import { ExportSlots } from './export-slots.js';
 import { type ExportRates, ExportWindow } from './export-window.js';
 import type { FlushTracker } from './flush-tracker.js';
+import { needStack } from './need-stack.js';
 import type { ProcessorSettings } from './options.js';
 import type { ProcessorStats } from './processor-stats.js';
 import { ResourceWait } from './resource-wait.js';
@@ -105,20 +106,20 @@ export class BatchDispatcher {
     return this.throttled;
   }
 
-  /** After a span came to the queue, or had to go: sends what is full, or arms the timer. Never throws. */
+  /**
+   * After a span came to the queue, or had to go: arms the timer, and sends what is full, or else lets the next spans come
+   * without asking here. Never throws.
+   */
   moveOn(overflowed: boolean): void {
     const { queue, log, settings } = this.options;
     try {
       this.shape.start();
       queue.chunkSize = this.shape.size;
       this.announceFilling(overflowed);
-      if (queue.hasSealed) {
-        if (this.slots.hasFree || this.isOverflowing) this.pump();
-        else if (!this.timer.isArmed) this.timer.arm(this.shape.waitMillis);
-        return;
-      }
+      // Before all that may fail: whatever stays in the queue is looked at again.
       if (!this.timer.isArmed) this.timer.arm(this.shape.waitMillis);
-      queue.grant(QUICK_SPANS, settings.bounds);
+      if (!queue.hasSealed) queue.grant(QUICK_SPANS, settings.bounds);
+      else if (this.slots.hasFree || this.isOverflowing) this.pump();
     } catch (error) {
       log.warn('pump', () => `a batch could not be sent: ${error}`);
     }
@@ -134,13 +135,13 @@ export class BatchDispatcher {
         queue.sealOpen();
         this.timer.restart();
       }
-      const chunk = queue.take();
+      const chunk = this.takeNext();
       if (!chunk) break;
       this.dispatch(chunk);
     }
     // Every slot is taken and the queue is filling up: better in the exporter's spool now than dropped soon.
     while (this.isOverflowing) {
-      const chunk = queue.take();
+      const chunk = this.takeNext();
       if (!chunk) break;
       this.dispatch(chunk, true);
     }
@@ -182,6 +183,14 @@ export class BatchDispatcher {
     if (spanCount >= bounds.maxSpans * HIGH_WATER) return true;
     const highWaterBytes = bounds.maxBytes * HIGH_WATER;
     return maxTotalBytes >= highWaterBytes && queue.totalBytes >= highWaterBytes;
+  }
+
+  /** Throws, and takes nothing, where it could not be dispatched: then it is for the next span, or the timer, to do. */
+  private takeNext(): QueuedChunk | undefined {
+    const { queue } = this.options;
+    if (!queue.hasSealed) return undefined;
+    needStack();
+    return queue.take();
   }
 
   private dispatch(chunk: QueuedChunk, overflow = false): void {

@@ -1,5 +1,6 @@
 import type { ReadableSpan } from '@otel-resilience/core';
 import type { Chunk, QueuedChunk } from './chunk.js';
+import { needStack } from './need-stack.js';
 
 const NO_ROOM = -1;
 
@@ -47,6 +48,7 @@ export class LaneQueue {
 
   /** Adds a span at the end, in a new chunk if the open one has no room. Throws, and adds nothing, if it cannot be read. */
   add(span: ReadableSpan, generation: number): void {
+    if (!this.open) needStack();
     const chunk = this.open ?? this.newChunk(generation);
     const { bytes } = chunk;
     const hadRoom = chunk.add(span);
@@ -98,9 +100,15 @@ export class LaneQueue {
     this.tracker.closed(chunk.generation);
   }
 
-  /** Seals the open chunk if it has so many spans. */
+  /** Seals the open chunk if it has so many spans; if that fails, for want of memory or stack, the next one tries again. */
   sealAt(spans: number): void {
-    if (this.open && this.open.spanCount >= spans) this.seal(true);
+    if (!this.open || this.open.spanCount < spans) return;
+    try {
+      needStack();
+      this.seal(true);
+    } catch {
+      // Whoever has added a span must not hear that it was not.
+    }
   }
 
   /** Seals the open chunk, if there is one. */

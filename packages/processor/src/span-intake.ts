@@ -9,8 +9,8 @@ export interface SpanIntakeOptions {
   readonly bounds: QueueBounds;
   readonly log: LimitedLog;
   /**
-   * Called after every span that came to the queue, with whether one had to go because it was full. By now all of them
-   * are counted, so this must not throw.
+   * Called after every span that came to the queue, but for those that the queue's `grant` was for, with whether one had
+   * to go because it was full. By now all of them are counted, so this must not throw.
    */
   readonly onTaken: (overflowed: boolean) => void;
 }

@@ -292,6 +292,7 @@ describe.each(KINDS)('SpanQueue of %s', (_, makeChunks, bytesOf) => {
       () => queue.sealOpen(),
       () => queue.endGeneration(),
       () => queue.take(),
+      () => queue.measure(),
       () => queue.evictOldest(0),
       () => queue.revoke(),
       () => {
@@ -305,5 +306,16 @@ describe.each(KINDS)('SpanQueue of %s', (_, makeChunks, bytesOf) => {
       other();
       expect(addAll(), String(other)).toBe(0);
     }
+  });
+
+  it('stays within the bounds when a span turns out to be larger than it was', () => {
+    const { queue, push } = setUp({ chunkSize: 50 });
+    let reads = 0;
+    const attributes = () => (reads++ === 0 ? {} : { blob: 'x'.repeat(50_000) });
+    push(Object.defineProperty({ ...named('g') }, 'attributes', { get: attributes }));
+    const bounds = { maxSpans: 100, maxBytes: queue.maxTotalBytes + 9_000 };
+    queue.grant(32, bounds);
+    queue.measure();
+    while (queue.addQuickly(named('q'))) expect(queue.isWithin(bounds)).toBe(true);
   });
 });

@@ -57,6 +57,7 @@ export class SpanQueue {
 
   /** Replaces upper bounds by what spans take. In a turn. */
   measure(): void {
+    this.revoke(); // a span may not be what it was
     for (const lane of this.lanes) lane.measure();
     this.sum();
   }
