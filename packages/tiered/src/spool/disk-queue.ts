@@ -89,6 +89,7 @@ export class DiskQueue {
       onMissing: (_, spans) => (spans > 0 ? ledger.drop(spans, 'corrupt') : ledger.recover(-spans)),
       onDamage: (damage) => this.count(damage),
       onCorrupt: (segment, frames) => this.dropCorrupt(segment, frames),
+      onRemoved: (segment) => this.dropRemoved(segment),
       onForeign: (segment) => this.store.disown(segment),
     });
     this.quarantine = new Quarantine({ fileSystem, clock, directory, sync: fsync !== 'never' });
@@ -234,6 +235,14 @@ export class DiskQueue {
     segment.spans -= spans;
     this.options.ledger.drop(spans, 'corrupt');
     this.store.settle(segment, frames);
+  }
+
+  /** By whoever it was. While some of it is leased or being written it is tried again, as any that cannot be read. */
+  private dropRemoved(segment: Segment): void {
+    if (segment.active) void this.queue.finishIfIdle(segment);
+    if (segment.active || segment.leasedFrames > 0) return;
+    this.options.ledger.drop(segment.spans, 'corrupt');
+    this.store.disown(segment);
   }
 
   private countLost(spans: number): void {

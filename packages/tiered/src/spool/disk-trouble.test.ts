@@ -359,6 +359,28 @@ describe('what leaves the spool', () => {
     await close();
   });
 
+  it('counts segments as lost that somebody has removed, once nothing of them is leased, and goes on with the others', async () => {
+    const { clock, disk, spool, drain, close } = setUp({ maxSegmentBytes: 2_048 });
+    for (let i = 0; i < 4; i++) await spool.append(batch(10));
+    const lease = (await spool.lease())!;
+    const names = (await disk.list(DIRECTORY)).filter((name) => name.endsWith('.seg'));
+    expect(names.length).toBeGreaterThan(2);
+    for (const name of names) await disk.remove(`${DIRECTORY}/${name}`);
+    await expect(spool.lease()).rejects.toThrow('ENOENT');
+    await clock.settle();
+    lease.settle(failedOutcome(lease.batch, 'retryable', new Error('down')));
+    await spool.append(batch(5));
+    await clock.advance(1_000);
+    let sent = 0;
+    for (let second = 0; second < 5; second++) {
+      sent += await drain().catch(() => 0);
+      await clock.advance(5_000);
+    }
+    expect(sent).toBe(5);
+    expect(spool.stats()).toMatchObject({ waiting: 0, delivered: 5, dropped: { corrupt: 40 }, balanced: true });
+    await close();
+  });
+
   it('finds again what lies in a directory of which somebody has removed the lock', async () => {
     const { clock, disk, spool, drain, close } = setUp();
     await spool.append(batch(10));

@@ -1,6 +1,6 @@
 import { type Clock, type FileSystem, type OpenFile, SpanBatch, toError } from '@otel-resilience/core';
 import { readAcks } from './ack-file.js';
-import { quietly } from './file-errors.js';
+import { isMissing, quietly } from './file-errors.js';
 import { SEGMENT_HEADER_BYTES } from './frame.js';
 import { frameBytes } from './pending-frame.js';
 import { ACK_BYTES, type FrameEntry, type Segment, segmentPath, waitingFrames } from './segment.js';
@@ -27,6 +27,8 @@ export interface FrameReaderOptions {
   readonly onDamage: (damage: Damage) => void;
   /** They are read no more: neither now nor after a restart. */
   readonly onCorrupt: (segment: Segment, frames: readonly FrameEntry[]) => void;
+  /** There is no such file, and nobody but its owner takes one away. */
+  readonly onRemoved: (segment: Segment) => void;
   /** It is no segment of ours after all: it is left alone. */
   readonly onForeign: (segment: Segment) => void;
 }
@@ -61,8 +63,11 @@ export class FrameReader {
         const taken = await this.takeFrom(segment);
         if (taken) return taken;
       } catch (thrown) {
+        // It may have been removed meanwhile.
+        if (segment.gone) continue;
         failed = toError(thrown);
         this.block(segment);
+        if (isMissing(thrown)) this.options.onRemoved(segment);
       }
     }
     if (failed) throw failed;

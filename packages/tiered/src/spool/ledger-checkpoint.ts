@@ -19,6 +19,7 @@ import {
 } from './checkpoint-record.js';
 import { newLockToken, ownerName, parseOwnerName } from './lock-owner.js';
 import { describeLoss, type LostToCrash, lossOf, sumOf } from './lost-to-crash.js';
+import { makeDirectorySync } from './make-directory.js';
 import { READ_FLAGS } from './node-file-system.js';
 import { type Processes, stateOf, systemProcesses } from './process-identity.js';
 import { HEARTBEAT_MILLIS, StaleWatch } from './stale-watch.js';
@@ -168,7 +169,7 @@ export class LedgerCheckpoint {
   };
 
   private create(): void {
-    this.fs.mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    makeDirectorySync(this.directory, this.fs);
     this.file = this.fs.openSync(join(this.directory, this.name), 'w', 0o600);
     this.makeLasting(this.file);
     // Its place on the disk, so that a full one does not matter later.

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import type { FileSystem, OpenFile } from '@otel-resilience/core';
+import { makeDirectory } from './make-directory.js';
 
 const { O_RDONLY, O_NONBLOCK = 0 } = fs.constants;
 /** Nobody waits for whoever writes to a pipe; of any other file it means nothing. */
@@ -8,9 +9,7 @@ const FLAGS = { create: 'wx+', update: 'r+', read: READ_FLAGS } as const;
 
 /** That of the machine. Files are 0600, directories 0700. */
 export const nodeFileSystem: FileSystem = {
-  makeDirectory: async (path) => {
-    await call<string | undefined>((done) => fs.mkdir(path, { recursive: true, mode: 0o700 }, done));
-  },
+  makeDirectory,
   list: (path) => call((done) => fs.readdir(path, done)),
   open: async (path, how) => new NodeFile(await openFile(path, FLAGS[how])),
   rename: (from, to) => call((done) => fs.rename(from, to, done)),
