@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { type Clock, ConfigurationError, describeError, toError, totalDropped } from '@otel-resilience/core';
 import type { AdaptiveBatchSpanProcessor } from '@otel-resilience/processor';
 import {
@@ -6,6 +6,7 @@ import {
   LedgerCheckpoint,
   MemorySpool,
   type MemorySpoolOptions,
+  makeDirectorySync,
   Spool,
   type TieredSpanExporter,
 } from '@otel-resilience/tiered';
@@ -60,7 +61,7 @@ function checkForMemory(options: MemorySpoolOptions): MemorySpoolOptions {
 /** At once, so that an application that cannot do without does not start. */
 function checkWritable(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectorySync(directory);
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (thrown) {
     const why = describeError(toError(thrown));

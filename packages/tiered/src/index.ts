@@ -27,6 +27,7 @@ export {
   type SpoolListing,
 } from './spool/list-spool.js';
 export type { LostToCrash } from './spool/lost-to-crash.js';
+export { makeDirectorySync } from './spool/make-directory.js';
 export { MemorySpool, type MemorySpoolOptions } from './spool/memory-spool.js';
 export { nodeFileSystem } from './spool/node-file-system.js';
 export type { SpanSpool, SpoolAppend, SpoolLease } from './spool/spool.js';
