@@ -10,7 +10,7 @@ import {
   type Timer,
 } from '@otel-resilience/core';
 
-export interface PatientCallEvents {
+interface PatientCallEvents {
   /** It holds nothing of the exporter any more; called once or more. */
   onEnd(): void;
   /** Its own timeout has ended it, so long after it began: it has been waited for in vain. */
