@@ -96,15 +96,16 @@ function copyOf<N extends DiskNode>(node: N, copies: TreeCopies): N {
 function copyOfChange(change: EntryChange, copies: TreeCopies): EntryChange {
   const known = copies.changes.get(change);
   if (known) return known;
+  // Known before what it refers to is copied, since that refers to it.
+  const copy = { ...change };
+  copies.changes.set(change, copy);
   const { directory, node, after, twin } = change;
-  const copy = {
-    ...change,
+  Object.assign(copy, {
     directory: copyOf(directory, copies),
     node: node && copyOf(node, copies),
     after: after && copyOfChange(after, copies),
-  };
-  copies.changes.set(change, copy);
-  copy.twin = twin && copyOfChange(twin, copies);
+    twin: twin && copyOfChange(twin, copies),
+  });
   return copy;
 }
 

@@ -66,6 +66,7 @@ describe('FaultyDisk, until something happens', () => {
     expect(await codeOf(disk.removeDirectory('/d/e'))).toBe('ENOTEMPTY');
     expect(await codeOf(disk.rename('/d/none', '/d/x'))).toBe('ENOENT');
     expect(await codeOf(disk.rename('/d/f', '/d/e'))).toBe('EISDIR');
+    expect(await codeOf(disk.rename('/d/f', '/d'))).toBe('ENOTEMPTY');
     await disk.rename('/d/f', '/d/e/h');
     await file.write([text('moved')], 0);
     expect(contents(disk)).toEqual({ '/d/e/h': 'moved' });
@@ -149,6 +150,20 @@ describe('FaultyDisk after a crash', () => {
       await disk.syncDirectory('/');
     });
     expect(sorted(sourceSynced)).toEqual(new Set([moved]));
+  });
+
+  it('leaves the same whether or not the process died before, also of a directory that was renamed', async () => {
+    const disk = new FaultyDisk({ seed: 1 });
+    await disk.makeDirectory('/d/a');
+    await disk.rename('/d/a', '/a');
+    await (await disk.open('/d/b', 'create')).close();
+    const asked = (from: FaultyDisk) => {
+      const changes: PendingChange[] = [];
+      from.crash({ keep: (change) => changes.push(change) > 0 });
+      return changes;
+    };
+    expect(asked(disk.kill())).toEqual(asked(disk));
+    expect(asked(disk.kill().kill())).toEqual(asked(disk));
   });
 
   it('has a directory that was renamed at one of both names', async () => {

@@ -60,7 +60,8 @@ export class Volume {
     if (!node) throw diskError('ENOENT', 'rename', from);
     const replaced = target.directory.entries.get(target.name);
     if (replaced === node) return;
-    if (`${namesIn(to).join('/')}/`.startsWith(`${namesIn(from).join('/')}/`)) throw diskError('EINVAL', 'rename', to);
+    if (isWithin(to, from)) throw diskError('EINVAL', 'rename', to);
+    if (isWithin(from, to)) throw diskError('ENOTEMPTY', 'rename', to);
     if (replaced) checkReplaceable(node, replaced, to);
     const added = target.directory.set(target.name, node);
     const removed = source.directory.set(source.name, undefined, added);
@@ -133,6 +134,10 @@ function checkReplaceable(node: DiskNode, replaced: DiskNode, to: string): void 
   if (node.kind === 'file') throw diskError('EISDIR', 'rename', to);
   if (replaced.entries.size > 0) throw diskError('ENOTEMPTY', 'rename', to);
 }
+
+/** Below that directory, or the same. */
+const isWithin = (path: string, directory: string): boolean =>
+  `${namesIn(path).join('/')}/`.startsWith(`${namesIn(directory).join('/')}/`);
 
 /** `.` and `..` are resolved. */
 export function namesIn(path: string): string[] {
