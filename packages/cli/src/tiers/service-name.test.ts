@@ -1,5 +1,5 @@
 import { escapeKeySegment } from '@otel-resilience/tiered';
-import * as fc from 'fast-check';
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { serviceName } from './service-name.js';
 
