@@ -47,12 +47,15 @@ describe('a scope', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it.each([0, -40])('is over from the start when its deadline has passed (%i ms left): nobody is asked in vain', (left) => {
-    const { scope, left: remains } = setUp(left);
-    expect(scope.signal.reason).toMatchObject({ code: 'DEADLINE_EXCEEDED', message: 'no time left to send' });
-    expect(scope.expired).toBe(true);
-    expect(remains()).toEqual(NOTHING);
-  });
+  it.each([0, -40])(
+    'is over from the start when its deadline has passed (%i ms left): nobody is asked in vain',
+    (left) => {
+      const { scope, left: remains } = setUp(left);
+      expect(scope.signal.reason).toMatchObject({ code: 'DEADLINE_EXCEEDED', message: 'no time left to send' });
+      expect(scope.expired).toBe(true);
+      expect(remains()).toEqual(NOTHING);
+    },
+  );
 
   it('keeps its first reason', async () => {
     const { clock, outer, scope } = setUp();
