@@ -34,19 +34,18 @@ export const systemClock: Clock = {
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
 };
 
-/** Resolves after `delayMillis`, or at once when `signal` aborts: `true` when the whole time has passed. */
-export function sleep(clock: Clock, delayMillis: number, signal?: AbortSignal): Promise<boolean> {
-  if (signal?.aborted) return Promise.resolve(false);
+/** Resolves after `delayMillis`, or at once when one of `signals` aborts: `true` when the whole time has passed. */
+export function sleep(clock: Clock, delayMillis: number, ...signals: readonly AbortSignal[]): Promise<boolean> {
+  if (signals.some(({ aborted }) => aborted)) return Promise.resolve(false);
   return new Promise((resolve) => {
-    const onAbort = () => {
+    const end = (passed: boolean) => {
       clock.clearTimeout(timer);
-      resolve(false);
+      for (const signal of signals) signal.removeEventListener('abort', onAbort);
+      resolve(passed);
     };
-    const timer = clock.setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve(true);
-    }, delayMillis);
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const onAbort = () => end(false);
+    const timer = clock.setTimeout(() => end(true), delayMillis);
+    for (const signal of signals) signal.addEventListener('abort', onAbort);
   });
 }
 

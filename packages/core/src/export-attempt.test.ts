@@ -1,6 +1,7 @@
+import { getEventListeners } from 'node:events';
 import { VirtualClock } from '@otel-resilience/testing';
 import { describe, expect, it } from 'vitest';
-import { exportAttempt } from './export-attempt.js';
+import { ExportAttempt, exportAttempt } from './export-attempt.js';
 import { ExportError } from './export-error.js';
 import { deliveredOutcome, type ExportOutcome, failedOutcome } from './export-outcome.js';
 import type { ReadableSpan } from './sdk-types.js';
@@ -115,5 +116,46 @@ describe('exportAttempt', () => {
     const { clock, context } = setUp();
     const outcome = await exportAttempt(exporter(exportBatch), batch, context, { clock });
     expect(outcome).toMatchObject({ failure: 'retryable', remaining: batch, error: expect.any(Error) });
+  });
+});
+
+describe('ExportAttempt', () => {
+  const hung = exporter(() => new Promise(() => {}));
+
+  it('ends as its caller says, once, and tells the child', async () => {
+    const { clock, abort, context } = setUp();
+    let seen: AbortSignal | undefined;
+    const child = exporter((_, { signal }) => {
+      seen = signal;
+      return new Promise(() => {});
+    });
+    const attempt = new ExportAttempt(child, batch, context, { clock });
+    expect(attempt.isCancelled).toBe(false);
+    attempt.cancel(new ExportError('SHUTDOWN', 'stop'));
+    attempt.cancel(new ExportError('REFUSED', 'again'));
+    expect(await attempt.outcome).toMatchObject({ failure: 'shutdown', remaining: batch });
+    expect(attempt.isCancelled).toBe(true);
+    expect(seen?.reason).toMatchObject({ code: 'SHUTDOWN' });
+    expect(clock.pendingTimers).toBe(0);
+    expect(getEventListeners(abort.signal, 'abort')).toEqual([]);
+  });
+
+  it('was cancelled by an abort from above, and not by time or an outcome', async () => {
+    const { clock, abort, context } = setUp();
+    const above = new ExportAttempt(hung, batch, context, { clock });
+    const late = new ExportAttempt(hung, batch, context, { clock, timeoutMillis: 10 });
+    const done = new ExportAttempt(
+      exporter(async () => deliveredOutcome(3)),
+      batch,
+      context,
+      { clock },
+    );
+    await clock.run(Promise.all([late.outcome, done.outcome]));
+    abort.abort(new ExportError('SHUTDOWN', 'stop'));
+    done.cancel(new Error('too late'));
+    late.cancel(new Error('too late'));
+    expect([above, late, done].map(({ isCancelled }) => isCancelled)).toEqual([true, false, false]);
+    expect(await done.outcome).toEqual(deliveredOutcome(3));
+    expect(new ExportAttempt(hung, batch, context, { clock }).isCancelled).toBe(true);
   });
 });

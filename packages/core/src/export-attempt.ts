@@ -1,5 +1,5 @@
 import { classifyFailure } from './classify-failure.js';
-import type { Clock } from './clock.js';
+import type { Clock, Timer } from './clock.js';
 import { ExportError } from './export-error.js';
 import { accountedFor, type ExportOutcome, failedOutcome } from './export-outcome.js';
 import type { SpanBatch } from './span-batch.js';
@@ -25,38 +25,83 @@ export function exportAttempt(
   context: ExportContext,
   options: ExportAttemptOptions,
 ): Promise<ExportOutcome> {
-  const { clock, timeoutMillis = Number.POSITIVE_INFINITY, onLateOutcome } = options;
-  if (context.signal.aborted) return Promise.resolve(cutOff(batch, context.signal.reason));
-  const startedAt = clock.now();
-  const deadline = Math.min(context.deadline, startedAt + timeoutMillis);
-  const controller = new AbortController();
+  return new ExportAttempt(exporter, batch, context, options).outcome;
+}
 
-  return new Promise((resolve) => {
-    let open = true;
-    const finish = (outcome: ExportOutcome) => {
-      if (!open) {
-        onLateOutcome?.(outcome);
-        if (outcome.delivered > 0) context.onLateAcknowledgement?.(outcome.delivered);
-        return;
-      }
-      open = false;
-      clock.clearTimeout(timer);
-      context.signal.removeEventListener('abort', onAbort);
-      resolve(outcome);
-    };
-    const abandon = (reason: unknown) => {
-      finish(cutOff(batch, reason));
-      controller.abort(reason);
-    };
-    const onAbort = () => abandon(context.signal.reason);
+const ONCE = { once: true };
 
-    context.signal.addEventListener('abort', onAbort, { once: true });
-    const timer = clock.setTimeout(
-      () => abandon(new ExportError('DEADLINE_EXCEEDED', `no answer within ${Math.round(deadline - startedAt)} ms`)),
-      deadline - startedAt,
+/** The same for a layer that may have to end an attempt itself: when it is shut down, say. It begins at once. */
+export class ExportAttempt {
+  readonly outcome: Promise<ExportOutcome>;
+  private readonly batch: SpanBatch;
+  private readonly context: ExportContext;
+  private readonly options: ExportAttemptOptions;
+  private readonly controller = new AbortController();
+  private readonly timer: Timer | undefined;
+  private resolve!: (outcome: ExportOutcome) => void;
+  private isOpen = true;
+  private cancelled = false;
+
+  constructor(
+    exporter: Pick<SpanBatchExporter, 'exportBatch'>,
+    batch: SpanBatch,
+    context: ExportContext,
+    options: ExportAttemptOptions,
+  ) {
+    this.batch = batch;
+    this.context = context;
+    this.options = options;
+    this.outcome = new Promise((resolve) => {
+      this.resolve = resolve;
+    });
+    const { signal } = context;
+    if (signal.aborted) {
+      this.cancel(signal.reason);
+      return;
+    }
+    const { clock, timeoutMillis = Number.POSITIVE_INFINITY } = options;
+    const startedAt = clock.now();
+    const deadline = Math.min(context.deadline, startedAt + timeoutMillis);
+    const leftMillis = deadline - startedAt;
+    signal.addEventListener('abort', this.onAbort, ONCE);
+    this.timer = clock.setTimeout(
+      () => this.abandon(new ExportError('DEADLINE_EXCEEDED', `no answer within ${Math.round(leftMillis)} ms`)),
+      leftMillis,
     );
-    callExporter(exporter, batch, { ...context, signal: controller.signal, deadline }).then(finish);
-  });
+    callExporter(exporter, batch, { ...context, signal: this.controller.signal, deadline }).then(this.finish);
+  }
+
+  /** Whether its caller has ended it, by `cancel` or the context's signal, before there was an outcome or time was up. */
+  get isCancelled(): boolean {
+    return this.cancelled;
+  }
+
+  /** Ends it, unless it has ended: the outcome is what the reason says, and the child's signal aborts with it. */
+  cancel(reason: unknown): void {
+    if (!this.isOpen) return;
+    this.cancelled = true;
+    this.abandon(reason);
+  }
+
+  private readonly onAbort = (): void => this.cancel(this.context.signal.reason);
+
+  private abandon(reason: unknown): void {
+    this.finish(cutOff(this.batch, reason));
+    this.controller.abort(reason);
+  }
+
+  private readonly finish = (outcome: ExportOutcome): void => {
+    const { context, options } = this;
+    if (!this.isOpen) {
+      options.onLateOutcome?.(outcome);
+      if (outcome.delivered > 0) context.onLateAcknowledgement?.(outcome.delivered);
+      return;
+    }
+    this.isOpen = false;
+    options.clock.clearTimeout(this.timer);
+    context.signal.removeEventListener('abort', this.onAbort);
+    this.resolve(outcome);
+  };
 }
 
 function cutOff(batch: SpanBatch, reason: unknown): ExportOutcome {

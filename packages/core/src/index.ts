@@ -23,7 +23,7 @@ export {
 export { describeError } from './describe-error.js';
 export { type Environment, EnvironmentReader, warnSoon } from './environment-reader.js';
 export { estimateEnvelopeBytes, estimateSpanBytes } from './estimate-span-bytes.js';
-export { type ExportAttemptOptions, exportAttempt } from './export-attempt.js';
+export { ExportAttempt, type ExportAttemptOptions, exportAttempt } from './export-attempt.js';
 export { ExportError, type ExportErrorCode, isTimeout, toError } from './export-error.js';
 export { type ExportInPartsOptions, exportInParts, type SentPart } from './export-in-parts.js';
 export {

@@ -1,9 +1,9 @@
 import {
   type Clock,
+  ExportAttempt,
   type ExportContext,
   type ExportError,
   type ExportOutcome,
-  exportAttempt,
   isTimeout,
   LearnedTimeout,
   type SpanBatch,
@@ -30,7 +30,7 @@ const MAX_THROTTLE_MILLIS = 30_000;
 interface Attempt {
   readonly begunIn: TierState;
   readonly startedAt: number;
-  readonly controller: AbortController;
+  readonly call: ExportAttempt;
 }
 
 /** The live destination: the one way to call it, and what its answers say about it. */
@@ -89,29 +89,25 @@ export class Tier {
    * failure says nothing about the tier.
    */
   async export(batch: SpanBatch, context: ExportContext, proofMillis?: number): Promise<TierAnswer> {
-    const controller = new AbortController();
-    const { signal } = controller;
-    const attempt = { begunIn: this.current, startedAt: this.clock.now(), controller };
-    const onAbort = () => controller.abort(context.signal.reason);
-    if (context.signal.aborted) onAbort();
-    else context.signal.addEventListener('abort', onAbort, { once: true });
-    this.attempts.add(attempt);
+    const begunIn = this.current;
+    const startedAt = this.clock.now();
     let gaveUp = false;
     const onLateAcknowledgement = (spans: number) => {
       this.late += spans;
       // Otherwise it was an endpoint within that was late, and the tier was not.
-      if (gaveUp) this.timeout.acknowledged(this.clock.now() - attempt.startedAt);
+      if (gaveUp) this.timeout.acknowledged(this.clock.now() - startedAt);
       context.onLateAcknowledgement?.(spans);
     };
-    const inner = { ...context, signal, onLateAcknowledgement };
-    const outcome = await exportAttempt(this.exporter, batch, inner, { clock: this.clock });
+    const call = new ExportAttempt(this.exporter, batch, { ...context, onLateAcknowledgement }, { clock: this.clock });
+    const attempt = { begunIn, startedAt, call };
+    this.attempts.add(attempt);
+    const outcome = await call.outcome;
     this.attempts.delete(attempt);
-    context.signal.removeEventListener('abort', onAbort);
-    const tookMillis = this.clock.now() - attempt.startedAt;
+    const tookMillis = this.clock.now() - startedAt;
     gaveUp = outcome.remaining !== undefined;
     if (!gaveUp) this.timeout.acknowledged(tookMillis);
-    else if (!signal.aborted) {
-      const givenMillis = isTimeout(outcome.error) ? context.deadline - attempt.startedAt : tookMillis;
+    else if (!call.isCancelled) {
+      const givenMillis = isTimeout(outcome.error) ? context.deadline - startedAt : tookMillis;
       this.timeout.unanswered(tookMillis, givenMillis);
     }
     return { outcome, blamesBatch: this.judge(attempt, outcome, proofMillis) };
@@ -119,11 +115,11 @@ export class Tier {
 
   /** Ends every attempt, as `shutdown`. */
   abort(reason: ExportError): void {
-    for (const { controller } of this.attempts) controller.abort(reason);
+    for (const { call } of this.attempts) call.cancel(reason);
   }
 
   /** Returns whether the batch may be to blame; otherwise draws its conclusions for the state. */
-  private judge({ begunIn, startedAt, controller }: Attempt, outcome: ExportOutcome, proofMillis?: number): boolean {
+  private judge({ begunIn, startedAt, call }: Attempt, outcome: ExportOutcome, proofMillis?: number): boolean {
     const now = this.clock.now();
     // A permanent refusal is an answer: somebody is there.
     if (!outcome.remaining || outcome.failure === 'permanent') {
@@ -133,7 +129,7 @@ export class Tier {
       return false;
     }
     // An attempt that we ended, or that began in an earlier state, says nothing about this one.
-    if (controller.signal.aborted || this.current !== begunIn) return false;
+    if (call.isCancelled || this.current !== begunIn) return false;
     const justTookAnother = proofMillis !== undefined && startedAt < this.latestAnswer + proofMillis;
     const othersTaken = justTookAnother || startedAt < this.latestTaken;
     if (outcome.failure === 'retryable' && begunIn.kind === 'up' && othersTaken) return true;

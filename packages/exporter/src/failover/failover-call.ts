@@ -1,10 +1,10 @@
 import {
   type Clock,
   classifyFailure,
+  ExportAttempt,
   type ExportContext,
   ExportError,
   type ExportOutcome,
-  exportAttempt,
   failedOutcome,
   followedBy,
   type SpanBatch,
@@ -31,6 +31,8 @@ export class FailoverCall {
   private remaining: SpanBatch;
   private outcome: ExportOutcome | undefined;
   private left: { readonly endpoint: Endpoint; readonly failure: EndpointFailure } | undefined;
+  private open: ExportAttempt | undefined;
+  private cancelled: { readonly reason: unknown } | undefined;
 
   constructor(batch: SpanBatch, context: ExportContext, options: FailoverCallOptions) {
     this.remaining = batch;
@@ -59,6 +61,12 @@ export class FailoverCall {
     return undefined;
   }
 
+  /** Ends the attempt that is open, and nobody else is asked. */
+  cancel(reason: unknown): void {
+    this.cancelled ??= { reason };
+    this.open?.cancel(reason);
+  }
+
   /** What became of the batch, when nobody took what remains. */
   giveUp(): ExportOutcome {
     const { failure, error, retryAfterMillis } = verdict([...this.failures.values()]);
@@ -75,7 +83,8 @@ export class FailoverCall {
     };
     const context = { ...this.context, onLateAcknowledgement, ...(lastResort && { lastResort }) };
     const { timeoutMillis } = attempt;
-    const outcome = await exportAttempt(endpoint.exporter, offered, context, { clock, timeoutMillis });
+    this.open = new ExportAttempt(endpoint.exporter, offered, context, { clock, timeoutMillis });
+    const outcome = await this.open.outcome;
     attempt.end(outcome);
     this.outcome = this.followedBy(outcome);
     if (outcome.remaining) {
@@ -93,6 +102,7 @@ export class FailoverCall {
 
   private cutOff(): EndpointFailure | undefined {
     const { signal, deadline } = this.context;
+    if (this.cancelled) return classifyFailure(this.cancelled.reason);
     if (signal.aborted) return classifyFailure(signal.reason);
     if (deadline > this.options.clock.now()) return undefined;
     return { failure: 'retryable', error: new ExportError('DEADLINE_EXCEEDED', 'no time left to ask an endpoint') };

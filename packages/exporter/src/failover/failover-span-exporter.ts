@@ -27,7 +27,7 @@ export interface FailoverStats {
 }
 
 interface OpenCall {
-  readonly abort: AbortController;
+  readonly call: FailoverCall;
   readonly ended: Promise<ExportOutcome>;
 }
 
@@ -101,18 +101,13 @@ export class FailoverSpanExporter extends SpanBatchExporterBase {
   async exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     if (this.shutdownSignal.aborted) return failedOutcome(batch, 'shutdown', this.shutdownSignal.reason);
     this.instruments.refresh();
-    const abort = new AbortController();
-    const onAbort = () => abort.abort(context.signal.reason);
-    if (context.signal.aborted) onAbort();
-    else context.signal.addEventListener('abort', onAbort, { once: true });
-    const call = new FailoverCall(batch, { ...context, signal: abort.signal }, this.callOptions);
-    const open: OpenCall = { abort, ended: this.ask(call, context.lastResort === true) };
+    const call = new FailoverCall(batch, context, this.callOptions);
+    const open: OpenCall = { call, ended: this.ask(call, context.lastResort === true) };
     this.open.add(open);
     try {
       return nameEndpoints(await open.ended, call.asked);
     } finally {
       this.open.delete(open);
-      context.signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -130,7 +125,7 @@ export class FailoverSpanExporter extends SpanBatchExporterBase {
   /** No further endpoint is asked; what is with one already has until the deadline. */
   override shutdown(options?: DeadlineOptions): Promise<void> {
     this.ended ??= super.shutdown(options).then(() => {
-      for (const { abort } of this.open) abort.abort(this.shutdownSignal.reason);
+      for (const { call } of this.open) call.cancel(this.shutdownSignal.reason);
     });
     return this.ended;
   }

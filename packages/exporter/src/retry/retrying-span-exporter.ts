@@ -4,9 +4,9 @@ import {
   classifyFailure,
   DEFAULT_SHUTDOWN_TIMEOUT_MILLIS,
   type DeadlineOptions,
+  ExportAttempt,
   type ExportContext,
   type ExportOutcome,
-  exportAttempt,
   failedOutcome,
   followedBy,
   type SpanBatch,
@@ -93,17 +93,13 @@ export class RetryingSpanExporter extends SpanBatchExporterBase {
 
   async exportBatch(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
     if (this.shutdownSignal.aborted) return failedOutcome(batch, 'shutdown', this.shutdownSignal.reason);
-    const call: OpenCall = { abort: new AbortController(), waiting: false, ended: undefined };
-    const onAbort = () => call.abort.abort(context.signal.reason);
-    if (context.signal.aborted) onAbort();
-    else context.signal.addEventListener('abort', onAbort, { once: true });
+    const call: OpenCall = { attempt: undefined, waiting: false, ended: undefined };
     this.calls.add(call);
     try {
-      call.ended = this.exportWithRetries(batch, { ...context, signal: call.abort.signal }, call);
+      call.ended = this.exportWithRetries(batch, context, call);
       return await call.ended;
     } finally {
       this.calls.delete(call);
-      context.signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -125,19 +121,15 @@ export class RetryingSpanExporter extends SpanBatchExporterBase {
     await Promise.allSettled([...this.calls].map((call) => call.ended));
   }
 
-  protected override async onShutdown(): Promise<void> {
-    this.abort([...this.calls].filter((call) => call.waiting));
-  }
-
   private async shutdownAndCutOff(deadline: number): Promise<void> {
     await super.shutdown({ deadline });
     if (this.calls.size > 0) await settledBy(this.clock, deadline, this.onFlush());
-    this.abort(this.calls);
+    for (const { attempt } of this.calls) attempt?.cancel(this.shutdownSignal.reason);
   }
 
   private async exportWithRetries(batch: SpanBatch, context: ExportContext, call: OpenCall): Promise<ExportOutcome> {
     const nextDelay = createBackoff(this.options, this.random);
-    let outcome = await this.attempt(batch, context);
+    let outcome = await this.attempt(batch, context, call);
     if (succeeded(outcome)) this.budget?.recordSuccess();
 
     for (let retries = 0; outcome.remaining; retries++) {
@@ -152,31 +144,33 @@ export class RetryingSpanExporter extends SpanBatchExporterBase {
       if (cost === undefined) return this.giveBack(outcome, 'overBudget');
 
       call.waiting = true;
-      const waited = await sleep(this.clock, waitMillis, context.signal);
+      const waited = await sleep(this.clock, waitMillis, context.signal, this.shutdownSignal);
       call.waiting = false;
       if (!waited) {
         this.budget?.release(cost);
-        return cutOff(outcome, context.signal.reason);
+        const { reason } = context.signal.aborted ? context.signal : this.shutdownSignal;
+        return cutOff(outcome, reason);
       }
 
       this.counts.retries++;
       this.counts.retriedSpans += outcome.remaining.spanCount;
-      const retried: ExportOutcome = await this.attempt(outcome.remaining, context);
+      const retried: ExportOutcome = await this.attempt(outcome.remaining, context, call);
       if (succeeded(retried) || retried.failure === 'refused') this.budget?.release(cost);
       outcome = followedBy(outcome, retried);
     }
     return outcome;
   }
 
-  private async attempt(batch: SpanBatch, context: ExportContext): Promise<ExportOutcome> {
+  private async attempt(batch: SpanBatch, context: ExportContext, call: OpenCall): Promise<ExportOutcome> {
     this.counts.attempts++;
-    const outcome = await exportAttempt(this.exporter, batch, context, {
+    call.attempt = new ExportAttempt(this.exporter, batch, context, {
       clock: this.clock,
       timeoutMillis: this.options.attemptTimeoutMillis,
       onLateOutcome: ({ delivered }) => {
         this.counts.lateAcknowledged += delivered;
       },
     });
+    const outcome = await call.attempt.outcome;
     if (outcome.failure === 'throttled') this.counts.throttled++;
     return outcome;
   }
@@ -196,16 +190,12 @@ export class RetryingSpanExporter extends SpanBatchExporterBase {
     const { initialDelayMillis, randomizationFactor } = this.options;
     return Math.max(hint * (1 + randomizationFactor * this.random()), delayMillis, initialDelayMillis);
   }
-
-  private abort(calls: Iterable<OpenCall>): void {
-    for (const call of calls) call.abort.abort(this.shutdownSignal.reason);
-  }
 }
 
 /** An `exportBatch` that has not returned yet. */
 interface OpenCall {
-  /** Ends its attempts and its waits. */
-  readonly abort: AbortController;
+  /** The latest. */
+  attempt: ExportAttempt | undefined;
   waiting: boolean;
   ended: Promise<ExportOutcome> | undefined;
 }
