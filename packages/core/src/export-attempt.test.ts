@@ -158,4 +158,42 @@ describe('ExportAttempt', () => {
     expect(await done.outcome).toEqual(deliveredOutcome(3));
     expect(new ExportAttempt(hung, batch, context, { clock }).isCancelled).toBe(true);
   });
+
+  describe('that passes its signal', () => {
+    const inner = (clock: VirtualClock, seen: AbortSignal[], options: object = {}) =>
+      exporter(async (passed, context) => {
+        seen.push(context.signal);
+        const child = exporter((_, { signal }) => {
+          seen.push(signal);
+          return new Promise(() => {});
+        });
+        return exportAttempt(child, passed, context, { clock, passesSignal: true, ...options });
+      });
+
+    it('hands on that of an attempt that ends no later, and ends with it', async () => {
+      const { clock, context } = setUp();
+      const seen: AbortSignal[] = [];
+      const late: ExportOutcome[] = [];
+      const onLateOutcome = (outcome: ExportOutcome) => late.push(outcome);
+      const outcome = exportAttempt(inner(clock, seen), batch, context, { clock, timeoutMillis: 50, onLateOutcome });
+      expect(seen[0]).toBe(seen[1]);
+      expect(clock.pendingTimers).toBe(1);
+      expect(await clock.run(outcome)).toMatchObject({ failure: 'retryable', error: { code: 'DEADLINE_EXCEEDED' } });
+      await clock.settle();
+      expect(late).toMatchObject([{ failure: 'retryable', remaining: batch, error: { code: 'DEADLINE_EXCEEDED' } }]);
+      expect(seen[1]!.aborted).toBe(true);
+      expect(getEventListeners(seen[1]!, 'abort')).toEqual([]);
+    });
+
+    it('has one of its own where it may end before, or where nobody says when that ends', async () => {
+      const { clock, context } = setUp();
+      const seen: AbortSignal[] = [];
+      const sooner = exportAttempt(inner(clock, seen, { timeoutMillis: 20 }), batch, context, { clock });
+      expect(await clock.run(sooner)).toMatchObject({ failure: 'retryable', error: { code: 'DEADLINE_EXCEEDED' } });
+      const alone = exportAttempt(hung, batch, context, { clock, passesSignal: true });
+      expect(await clock.run(alone)).toMatchObject({ failure: 'retryable', error: { code: 'DEADLINE_EXCEEDED' } });
+      expect([seen[0]!.aborted, seen[1]!.aborted, context.signal.aborted]).toEqual([false, true, false]);
+      expect(clock.pendingTimers).toBe(0);
+    });
+  });
 });

@@ -10,6 +10,11 @@ export interface ExportAttemptOptions {
   readonly clock: Clock;
   /** Ends the attempt before the context's deadline; default: the deadline alone. */
   readonly timeoutMillis?: number;
+  /**
+   * For a layer that does nothing but wait for this attempt: where its caller ends it at the same deadline anyway, that
+   * one's signal is handed on, instead of one more with a timer of its own. Default: false.
+   */
+  readonly passesSignal?: boolean;
   /** Called with what the exporter said after this attempt had already been given up. */
   readonly onLateOutcome?: (outcome: ExportOutcome) => void;
 }
@@ -29,6 +34,12 @@ export function exportAttempt(
 }
 
 const ONCE = { once: true };
+/** On the signal of an attempt: when it ends, if not before. */
+const DEADLINE: unique symbol = Symbol.for('otel-resilience.ExportAttempt.deadline') as never;
+
+interface AttemptSignal extends AbortSignal {
+  [DEADLINE]?: number;
+}
 
 /** The same for a layer that may have to end an attempt itself: when it is shut down, say. It begins at once. */
 export class ExportAttempt {
@@ -36,7 +47,8 @@ export class ExportAttempt {
   private readonly batch: SpanBatch;
   private readonly context: ExportContext;
   private readonly options: ExportAttemptOptions;
-  private readonly controller = new AbortController();
+  /** None where its caller's signal is handed on. */
+  private readonly controller: AbortController | undefined;
   private readonly timer: Timer | undefined;
   private resolve!: (outcome: ExportOutcome) => void;
   private isOpen = true;
@@ -54,21 +66,29 @@ export class ExportAttempt {
     this.outcome = new Promise((resolve) => {
       this.resolve = resolve;
     });
-    const { signal } = context;
+    const signal: AttemptSignal = context.signal;
     if (signal.aborted) {
       this.cancel(signal.reason);
       return;
     }
-    const { clock, timeoutMillis = Number.POSITIVE_INFINITY } = options;
+    const { clock, timeoutMillis = Number.POSITIVE_INFINITY, passesSignal } = options;
     const startedAt = clock.now();
     const deadline = Math.min(context.deadline, startedAt + timeoutMillis);
-    const leftMillis = deadline - startedAt;
     signal.addEventListener('abort', this.onAbort, ONCE);
+    const { [DEADLINE]: endsAt = Number.POSITIVE_INFINITY } = signal;
+    if (passesSignal && endsAt <= deadline) {
+      callExporter(exporter, batch, context).then(this.finish);
+      return;
+    }
+    const leftMillis = deadline - startedAt;
     this.timer = clock.setTimeout(
       () => this.abandon(new ExportError('DEADLINE_EXCEEDED', `no answer within ${Math.round(leftMillis)} ms`)),
       leftMillis,
     );
-    callExporter(exporter, batch, { ...context, signal: this.controller.signal, deadline }).then(this.finish);
+    this.controller = new AbortController();
+    const own: AttemptSignal = this.controller.signal;
+    own[DEADLINE] = deadline;
+    callExporter(exporter, batch, { ...context, signal: own, deadline }).then(this.finish);
   }
 
   /** Whether its caller has ended it, by `cancel` or the context's signal, before there was an outcome or time was up. */
@@ -87,7 +107,7 @@ export class ExportAttempt {
 
   private abandon(reason: unknown): void {
     this.finish(cutOff(this.batch, reason));
-    this.controller.abort(reason);
+    this.controller?.abort(reason);
   }
 
   private readonly finish = (outcome: ExportOutcome): void => {

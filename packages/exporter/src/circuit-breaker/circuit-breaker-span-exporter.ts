@@ -116,7 +116,7 @@ export class CircuitBreakerSpanExporter extends SpanBatchExporterBase {
     const isPatient = this.ranOutOfTime && !this.patientCall && context.onLateAcknowledgement !== undefined;
     const exporter = isPatient ? this.callPatiently() : this.exporter;
     this.openAttempts++;
-    const outcome = await exportAttempt(exporter, batch, context, { clock: this.clock });
+    const outcome = await exportAttempt(exporter, batch, context, { clock: this.clock, passesSignal: true });
     this.openAttempts--;
     if (outcome.failure !== 'refused') this.ranOutOfTime = outcome.remaining !== undefined && isTimeout(outcome.error);
     if (!this.ranOutOfTime) this.unanswered = undefined;
