@@ -12,6 +12,8 @@ export interface DiskLeasesOptions {
   readonly append: (batch: SpanBatch) => Promise<void>;
   /** Makes what is written visible: whether there was something. */
   readonly reveal: () => Promise<boolean>;
+  /** What remains of a lease has been written: it can be leased from now on. */
+  readonly onReturned: () => void;
 }
 
 /** More is never leased at a time: it is in memory then. */
@@ -91,10 +93,12 @@ export class DiskLeases {
       await this.options.append(batch);
     } catch {
       this.putBack(rest);
+      this.options.onReturned();
       return;
     }
     taken.segment.spans -= batch.spanCount;
     this.release(rest);
+    this.options.onReturned();
   }
 
   private putBack(taken: TakenFrames): void {

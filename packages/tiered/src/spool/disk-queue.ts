@@ -22,6 +22,8 @@ export interface DiskQueueOptions {
   readonly otherBytes: () => number;
   /** What was acknowledged, and is on no disk now. */
   readonly onUnsaved: (batches: readonly SpanBatch[], error: unknown) => void;
+  /** Something can be leased that could not be before, though nobody has appended it. */
+  readonly onArrival: () => void;
 }
 
 /** Waiting to be written: more than that, and the disk is too slow to be of help. */
@@ -99,6 +101,7 @@ export class DiskQueue {
       quarantine: this.quarantine,
       append: (batch) => this.append(batch, () => {}, { needsSync: true }),
       reveal: () => this.reveal(),
+      onReturned: options.onArrival,
     });
     this.adopt(recovered);
   }

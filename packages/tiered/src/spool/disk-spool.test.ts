@@ -98,6 +98,16 @@ describe('Spool', () => {
     expect((await lease(after)).batch.spanCount).toBe(6);
   });
 
+  it('says when what remains of a batch has been written, and can be leased again', async () => {
+    const spool = spoolWith();
+    const arrived = new Promise<void>((resolve) => void spool.open(resolve));
+    await spool.append(batch(10));
+    const leased = await lease(spool);
+    leased.settle(followedBy(deliveredOutcome(4), failed({ ...leased, batch: leased.batch.slice(4) })));
+    await arrived;
+    expect((await lease(spool)).batch.spanCount).toBe(6);
+  });
+
   it('counts poison as such, and gives it back no more', async () => {
     const before = spoolWith();
     await before.append(batch(2));

@@ -88,7 +88,8 @@ export class Spool implements SpanSpool {
   /**
    * Recovers what an earlier process has left. Called by the first `append` or `lease`; to be called at the start, so
    * that what waits is sent before there is something new. Resolves too when batches have to wait in memory. `onArrival`
-   * is called when something is recovered later: from another process that has died, or when the disk is back.
+   * is called when something can be leased later on that nobody has appended: it comes from another process that has died,
+   * or it is what remains of a lease, written anew, or the disk is back.
    *
    * @throws ConfigurationError when the directory cannot be used and `required` is set.
    */

@@ -11,7 +11,7 @@ export interface OpenDirectoryOptions {
   readonly ledger: SpoolLedger;
   readonly otherBytes: () => number;
   readonly onUnsaved: (batches: readonly SpanBatch[], error: unknown) => void;
-  /** Something has come that waits. */
+  /** Something has come that waits, or can be leased only now. */
   readonly onArrival: () => void;
   /** Another process has the directory now or, `isRemoved`, nobody has what was in it. */
   readonly onLost: (directory: OpenedDirectory, isRemoved: boolean) => void;

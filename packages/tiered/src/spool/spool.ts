@@ -37,7 +37,7 @@ export interface SpoolLease {
 export interface SpanSpool {
   /**
    * Recovers what an earlier process has left; `append` and `lease` work without, or wait for it. `onArrival` is called
-   * when something waits later on that nobody has appended. Rejects when the spool cannot be used at all.
+   * when something can be leased later on that nobody has appended. Rejects when the spool cannot be used at all.
    */
   open?(onArrival?: () => void): Promise<void>;
   append(batch: SpanBatch): Promise<SpoolAppend>;
