@@ -34,7 +34,7 @@ export default defineConfig({
       '{packages,examples}/*/src/**/*.test.ts',
       'test/{invariants,stock-defects,integration,bad-input,crash,load,day}/**/*.test.ts',
     ],
-    testTimeout: process.env.PROPERTY_RUNS ? 120_000 : 30_000,
+    testTimeout: process.env.PROPERTY_RUNS ? 3_600_000 : 30_000,
     pool: 'forks',
     // Two on two cores, where the default is one: much of the suite waits for real processes, sockets and disks.
     maxWorkers: Math.max(2, availableParallelism() - 1),

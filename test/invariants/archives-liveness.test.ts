@@ -5,8 +5,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Backend, mood } from '../support/moody-backend.js';
 
-const RUNS = Number(process.env.PROPERTY_RUNS ?? 100);
-
 const step = fc.oneof(
   {
     weight: 5,
@@ -120,7 +118,7 @@ describe('what waits for an archive', () => {
           expect(clock.pendingTimers).toBe(0);
         },
       ),
-      { numRuns: RUNS },
+      { numRuns: 100 },
     );
   });
 });

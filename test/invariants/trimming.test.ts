@@ -6,8 +6,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { arbitrarySpan } from '../support/arbitrary-spans.js';
 
-const RUNS = Number(process.env.PROPERTY_RUNS ?? 300);
-
 class Collecting implements SpanProcessor {
   last!: ReadableSpan;
   onStart(): void {}
@@ -121,7 +119,7 @@ describe('whatever a span holds, and at every limit', () => {
         expect(serialized(left).byteLength).toBeLessThanOrEqual(serialized(whole).byteLength + counts);
         expect(left.spanContext()).toEqual(whole.spanContext());
       }),
-      { numRuns: RUNS },
+      { numRuns: 300 },
     );
   });
 
