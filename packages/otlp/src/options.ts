@@ -64,7 +64,8 @@ export interface OtlpSpanExporterOptions {
   /**
    * Sent with every request, beside those of `…_HEADERS`, before which they come. A function, which may be async, is
    * called when the first request needs its answer, and again when a server has answered 401 or UNAUTHENTICATED; a request
-   * so answered is repeated once, and then `retryable`. While nothing it gives is taken, it is called every 30 s at last. Never logged or shown, nor what a server repeats of them.
+   * so answered is repeated once, and then `retryable`. While nothing it gives is taken, it is called every 30 s at last.
+   * Never logged or shown, nor what a server repeats of them.
    */
   readonly headers?: HeadersInput | HeadersFunction;
   /** How long one call of the `headers` function may take, in milliseconds, at least 1. Default 5,000. */

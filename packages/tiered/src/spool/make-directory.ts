@@ -1,5 +1,6 @@
 import * as nodeFs from 'node:fs';
 import { dirname } from 'node:path';
+import { isMissing } from './file-errors.js';
 
 type Fs = Pick<typeof nodeFs, 'mkdirSync'>;
 
@@ -39,8 +40,6 @@ function madeNow(path: string, fs: Fs): NodeJS.ErrnoException | null {
     return thrown as NodeJS.ErrnoException;
   }
 }
-
-const isMissing = (thrown: NodeJS.ErrnoException | null): boolean => thrown?.code === 'ENOENT';
 
 // What could not be made may be there: somebody else has made it, or it is a root.
 
