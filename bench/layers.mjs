@@ -1,4 +1,5 @@
-// The claim: what stands between the processor and the wire costs a batch some microseconds, however many spans it has.
+// The claim: what stands between the processor and the wire costs a batch some tens of
+// microseconds, however many spans it has.
 //
 // A batch is exported by a leaf that answers at once; around it stand the layers that the preset puts there, with their
 // defaults. Each figure is what the layers add: the leaf alone is taken off, round by round.
