@@ -28,12 +28,17 @@ export class SimulatedMachine {
   }
 }
 
-/** One that can be killed at any moment: no call of it has an effect any more, nor is answered. */
+/**
+ * One that can be killed at any moment: it makes no call any more, and none is answered. What it had called before has its
+ * effect all the same, as with a kernel that is within the call.
+ */
 export class SimulatedProcess implements FileSystem {
   readonly processes: Processes;
   isKilled = false;
   /** Awaited before each call, by name and path. */
   before: (call: string, path: string) => void | Promise<void> = () => {};
+  /** Called once a call has had its effect, though the process was killed in the meantime and will not know. */
+  done: (call: string, path: string) => void = () => {};
   private readonly fileSystem: FileSystem;
   private readonly onKill: () => void;
 
@@ -69,7 +74,9 @@ export class SimulatedProcess implements FileSystem {
 
   private async call<T>(name: string, path: string, make: () => Promise<T>): Promise<T> {
     if (!this.isKilled) await this.before(name, path);
-    const answer = this.isKilled ? never() : await make();
+    if (this.isKilled) return never();
+    const answer = await make();
+    this.done(name, path);
     return this.isKilled ? never() : answer;
   }
 }

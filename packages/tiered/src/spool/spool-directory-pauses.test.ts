@@ -95,7 +95,8 @@ class Writer {
   losses = 0;
   private readonly process: SimulatedProcess;
   private readonly clock: Clock;
-  private readonly drained: Set<string>;
+  /** By path: what was read of segments that are to be removed. */
+  private readonly read = new Map<string, readonly string[]>();
   private owned: OwnedDirectory | undefined;
   private file: OpenFile | undefined;
   private isLost = false;
@@ -106,7 +107,11 @@ class Writer {
   constructor(process: SimulatedProcess, clock: Clock, drained: Set<string>) {
     this.process = process;
     this.clock = clock;
-    this.drained = drained;
+    // Drained is what was removed, and no more than that: also where this process is killed before it hears of it.
+    process.done = (call, path) => {
+      if (call !== 'remove') return;
+      for (const line of this.read.get(path) ?? []) drained.add(line);
+    };
   }
 
   /** Whether it was acknowledged. */
@@ -176,8 +181,8 @@ class Writer {
       const bytes = Buffer.alloc(await file.size());
       await file.read(bytes, 0);
       await file.close();
+      this.read.set(`${path}/${name}`, bytes.toString().split('\n'));
       await fileSystem.remove(`${path}/${name}`);
-      for (const line of bytes.toString().split('\n')) this.drained.add(line);
     }
   }
 }
