@@ -136,7 +136,7 @@ export class DiskQueue {
     return this.options.settings.dropPolicy === 'oldest' && this.store.evict();
   }
 
-  /** Another process has the directory, and answers for what waits in it, as any receiver that stored spans; or it is gone. */
+  /** Another process has the directory, and answers for what waits in it, like a receiver that has stored it; or it is gone. */
   lose(isRemoved: boolean): void {
     if (this.lost) return;
     this.lost = isRemoved ? 'removed' : 'taken';
@@ -240,7 +240,7 @@ export class DiskQueue {
     this.store.settle(segment, frames);
   }
 
-  /** By whoever it was. While some of it is leased or being written it is tried again, as any that cannot be read. */
+  /** By whoever it was. While some of it is leased or being written it is tried again, like others that cannot be read. */
   private dropRemoved(segment: Segment): void {
     if (segment.active) void this.queue.finishIfIdle(segment);
     if (segment.active || segment.leasedFrames > 0) return;

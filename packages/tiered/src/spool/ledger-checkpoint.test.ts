@@ -307,6 +307,22 @@ describe('LedgerCheckpoint', () => {
     expect(machine.start(directory).checkpoint.lostToCrash).toMatchObject({ processes: 1, unbounded: 1 });
   });
 
+  it('throws nothing into the application when what was synced cannot be closed', async () => {
+    const synced: Array<() => void> = [];
+    const own = fsWith({
+      fsync: (_: number, done: () => void) => synced.push(done),
+      closeSync: (file: number) => {
+        fs.closeSync(file);
+        throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      },
+    });
+    const { clock } = new Machine().start(scratch(), { with: own });
+    await clock.advance(1_000);
+    expect(synced.shift()).not.toThrow();
+    expect(synced).toHaveLength(1); // that of the directory
+    expect(synced.shift()).not.toThrow();
+  });
+
   it('opens one file, however long the disk is full', async () => {
     const directory = scratch();
     let open = 0;

@@ -182,7 +182,7 @@ export class LedgerCheckpoint {
     fs.fsync(file, () => {
       try {
         const parent = fs.openSync(directory, 'r');
-        fs.fsync(parent, () => fs.closeSync(parent));
+        fs.fsync(parent, () => this.quietly(() => fs.closeSync(parent)));
       } catch {
         // As on Windows, which opens no directories.
       }
