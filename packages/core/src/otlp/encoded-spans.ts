@@ -60,6 +60,12 @@ export class EncodedSpans {
     return this.order.length - this.gone;
   }
 
+  /** Bytes of the oldest span; 0 when there is none. */
+  get firstBytes(): number {
+    const group = this.groups[this.order[this.gone]!];
+    return group ? endOf(group, group.from) - group.start : 0;
+  }
+
   /** Gives up the oldest span. */
   dropFirst(): void {
     const group = this.groups[this.order[this.gone]!];
@@ -101,12 +107,6 @@ export class EncodedSpans {
   write(): Uint8Array {
     if (this.gone === 0 && this.request) return this.request;
     return writeRequest(this.filled().map((group) => ({ ...group, end: endOf(group, group.to - 1) }))).bytes;
-  }
-
-  /** Bytes of the oldest span; 0 when there is none. */
-  private get firstBytes(): number {
-    const group = this.groups[this.order[this.gone]!];
-    return group ? endOf(group, group.from) - group.start : 0;
   }
 
   private filled(): EncodedGroup[] {
